@@ -1,0 +1,212 @@
+"""The boundary to the engine: narrow, in our words, with our errors.
+
+Every promise here has one test in `tests/contract` that runs on the fake always and on Docker when
+there is one. All calls raise `NoEngine` when the engine is not there or goes away, `NotThere` for an
+unknown image or container, `EngineFull` when its disk is full, `EngineError` for any other refusal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from stalker.model.images import Image
+    from stalker.model.tree import Mount, Option
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine says of itself; `id` is its own unique name, stable over restarts."""
+
+    id: str
+    name: str
+    version: str
+    storage: str
+    os: str
+    architecture: str
+    cpus: int
+    memory_bytes: int
+    root_dir: str
+    address: str
+    is_rootless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """How a container is started: from which image, with which mounts and options.
+
+    `labels` are put on the container only, never on an image. `hosts` are more names for
+    `/etc/hosts`: name -> address. The container idles: its first process does nothing but reap.
+    """
+
+    image: str
+    name: str
+    labels: Mapping[str, str]
+    mounts: tuple[Mount, ...] = ()
+    options: tuple[Option, ...] = ()
+    platform: str = ""
+    hosts: tuple[tuple[str, str], ...] = ()
+    workspace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as listed."""
+
+    id: str
+    name: str
+    image: str
+    state: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """What one inspection tells: is it up, bytes in its writable layer, its address on its network."""
+
+    is_running: bool
+    writable_bytes: int
+    address: str
+
+
+class Engine(Protocol):
+    """A Docker engine, or what stands in for one."""
+
+    def info(self) -> EngineInfo:
+        """Ask who answers."""
+
+    def labelled_images(self) -> list[Image]:
+        """List all images that carry our labels, untagged parents too, in one call."""
+
+    def image(self, name: str) -> Image | None:
+        """Inspect one image by name or id; None when it is not there."""
+
+    def registry_digest(self, name: str) -> str:
+        """Ask the image's registry for the digest of `name`. Raises NotThere when it has none."""
+
+    def pull(self, name: str, platform: str, progress: Callable[[str], None]) -> Image:
+        """Pull an image; `progress` is told a line now and then."""
+
+    def push(self, name: str, progress: Callable[[str], None]) -> str:
+        """Push a tag to its registry and return its digest."""
+
+    def import_rootfs(
+        self, stream: Iterable[bytes], name: str, labels: Mapping[str, str], comment: str, platform: str = ""
+    ) -> Image:
+        """Make an image of a root file system's tar stream (any compression), tagged `name`.
+
+        It has PATH set and `/bin/sh` as its command.
+        """
+
+    def build(
+        self,
+        context: Iterable[bytes],
+        dockerfile: str,
+        name: str,
+        labels: Mapping[str, str],
+        arguments: Mapping[str, str],
+        platform: str,
+        progress: Callable[[str], None],
+    ) -> Image:
+        """Build a Dockerfile from a tar stream of its folder."""
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create an idling container and return its id; nothing runs in it yet."""
+
+    def start(self, container: str) -> None:
+        """Start a created container."""
+
+    def put(self, container: str, archive: bytes) -> None:
+        """Unpack a tar archive at `/`, owners and modes as in the archive."""
+
+    def exec(
+        self,
+        container: str,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        on_output: Callable[[bytes, bool], None],
+        *,
+        user: str = "",
+        workdir: str = "",
+        stop: Callable[[], bool] | None = None,
+    ) -> int | None:
+        """Run a program in a container and return its exit code.
+
+        `on_output(data, is_stderr)` gets what it writes as it comes. `stop` is asked now and then
+        (at least five times a second); when it says True the call returns None at once and the
+        program is still running: Docker has no call to stop it, so its container must go.
+        None is returned too when the container died under it.
+        """
+
+    def state(self, container: str) -> ContainerState:
+        """Inspect a container, with the size of its writable layer."""
+
+    def commit(
+        self,
+        container: str,
+        repository: str,
+        tag: str,
+        labels: Mapping[str, str],
+        config: Mapping[str, object],
+        comment: str,
+        *,
+        pause: bool,
+    ) -> str:
+        """Commit a container as `repository:tag` and return the image id.
+
+        `config` is the configuration of the image it started from and is kept as it is (entrypoint,
+        command, environment, user, directory); labels of ours that it carries are replaced. Commit
+        and tag are one act: either both are there or none.
+        """
+
+    def tag(self, image: str, name: str) -> None:
+        """Point `name` (`repository:tag`) at an image."""
+
+    def untag(self, name: str) -> None:
+        """Remove a name; the image goes with its last name unless another image grows on it."""
+
+    def remove_container(self, container: str) -> None:
+        """Kill and remove a container with its anonymous volumes; none there is no error."""
+
+    def containers(self, labels: Mapping[str, str]) -> list[Container]:
+        """List containers, running or not, that carry all these labels (empty value: any)."""
+
+    def changes(self, container: str) -> list[tuple[str, str]]:
+        """List (A|C|D, path) of a container against its image."""
+
+    def export(self, image: str) -> Iterator[bytes]:
+        """Stream an image's root file system as a tar, in chunks; a generator to be closed."""
+
+    def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create a named volume unless it is there."""
+
+    def volumes(self, labels: Mapping[str, str]) -> list[str]:
+        """List the names of volumes that carry these labels."""
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume of ours."""
+
+    def disk_free_bytes(self) -> int | None:
+        """Free bytes where the engine keeps its images, None when this host cannot see it."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class BaseProvider(Protocol):
+    """Who can get a stalk's first image; `stalker.fetch` does, a test gives its own."""
+
+    def obstacle(self, base: object) -> str:
+        """Say why this base cannot be had here, empty when nothing is known against it.
+
+        May ask a registry or look at a file; changes nothing.
+        """
+
+    def provide(self, base: object, name: str, progress: Callable[[str], None]) -> Image:
+        """Get the image into the engine, tagged `name`, and return it.
+
+        Raises InputError when what was fetched is bad; nothing bad stays in the engine or cache.
+        """

@@ -1,0 +1,112 @@
+"""Every error that stalker raises on purpose.
+
+    StalkerError                    exit code
+    ├── FilesError      2           problems in files or arguments, all of them at once
+    ├── PlanError       2           a graph or a selection that cannot be
+    ├── StepFailed      1           a step ended with another exit code than 0, or out of time
+    ├── LockHeld        1           another run works on the same image names
+    ├── EngineError     1           the engine refused a call
+    │   ├── NoEngine    3           there is none, or it went away
+    │   ├── NotThere    1           an image or container is not there
+    │   └── EngineFull  1           no space left where the engine keeps its images
+    ├── InputError      4           a download, checksum or signature is bad
+    └── Interrupted     130         Ctrl-C
+
+Each has three parts: `brief`, one line on what happened and where; `details`, what is known of it;
+`resolution`, what to do. `main` prints them so. An error must survive pickling: it crosses
+threads and hosts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stalker.model.places import Problem
+
+
+class StalkerError(Exception):
+    """What stalker could not do, in three parts."""
+
+    exit_code = 1
+
+    def __init__(self, brief: str, details: str = "", resolution: str = "") -> None:
+        """Keep the three parts; `brief` is a sentence without a full stop."""
+        super().__init__(brief)
+        self.brief = brief
+        self.details = details
+        self.resolution = resolution
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild from the three parts, whatever the subclass adds travels in `__dict__`."""
+        return _rebuild, (type(self), self.brief, self.details, self.resolution, self.__dict__)
+
+
+def _rebuild(
+    kind: type[StalkerError], brief: str, details: str, resolution: str, state: dict[str, Any]
+) -> StalkerError:
+    error = kind.__new__(kind)
+    StalkerError.__init__(error, brief, details, resolution)
+    error.__dict__.update(state)
+    return error
+
+
+class FilesError(StalkerError):
+    """Problems found in files, collected; nothing was asked of the engine yet."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        """Take the problems in the order in which they are to be shown."""
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        super().__init__(
+            f"{count} problem{'s' if count != 1 else ''} in the files",
+            "\n".join(str(problem) for problem in self.problems),
+        )
+
+
+class PlanError(StalkerError):
+    """A graph, an argument or a selection that cannot be."""
+
+    exit_code = 2
+
+
+class StepFailed(StalkerError):
+    """A step ended badly; the details hold its last lines."""
+
+
+class LockHeld(StalkerError):
+    """Another run works on the same image names."""
+
+
+class EngineError(StalkerError):
+    """The engine refused a call."""
+
+
+class NoEngine(EngineError):
+    """There is no engine, or it went away in the middle."""
+
+    exit_code = 3
+
+
+class NotThere(EngineError):
+    """An image, container or volume is not there."""
+
+
+class EngineFull(EngineError):
+    """No space is left where the engine keeps its images."""
+
+
+class InputError(StalkerError):
+    """A download, checksum or signature is bad."""
+
+    exit_code = 4
+
+
+class Interrupted(StalkerError):
+    """The user stopped the run."""
+
+    exit_code = 130

@@ -1,0 +1,1 @@
+"""The words of stalker as frozen data; standard library only."""

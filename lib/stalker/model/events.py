@@ -1,0 +1,224 @@
+"""What observers hear of a run: small frozen events, in the order in which things happened.
+
+`at` is Unix time in seconds. An observer is anything with `on_event(event)`; it must not raise and
+must be quick: it is called from the threads that work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from stalker.model.tree import StepId
+
+
+@dataclass(frozen=True, slots=True)
+class FileRead:
+    """A file of the workspace was read."""
+
+    at: float
+    file: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins. `config` is the tree file as the user named it."""
+
+    at: float
+    run: str
+    tree: str
+    config: str
+    workspace: str
+    argv: tuple[str, ...] = ()
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence for the user: a warning, something swept away, a lock waited for."""
+
+    at: float
+    text: str
+    level: Literal["info", "warning"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class VariablesSet:
+    """The variables of a step, secrets masked: (name, value, place)."""
+
+    at: float
+    step: StepId
+    variables: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One line of the plan. `verdict` is RUN, REUSE or BLOCKED; `estimate_s` from earlier runs."""
+
+    step: StepId
+    verdict: str
+    reason: str
+    parent: StepId | None = None
+    needs: tuple[StepId, ...] = ()
+    estimate_s: float | None = None
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan of the run, in order."""
+
+    at: float
+    steps: tuple[PlannedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseStarted:
+    """The first image of a stalk is being provided."""
+
+    at: float
+    stalk: str
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseProgress:
+    """A line on what is going on with a base."""
+
+    at: float
+    stalk: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFinished:
+    """The first image of a stalk is there, or it could not be had (`error`)."""
+
+    at: float
+    stalk: str
+    base: str
+    image: str
+    duration_s: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """An attempt of a step begins; `attempt` counts from 1; `log` is its log file."""
+
+    at: float
+    step: StepId
+    attempt: int
+    log: str
+    service: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStarted:
+    """The container that the step runs in; `is_reused` when the session of the step before serves."""
+
+    at: float
+    step: StepId
+    container: str
+    image: str
+    is_reused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What a step wrote, as it came, secrets masked: not split into lines, maybe not UTF-8."""
+
+    at: float
+    step: StepId
+    data: bytes
+    stream: Literal["stdout", "stderr"] = "stdout"
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """An attempt of a step ended.
+
+    `state` is done, failed, timeout, or cancelled. `exit_code` is None when the script did not end by
+    itself. `image` is the committed image, or that of the failed state. `last_lines` are the last
+    lines of its output, at most 20, when it failed. `will_retry_in_s` is set when another attempt
+    follows.
+    """
+
+    at: float
+    step: StepId
+    attempt: int
+    state: Literal["done", "failed", "timeout", "cancelled"]
+    duration_s: float
+    exit_code: int | None = None
+    image: str = ""
+    name: str = ""
+    brief: str = ""
+    details: str = ""
+    resolution: str = ""
+    last_lines: tuple[str, ...] = ()
+    log: str = ""
+    commit_s: float = 0.0
+    will_retry_in_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepReused:
+    """A step did not run: its image is there."""
+
+    at: float
+    step: StepId
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepBlocked:
+    """A step cannot run because of `cause`."""
+
+    at: float
+    step: StepId
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run is over. `exit_code` as in the contract; the counts add up to the plan."""
+
+    at: float
+    run: str
+    exit_code: int
+    ran: int
+    reused: int
+    failed: tuple[StepId, ...]
+    blocked: tuple[StepId, ...]
+    duration_s: float
+    brief: str = ""
+    details: str = ""
+    resolution: str = ""
+
+
+Event = (
+    FileRead
+    | RunStarted
+    | Note
+    | VariablesSet
+    | Planned
+    | BaseStarted
+    | BaseProgress
+    | BaseFinished
+    | StepStarted
+    | ContainerStarted
+    | StepOutput
+    | StepFinished
+    | StepReused
+    | StepBlocked
+    | RunFinished
+)
+
+
+class Observer(Protocol):
+    """Anyone who is told of events."""
+
+    def on_event(self, event: Event) -> None:
+        """Take one event; never raise."""

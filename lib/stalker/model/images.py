@@ -1,0 +1,50 @@
+"""Images as the engine lists them, and the labels that make one a step's work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+PREFIX = "io.stalker."
+VERSION = PREFIX + "version"
+FINGERPRINT = PREFIX + "fingerprint"
+TREE = PREFIX + "tree"
+STEP = PREFIX + "step"
+RUN = PREFIX + "run"
+DURATION = PREFIX + "duration-s"
+INPUTS = PREFIX + "inputs"
+MADE_FROM = PREFIX + "made-from"
+LOG = PREFIX + "log"
+FAILED = PREFIX + "failed"
+BASE = PREFIX + "base"
+OWNER = PREFIX + "owner"
+
+COMMENT = "stalker step "
+"""What the commit comment of a step's image starts with; the fingerprint follows. A derived image
+inherits labels but not the comment of its own top, so a stranger is told from the work itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of the engine.
+
+    `parent_id` and `comment` may be empty where the engine does not say; `created_s` is Unix time;
+    `layers` is 0 where only a listing was asked; `config` is the engine's own `Config` object,
+    present after an inspection.
+    """
+
+    id: str
+    tags: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    parent_id: str = ""
+    created_s: float = 0.0
+    size_bytes: int = 0
+    layers: int = 0
+    architecture: str = ""
+    comment: str = ""
+    digests: tuple[str, ...] = ()
+    config: dict[str, object] = field(default_factory=dict)
+
+
+def short_id(image_id: str) -> str:
+    """Return the 12 digits that docker shows: `sha256:4ca5a981c925...` -> `4ca5a981c925`."""
+    return image_id.removeprefix("sha256:")[:12]
