@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""Serve /srv/showcase/parcels.txt over HTTP/1.0, one request after the other, for ever.
+
+It keeps to modules that Debian's python3-minimal has; with a full Python, `http.server` does this.
+"""
+
+import os
+import socket
+
+port = int(os.environ["PORT"])
+with open("/srv/showcase/parcels.txt", "rb") as file:
+    body = file.read()
+head = f"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
+
+with socket.create_server(("", port)) as server:
+    print(f"listening on port {port}", flush=True)
+    while True:
+        connection, (client, _) = server.accept()
+        with connection:
+            request = connection.recv(4096).split(b"\r\n")[0]
+            connection.sendall(head.encode() + body)
+        print(f"{client}: {request.decode('ascii', 'replace')}", flush=True)
