@@ -1,11 +1,11 @@
-"""Secrets replaced by `***`, in whole texts and in streams that come in pieces.
+r"""Secrets replaced by `***`, in whole texts and in streams that come in pieces.
 
 Every occurrence of every secret is covered, overlapping ones too, and each run of overlapping
 occurrences becomes one `***`. Replacing the leftmost match alone would not do: with the secrets `ab`
 and `bcdef`, the text `abcdef` would keep `cdef`.
 
 A secret of several lines is also known by each of its lines, because programs print line by line and
-a terminal turns `\\n` into `\\r\\n`.
+a terminal turns `\n` into `\r\n`.
 """
 
 from __future__ import annotations

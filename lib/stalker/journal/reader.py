@@ -1,0 +1,123 @@
+"""What the logs say of earlier runs; every file may be cut off, foreign or gone in the next moment."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stalker.journal.places import JOURNAL, RUNS, TIMESTAMP
+
+HEAD_BYTES = 64 * 1024
+TAIL_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run as its journal tells it.
+
+    `started_at` is Unix time. `duration_s` and `exit_code` are None for a run that was killed or still
+    goes on; then the counts are 0. `failed` and `blocked` are step ids.
+    """
+
+    run: str
+    tree: str
+    config: str
+    started_at: float
+    path: str
+    duration_s: float | None = None
+    exit_code: int | None = None
+    ran: int = 0
+    reused: int = 0
+    failed: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+    brief: str = ""
+
+
+def list_runs(log_dir: str | Path) -> list[RunSummary]:
+    """Return the runs below `log_dir`, the newest first; reads the ends of each journal only."""
+    try:
+        folders = list((Path(log_dir) / RUNS).iterdir())
+    except OSError:
+        return []
+    found = [_summary(folder.name, folder / JOURNAL) for folder in folders]
+    return sorted((run for run in found if run), key=lambda run: (run.started_at, run.run), reverse=True)
+
+
+def find_step_log(log_dir: str | Path, stalk: str, step: str, arch_label: str) -> Path | None:
+    """Return the newest log of a step, None when there is none."""
+    beginning = f"{arch_label}-{step}-"
+    newest: tuple[int, str] | None = None
+    try:
+        with os.scandir(Path(log_dir) / stalk) as entries:
+            for entry in entries:
+                stem = entry.name.removesuffix(".txt")
+                if stem == entry.name or not stem.startswith(beginning):
+                    continue
+                if TIMESTAMP.fullmatch(stem.removeprefix(beginning)) and entry.is_file():
+                    age = (entry.stat().st_mtime_ns, entry.name)
+                    newest = max(newest, age) if newest else age
+    except OSError:
+        return None
+    return Path(log_dir) / stalk / newest[1] if newest else None
+
+
+def _summary(run: str, path: Path) -> RunSummary | None:
+    try:
+        first, last = _first_and_last(path)
+    except OSError:
+        return None
+    if first is None or not isinstance(first.get("timestamp"), int | float):
+        return None
+    known = RunSummary(run, _text(first, "tree"), _text(first, "config"), first["timestamp"], str(path))
+    is_end = last is not None and last.get("action_type") == "run" and last.get("action_status") != "started"
+    if not is_end or last is None or not isinstance(last.get("timestamp"), int | float):
+        return known
+    return RunSummary(
+        run=run,
+        tree=known.tree,
+        config=known.config,
+        started_at=known.started_at,
+        path=known.path,
+        duration_s=last["timestamp"] - known.started_at,
+        exit_code=_number(last, "exit_code", 1 if last["action_status"] == "failed" else 0),
+        ran=_number(last, "ran", 0),
+        reused=_number(last, "reused", 0),
+        failed=_texts(last, "failed"),
+        blocked=_texts(last, "blocked"),
+        brief=_text(last, "brief"),
+    )
+
+
+def _first_and_last(path: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    with path.open("rb") as file:
+        first = file.readline(HEAD_BYTES)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL_BYTES))
+        lines = file.read().splitlines()
+    return _message(first), next((found for line in reversed(lines) if (found := _message(line))), None)
+
+
+def _message(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _text(message: dict[str, Any], name: str) -> str:
+    value = message.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _texts(message: dict[str, Any], name: str) -> tuple[str, ...]:
+    value = message.get(name)
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _number(message: dict[str, Any], name: str, default: int) -> int:
+    value = message.get(name)
+    return value if isinstance(value, int) else default
