@@ -159,14 +159,17 @@ class Engine(Protocol):
 
         `config` is the configuration of the image it started from and is kept as it is (entrypoint,
         command, environment, user, directory); labels of ours that it carries are replaced. Commit
-        and tag are one act: either both are there or none.
+        and tag are one act: either both are there or none. An empty `repository` leaves it untagged.
         """
 
     def tag(self, image: str, name: str) -> None:
         """Point `name` (`repository:tag`) at an image."""
 
     def untag(self, name: str) -> None:
-        """Remove a name; the image goes with its last name unless another image grows on it."""
+        """Remove a name, or an untagged image by id; none there is no error.
+
+        The image goes with its last name unless another image grows on it.
+        """
 
     def remove_container(self, container: str) -> None:
         """Kill and remove a container with its anonymous volumes; none there is no error."""
@@ -176,6 +179,9 @@ class Engine(Protocol):
 
     def changes(self, container: str) -> list[tuple[str, str]]:
         """List (A|C|D, path) of a container against its image."""
+
+    def missing_paths(self, image: str, paths: Sequence[str]) -> list[str]:
+        """Return those of some absolute paths that are not in an image."""
 
     def export(self, image: str) -> Iterator[bytes]:
         """Stream an image's root file system as a tar, in chunks; a generator to be closed."""

@@ -16,7 +16,7 @@ MADE_FROM = PREFIX + "made-from"
 LOG = PREFIX + "log"
 FAILED = PREFIX + "failed"
 BASE = PREFIX + "base"
-OWNER = PREFIX + "owner"
+TEMPORARY = PREFIX + "temporary"
 
 COMMENT = "stalker step "
 """What the commit comment of a step's image starts with; the fingerprint follows. A derived image

@@ -1,0 +1,458 @@
+"""Docker, by docker-py: the only module that imports it, and the only one that knows its errors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+from typing import TYPE_CHECKING, Any
+
+from stalker.engine import wire
+from stalker.engine.interface import Container, ContainerSpec, ContainerState, Engine, EngineInfo
+from stalker.engine.options import container_body
+from stalker.errors import EngineError, EngineFull, NoEngine, NotThere
+from stalker.model import images as labels
+from stalker.model.images import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+TIMEOUT_S = 3600
+"""A commit or import of some GB is one silent request."""
+
+CHUNK = 1 << 21
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class DockerEngine(Engine):
+    """A Docker engine, reached by one connection a thread."""
+
+    def __init__(self, address: wire.Address) -> None:
+        self.address = address
+        self._local = threading.local()
+        self._clients: list[Any] = []
+        self._lock = threading.Lock()
+
+    @property
+    def _client(self) -> Any:
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = self._new_client()
+            with self._lock:
+                self._clients.append(client)
+        return client
+
+    def _new_client(self) -> Any:
+        import docker  # takes 100 ms
+
+        tls: Any = None
+        if self.address.ca or self.address.cert:
+            pair = (self.address.cert, self.address.key) if self.address.cert else None
+            tls = docker.tls.TLSConfig(
+                client_cert=pair,
+                ca_cert=self.address.ca or None,
+                verify=self.address.verify,
+            )
+        with self._translated("reach the engine"):
+            return docker.APIClient(
+                base_url=self.address.url, version="auto", timeout=TIMEOUT_S, tls=tls or False
+            )
+
+    @contextlib.contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """Turn docker-py's errors into ours."""
+        import docker.errors
+        import requests.exceptions
+        import urllib3.exceptions
+
+        try:
+            yield
+        except docker.errors.NotFound as error:
+            raise NotThere(f"could not {doing}", _said(error)) from error
+        except docker.errors.APIError as error:
+            said = _said(error)
+            if "no space left" in said.lower() or "disk quota exceeded" in said.lower():
+                raise EngineFull(
+                    f"could not {doing}: the engine's disk is full",
+                    said,
+                    "make room (`./stalker prune TREE`, `docker system df`), then run again: "
+                    "it goes on with this step",
+                ) from error
+            raise EngineError(f"could not {doing}", said) from error
+        except (
+            docker.errors.DockerException,
+            requests.exceptions.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,
+        ) as error:
+            raise NoEngine(
+                f"could not {doing}: the engine at {self.address.url} does not answer",
+                str(error),
+                "./stalker engine up starts it; the next run goes on from the last committed step",
+            ) from error
+
+    # What is there
+
+    def info(self) -> EngineInfo:
+        with self._translated("ask the engine who it is"):
+            found = self._client.info()
+        return EngineInfo(
+            id=found.get("ID") or found.get("Name", ""),
+            name=found.get("Name", ""),
+            version=found.get("ServerVersion", ""),
+            storage=found.get("Driver", ""),
+            os=found.get("OSType", "linux"),
+            architecture=found.get("Architecture", ""),
+            cpus=found.get("NCPU", 1),
+            memory_bytes=found.get("MemTotal", 0),
+            root_dir=found.get("DockerRootDir", ""),
+            address=self.address.url,
+            is_rootless=any("rootless" in option for option in found.get("SecurityOptions") or ()),
+        )
+
+    def labelled_images(self) -> list[Image]:
+        query = {"all": "1", "filters": json.dumps({"label": [labels.VERSION]})}
+        return [_listed_image(item) for item in wire.get_json(self.address, "/images/json", query)]
+
+    def image(self, name: str) -> Image | None:
+        try:
+            found = wire.get_json(self.address, f"/images/{name}/json", {})
+        except EngineError as error:
+            if isinstance(error, NoEngine):
+                raise
+            if "no such image" in error.details.lower() or "not found" in error.details.lower():
+                return None
+            raise
+        return _inspected_image(found)
+
+    def _image(self, name: str) -> Image:
+        image = self.image(name)
+        if image is None:
+            raise NotThere(f"there is no image {name}")
+        return image
+
+    def registry_digest(self, name: str) -> str:
+        with self._translated(f"ask the registry for {name}"):
+            return str(self._client.inspect_distribution(name)["Descriptor"]["digest"])
+
+    # Images in and out
+
+    def pull(self, name: str, platform: str, progress: Callable[[str], None]) -> Image:
+        repository, tag = _split(name)
+        with self._translated(f"pull {name}"):
+            lines = self._client.pull(
+                repository, tag=tag, stream=True, decode=True, platform=platform or None
+            )
+            _follow(lines, progress, f"could not pull {name}")
+        return self._image(name)
+
+    def push(self, name: str, progress: Callable[[str], None]) -> str:
+        repository, tag = _split(name)
+        pushed = ""
+        with self._translated(f"push {name}"):
+            for line in self._client.push(repository, tag=tag, stream=True, decode=True):
+                _follow([line], progress, f"could not push {name}")
+                pushed = (line.get("aux") or {}).get("Digest", pushed)
+        return pushed
+
+    def import_rootfs(
+        self, stream: Iterable[bytes], name: str, labels: Mapping[str, str], comment: str, platform: str = ""
+    ) -> Image:
+        repository, tag = _split(name)
+        changes = [f"ENV PATH={PATH}", 'CMD ["/bin/sh"]']
+        changes += [f"LABEL {key}={json.dumps(value)}" for key, value in labels.items()]
+        params = {
+            "fromSrc": "-",
+            "repo": repository,
+            "tag": tag,
+            "message": comment,
+            "changes": changes,
+            **({"platform": platform} if platform else {}),
+        }
+        client = self._client
+        with self._translated(f"import {name}"):
+            response = client._post(  # noqa: SLF001  docker-py's import reads the stream into memory
+                client._url("/images/create"),  # noqa: SLF001
+                data=iter(stream),
+                params=params,
+                headers={"Content-Type": "application/tar"},
+                stream=True,
+            )
+            client._raise_for_status(response)  # noqa: SLF001
+            lines = [json.loads(line) for line in response.iter_lines() if line.strip()]
+        _follow(lines, lambda _: None, f"could not import {name}")
+        return self._image(lines[-1].get("status", "") if lines else name)
+
+    def build(
+        self,
+        context: Iterable[bytes],
+        dockerfile: str,
+        name: str,
+        labels: Mapping[str, str],
+        arguments: Mapping[str, str],
+        platform: str,
+        progress: Callable[[str], None],
+    ) -> Image:
+        with self._translated(f"build {name}"):
+            lines = self._client.build(
+                fileobj=iter(context),
+                custom_context=True,
+                dockerfile=dockerfile,
+                tag=name,
+                labels=dict(labels),
+                buildargs=dict(arguments),
+                platform=platform or None,
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            _follow(lines, progress, f"could not build {name}")
+        return self._image(name)
+
+    def tag(self, image: str, name: str) -> None:
+        repository, tag = _split(name)
+        with self._translated(f"tag {name}"):
+            self._client.tag(image, repository, tag)
+
+    def untag(self, name: str) -> None:
+        with contextlib.suppress(NotThere), self._translated(f"remove {name}"):
+            self._client.remove_image(name, noprune=False)
+
+    def missing_paths(self, image: str, paths: Sequence[str]) -> list[str]:
+        client = self._client
+        with self._translated(f"look into {image}"):
+            made = client.create_container(image, command=["/bin/true"])["Id"]
+        try:
+            with self._translated(f"look into {image}"):
+                url = client._url("/containers/{0}/archive", made)  # noqa: SLF001  docker-py has no HEAD
+                found = {path: client.head(url, params={"path": path}).status_code for path in paths}
+        finally:
+            self.remove_container(made)
+        return [path for path, status in found.items() if status == 404]
+
+    def export(self, image: str) -> Iterator[bytes]:
+        with self._translated(f"export {image}"):
+            made = self._client.create_container(image, command=["/bin/true"])["Id"]
+        try:
+            with self._translated(f"export {image}"):
+                yield from self._client.export(made, chunk_size=CHUNK)
+        finally:
+            self.remove_container(made)
+
+    # Containers
+
+    def create(self, spec: ContainerSpec) -> str:
+        image = self._image(spec.image)
+        body, host_config = container_body(spec, image)
+        client = self._client
+        if host_config:
+            body["HostConfig"] = client.create_host_config(**host_config)
+        params = {"name": spec.name, **({"platform": spec.platform} if spec.platform else {})}
+        with self._translated(f"create a container from {spec.image}"):
+            return str(client.create_container_from_config(body, spec.name, params.get("platform"))["Id"])
+
+    def start(self, container: str) -> None:
+        with self._translated("start a container"):
+            self._client.start(container)
+
+    def put(self, container: str, archive: bytes) -> None:
+        with self._translated("put files into a container"):
+            self._client.put_archive(container, "/", archive)
+
+    def exec(
+        self,
+        container: str,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        on_output: Callable[[bytes, bool], None],
+        *,
+        user: str = "",
+        workdir: str = "",
+        stop: Callable[[], bool] | None = None,
+    ) -> int | None:
+        client = self._client
+        with self._translated("run a program in a container"):
+            made = client.exec_create(
+                container, list(argv), environment=dict(environment), user=user, workdir=workdir or None
+            )["Id"]
+
+        def is_over() -> bool:
+            with self._translated("see whether a program still runs"):
+                return not client.exec_inspect(made)["Running"]
+
+        if not wire.read_exec(self.address, made, on_output, stop, is_over):
+            return None
+        with self._translated("ask for an exit code"):
+            ended = client.exec_inspect(made)
+        return None if ended["Running"] else ended["ExitCode"]
+
+    def state(self, container: str) -> ContainerState:
+        client = self._client
+        with self._translated("inspect a container"):
+            url = client._url("/containers/{0}/json", container)  # noqa: SLF001  docker-py has no `size`
+            found = client._result(client._get(url, params={"size": "1"}), json=True)  # noqa: SLF001
+        network = found.get("NetworkSettings") or {}
+        addresses = [network.get("IPAddress") or ""]
+        addresses += [one.get("IPAddress") or "" for one in (network.get("Networks") or {}).values()]
+        return ContainerState(
+            is_running=bool(found["State"].get("Running")),
+            writable_bytes=found.get("SizeRw") or 0,
+            address=next((address for address in addresses if address), ""),
+        )
+
+    def commit(
+        self,
+        container: str,
+        repository: str,
+        tag: str,
+        labels: Mapping[str, str],
+        config: Mapping[str, object],
+        comment: str,
+        *,
+        pause: bool,
+    ) -> str:
+        client = self._client
+        # An empty list keeps "no entrypoint"; null would take the idle process's.
+        body = {
+            **config,
+            "Entrypoint": config.get("Entrypoint") or [],
+            "Labels": {**_text_dict(config.get("Labels")), **labels},
+        }
+        params = {"container": container, "comment": comment, "pause": str(int(pause))}
+        if repository:
+            params |= {"repo": repository, "tag": tag}
+        with self._translated(f"commit {repository}:{tag}"):
+            url = client._url("/commit")  # noqa: SLF001  docker-py's commit cannot turn the pause off
+            return str(client._result(client._post_json(url, data=body, params=params), json=True)["Id"])  # noqa: SLF001
+
+    def remove_container(self, container: str) -> None:
+        try:
+            with self._translated("remove a container"):
+                self._client.remove_container(container, force=True, v=True)
+        except NotThere:
+            return
+        except EngineError as error:
+            if "already in progress" not in error.details:
+                raise
+
+    def containers(self, labels: Mapping[str, str]) -> list[Container]:
+        wanted = [f"{key}={value}" if value else key for key, value in labels.items()]
+        found = wire.get_json(
+            self.address, "/containers/json", {"all": "1", "filters": json.dumps({"label": wanted})}
+        )
+        return [
+            Container(
+                item["Id"],
+                (item.get("Names") or ["/"])[0].lstrip("/"),
+                item.get("ImageID", ""),
+                item.get("State", ""),
+                item.get("Labels") or {},
+            )
+            for item in found
+        ]
+
+    def changes(self, container: str) -> list[tuple[str, str]]:
+        with self._translated("list what changed in a container"):
+            found = self._client.diff(container) or []
+        return [("CAD"[item["Kind"]], item["Path"]) for item in found]
+
+    def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        with self._translated(f"create the volume {name}"):
+            self._client.create_volume(name, labels=dict(labels))
+
+    def volumes(self, labels: Mapping[str, str]) -> list[str]:
+        wanted = [f"{key}={value}" if value else key for key, value in labels.items()]
+        with self._translated("list volumes"):
+            found = self._client.volumes(filters={"label": wanted})
+        return [item["Name"] for item in found.get("Volumes") or ()]
+
+    def remove_volume(self, name: str) -> None:
+        with self._translated(f"remove the volume {name}"):
+            self._client.remove_volume(name)
+
+    def disk_free_bytes(self) -> int | None:
+        root = self.info().root_dir
+        if not self.address.url.startswith("unix:") or not os.path.isdir(root):  # noqa: PTH112
+            return None
+        return shutil.disk_usage(root).free
+
+    def close(self) -> None:
+        with self._lock:
+            for client in self._clients:
+                client.close()
+            self._clients.clear()
+            self._local = threading.local()
+
+
+def _said(error: Any) -> str:
+    return str(getattr(error, "explanation", None) or error)
+
+
+def _text_dict(value: object) -> dict[str, str]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Split `repo:tag` or `repo@digest`; the colon of a registry's port is no tag."""
+    if "@" in name:
+        repository, _, digest = name.partition("@")
+        return repository, digest
+    head, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        return name, "latest"
+    return head, tag
+
+
+def _follow(lines: Iterable[Any], progress: Callable[[str], None], failure: str) -> None:
+    """Pass on the engine's progress lines; raise when one is an error."""
+    for line in lines:
+        if not isinstance(line, dict):
+            continue
+        if line.get("error"):
+            said = str(line["error"])
+            if "no space left" in said.lower():
+                raise EngineFull(f"{failure}: the engine's disk is full", said, "make room, then run again")
+            if "not found" in said.lower() or "manifest unknown" in said.lower():
+                raise NotThere(failure, said)
+            raise EngineError(failure, said)
+        text = str(line.get("status") or line.get("stream") or "").strip()
+        if text and not line.get("progressDetail"):
+            progress(f"{line['id']}: {text}" if line.get("id") else text)
+
+
+def _listed_image(item: dict[str, Any]) -> Image:
+    return Image(
+        id=item["Id"],
+        tags=tuple(tag for tag in item.get("RepoTags") or () if tag != "<none>:<none>"),
+        labels=item.get("Labels") or {},
+        parent_id=item.get("ParentId") or "",
+        created_s=float(item.get("Created") or 0),
+        size_bytes=int(item.get("Size") or 0),
+        digests=tuple(item.get("RepoDigests") or ()),
+    )
+
+
+def _inspected_image(found: dict[str, Any]) -> Image:
+    from datetime import datetime
+
+    created = str(found.get("Created") or "")
+    config = found.get("Config") or {}
+    try:
+        created_s = datetime.fromisoformat(created[:19] + "+00:00").timestamp()
+    except ValueError:
+        created_s = 0.0
+    return Image(
+        id=found["Id"],
+        tags=tuple(found.get("RepoTags") or ()),
+        labels=config.get("Labels") or {},
+        parent_id=found.get("Parent") or "",
+        created_s=created_s,
+        size_bytes=int(found.get("Size") or 0),
+        layers=len((found.get("RootFS") or {}).get("Layers") or ()),
+        architecture=str(found.get("Architecture") or ""),
+        comment=str(found.get("Comment") or ""),
+        digests=tuple(found.get("RepoDigests") or ()),
+        config=config,
+    )

@@ -1,0 +1,85 @@
+"""From a `ContainerSpec` to what the engine is given: the idle process, mounts, options."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stalker.engine.interface import ContainerSpec
+    from stalker.model.images import Image
+
+IDLE_FILE = "/dev/.stalker/idle"
+
+IDLE = f"mkdir -p /dev/.stalker; sleep 2147483647 & echo $! >{IDLE_FILE}; wait"
+"""What a container of ours does by itself: it sleeps, and reaps what scripts leave behind: a shell in
+`wait` collects every orphan. `/dev` is a tmpfs in each container, so nothing of this is in an image."""
+
+OF_CONTAINER = {
+    "hostname": "Hostname",
+    "domainname": "Domainname",
+    "tty": "Tty",
+    "stdin_open": "OpenStdin",
+    "stop_signal": "StopSignal",
+    "stop_timeout": "StopTimeout",
+    "mac_address": "MacAddress",
+}
+
+OF_EXEC = {"user", "working_dir"}
+"""Given with each exec: the idle process itself runs as root at `/`."""
+
+WITHOUT_EFFECT = {"init", "detach", "remove", "auto_remove", "entrypoint", "platform"}
+"""Settled by how containers are run here; `config` has said so where a value differs."""
+
+
+def container_body(spec: ContainerSpec, image: Image) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the body of a create call and the arguments of its host configuration.
+
+    The body names no environment, command, directory or volume: the commit keeps the image's own.
+    """
+    options = {option.name: json.loads(option.value) for option in spec.options}
+    body: dict[str, Any] = {
+        "Image": image.id,
+        "Entrypoint": ["/bin/sh", "-c", IDLE],
+        "Labels": dict(spec.labels),
+    }
+    if image.config.get("User"):
+        body["User"] = "0"  # kept out of the commit by the image's own, which is set
+    if image.config.get("Healthcheck"):
+        body["Healthcheck"] = {"Test": ["NONE"]}
+    host: dict[str, Any] = {}
+    for name, value in options.items():
+        if name in OF_CONTAINER:
+            body[OF_CONTAINER[name]] = value
+        elif name not in OF_EXEC | WITHOUT_EFFECT:
+            host["network_mode" if name == "network" else name] = value
+    if spec.hosts and host.get("network_mode") != "host":
+        host["extra_hosts"] = {**(host.get("extra_hosts") or {}), **dict(spec.hosts)}
+    mounts = [
+        {
+            "Type": "volume" if mount.kind == "store" else "bind",
+            "Source": mount.source if mount.kind == "store" else _absolute(mount.source, spec.workspace),
+            "Target": mount.target,
+            "ReadOnly": not mount.writable,
+            **({"VolumeOptions": {"NoCopy": True}} if mount.kind == "store" else {}),
+        }
+        for mount in spec.mounts
+    ]
+    if mounts:
+        host["mounts"] = mounts
+    return body, host
+
+
+def mount_points(spec: ContainerSpec) -> list[str]:
+    """Return the targets that the engine makes in the root file system when they are not there."""
+    found = [mount.target for mount in spec.mounts]
+    for option in spec.options:
+        if option.name == "tmpfs":
+            value = json.loads(option.value)
+            found += list(value)
+    return found
+
+
+def _absolute(source: str, workspace: str) -> str:
+    return os.path.normpath(os.path.join(workspace, source))  # noqa: PTH118

@@ -1,0 +1,213 @@
+"""The two things that docker-py is the wrong tool for, spoken to the engine directly over its socket.
+
+A listing of images: a plan with nothing to do needs only that, and importing docker-py takes 100 ms,
+more than all the rest. And the output of an exec: docker-py hands out the connection's raw file
+while its header parser may have read the first bytes of output already, and it cannot be asked
+whether to stop.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from stalker.errors import EngineError, NoEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+API = "v1.41"
+"""The oldest API that has all we ask for; newer engines that refuse it are asked for their own."""
+
+CONNECT_S = 10.0
+POLL_S = 0.15
+CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an engine listens: `unix:///var/run/docker.sock`, `tcp://host:2376` with TLS files."""
+
+    url: str
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    verify: bool = True
+
+
+def connect(address: Address) -> socket.socket:
+    """Open a connection. Raises NoEngine."""
+    parts = urlsplit(address.url)
+    try:
+        if parts.scheme == "unix":
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.connect(parts.path)
+            return connection
+        if parts.scheme in {"tcp", "http", "https"}:
+            connection = socket.create_connection(
+                (parts.hostname or "localhost", parts.port or 2375), CONNECT_S
+            )
+            connection.settimeout(None)
+            if address.ca or address.cert or parts.scheme == "https":
+                import ssl  # only for engines behind TLS
+
+                context = ssl.create_default_context(cafile=address.ca or None)
+                if not address.verify:
+                    context.check_hostname = False
+                    context.verify_mode = ssl.CERT_NONE
+                if address.cert:
+                    context.load_cert_chain(address.cert, address.key or None)
+                return context.wrap_socket(connection, server_hostname=parts.hostname)
+            return connection
+    except OSError as error:
+        raise NoEngine(
+            f"no engine answers at {address.url}", str(error), "./stalker doctor tells what is wrong"
+        ) from error
+    raise NoEngine(
+        f"no way to reach an engine at {address.url}",
+        f"'{parts.scheme}' is not spoken here: unix and tcp are",
+        "forward its socket: ssh -L /tmp/docker.sock:/var/run/docker.sock HOST, "
+        "then DOCKER_HOST=unix:///tmp/docker.sock",
+    )
+
+
+def get_json(address: Address, path: str, query: dict[str, str]) -> Any:
+    """GET a JSON document. Raises NoEngine, EngineError."""
+    text = "&".join(f"{name}={quote(value)}" for name, value in query.items())
+    for version in (API, ""):
+        connection = connect(address)
+        try:
+            prefix = f"/{version}" if version else ""
+            _send(connection, "GET", f"{prefix}{path}?{text}", b"", ())
+            status, headers, rest = _read_head(connection)
+            body = _read_body(connection, headers, rest)
+        except OSError as error:
+            raise NoEngine(f"the engine at {address.url} went away", str(error)) from error
+        finally:
+            connection.close()
+        if status == 200:
+            return json.loads(body)
+        if not (status == 400 and b"too old" in body):
+            break
+    raise EngineError(f"the engine refused to answer {path}", body.decode("utf-8", "replace").strip())
+
+
+def read_exec(
+    address: Address,
+    exec_id: str,
+    on_output: Callable[[bytes, bool], None],
+    stop: Callable[[], bool] | None,
+    is_over: Callable[[], bool],
+) -> bool:
+    """Start an exec and pass on what it writes; return False when `stop` said so.
+
+    The stream stays open as long as any process holds it, also one that the script left behind, so
+    when nothing has come for a while `is_over` is asked whether the program itself has ended.
+    """
+    connection = connect(address)
+    try:
+        body = b'{"Detach":false,"Tty":false}'
+        upgrade = ("Connection: Upgrade", "Upgrade: tcp")
+        _send(connection, "POST", f"/exec/{exec_id}/start", body, upgrade)
+        status, headers, rest = _read_head(connection)
+        if status not in {101, 200}:
+            said = _read_body(connection, headers, rest).decode("utf-8", "replace").strip()
+            raise EngineError("the engine refused to start a program", said)
+        quiet_since = time.monotonic()
+        for frame in _frames(connection, rest):
+            if frame is not None:
+                on_output(*frame)
+                quiet_since = time.monotonic()
+            if stop is not None and stop():
+                return False
+            if frame is None and time.monotonic() - quiet_since > 2 * POLL_S:
+                if is_over():
+                    return True
+                quiet_since = time.monotonic()
+        return True
+    except OSError as error:
+        raise NoEngine(f"the engine at {address.url} went away", str(error)) from error
+    finally:
+        connection.close()
+
+
+def _frames(connection: socket.socket, buffer: bytes) -> Iterator[tuple[bytes, bool] | None]:
+    """Yield (data, is_stderr), or None each time nothing came for a moment; ends with the stream.
+
+    A frame is passed on as it comes, also in parts: 8 bytes of header (stream, length), then data.
+    """
+    left = 0
+    is_stderr = False
+    while True:
+        while buffer:
+            if left:
+                data, buffer = buffer[:left], buffer[left:]
+                left -= len(data)
+                yield data, is_stderr
+            elif len(buffer) >= 8:
+                is_stderr = buffer[0] == 2
+                left = int.from_bytes(buffer[4:8], "big")
+                buffer = buffer[8:]
+            else:
+                break
+        readable, _, _ = select.select([connection], [], [], POLL_S)
+        if not readable:
+            yield None
+            continue
+        data = connection.recv(CHUNK)
+        if not data:
+            return
+        buffer += data
+
+
+def _send(connection: socket.socket, verb: str, target: str, body: bytes, more: tuple[str, ...]) -> None:
+    lines = [f"{verb} {target} HTTP/1.1", "Host: docker", *more]
+    if verb == "POST":
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    elif not more:
+        lines.append("Connection: close")
+    connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+
+
+def _read_head(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(CHUNK)
+        if not more:
+            raise ConnectionResetError("the connection was closed before an answer came")
+        data += more
+    head, _, rest = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+    return int(first.split()[1]), headers, rest
+
+
+def _read_body(connection: socket.socket, headers: dict[str, str], data: bytes) -> bytes:
+    length = int(headers["content-length"]) if "content-length" in headers else None
+    chunks = [data]
+    have = len(data)
+    while length is None or have < length:
+        more = connection.recv(CHUNK)
+        if not more:
+            break
+        chunks.append(more)
+        have += len(more)
+    body = b"".join(chunks)
+    return _dechunk(body) if headers.get("transfer-encoding") == "chunked" else body
+
+
+def _dechunk(body: bytes) -> bytes:
+    parts: list[bytes] = []
+    position = 0
+    while True:
+        end = body.index(b"\r\n", position)
+        size = int(body[position:end].split(b";")[0], 16)
+        if size == 0:
+            return b"".join(parts)
+        parts.append(body[end + 2 : end + 2 + size])
+        position = end + 2 + size + 2

@@ -1,0 +1,359 @@
+"""Verdicts: what of a tree has to run, what is there already, and why, in words.
+
+The rules, in the order in which they are asked:
+
+1. A stalk with `pretend`, the steps before `skip_until`, and those outside `--only` are taken as they
+   are committed, whatever made them.
+2. A step runs when it was asked to (`--from`, `--no-cache`) or when a step that it grows on runs.
+3. A step is reused when an image carries its fingerprint and grew on the very images that its
+   inputs have now.
+4. A step without an image runs, unless all that grows on it is there: a history that is no longer
+   needed is not built again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from stalker.errors import PlanError
+from stalker.model import images as labels
+from stalker.model.images import Image, short_id
+from stalker.plan import fingerprint
+from stalker.plan.images import ImageIndex, duration_of, inputs_of, made_from
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stalker.model.tree import Base, Stalk, Step, StepId
+    from stalker.plan.graph import Link, Links
+
+Verdict = Literal["RUN", "REUSE", "BLOCKED"]
+
+REASONS_MAX = 3
+"""More differences than this are counted, not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseAction:
+    """Where the first image of a root stalk comes from.
+
+    `image` is the id when it is there (REUSE); RUN means that `base` will be provided; BLOCKED that
+    nobody can. `name` is the `:initial` tag it gets.
+    """
+
+    stalk: str
+    name: str
+    verdict: Verdict
+    reason: str
+    base: Base | None = None
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A step with its verdict and the reason for it.
+
+    `fingerprint` and `inputs` are empty while a base is still to be made. `image` is the image that is
+    reused, empty for one that is gone but not needed. `retag` says that the step's name does not
+    point there. `estimate_s` is how long it took last time.
+    """
+
+    link: Link
+    verdict: Verdict
+    reason: str
+    fingerprint: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    image: str = ""
+    retag: bool = False
+    estimate_s: float | None = None
+
+    @property
+    def step(self) -> Step:
+        """The step."""
+        return self.link.step
+
+    @property
+    def id(self) -> StepId:
+        """`stalk:step`."""
+        return self.link.id
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do, in the order in which it may be done."""
+
+    links: Links
+    bases: dict[str, BaseAction]
+    actions: dict[StepId, Action]
+
+    @property
+    def to_run(self) -> list[Action]:
+        """The steps that have to run."""
+        return [action for action in self.actions.values() if action.verdict == "RUN"]
+
+    @property
+    def blocked(self) -> list[Action]:
+        """The steps that cannot run."""
+        return [action for action in self.actions.values() if action.verdict == "BLOCKED"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of a tree was asked for.
+
+    `considered` are the steps of the plan; `as_committed` those of them that are not looked at but
+    taken; `forced` run in any case, `because` of what.
+    """
+
+    considered: frozenset[StepId]
+    as_committed: frozenset[StepId] = frozenset()
+    forced: frozenset[StepId] = frozenset()
+    because: str = ""
+
+
+def select(
+    links: Links,
+    *,
+    start: list[StepId] | None = None,
+    until: list[StepId] | None = None,
+    only: list[StepId] | None = None,
+    no_cache: bool = False,
+) -> Selection:
+    """Turn `--from`, `--until`, `--only` and `--no-cache` into a selection.
+
+    Raises:
+        PlanError: `--from` names a step that the other options leave out.
+    """
+    considered = set(links.by_id) if until is None else links.ancestors(until)
+    as_committed = {link.id for link in links if link.is_taken}
+    if only is not None:
+        considered &= links.ancestors(only)
+        as_committed |= set(links.by_id) - set(only)
+    runnable = considered - as_committed
+    forced: set[StepId] = set()
+    because = ""
+    if start is not None:
+        forced = links.descendants(start) & runnable
+        because = f"asked for by --from {start[0]}"
+        if not set(start) & runnable:
+            raise PlanError(
+                f"--from {start[0]}: nothing of it is left to run",
+                "--until, --only, pretend or skip_until leave it out",
+            )
+    if no_cache:
+        forced = runnable
+        because = "asked for by --no-cache"
+    return Selection(frozenset(considered), frozenset(as_committed & considered), frozenset(forced), because)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """One step while the plan is drawn."""
+
+    link: Link
+    inputs: dict[str, str]
+    fingerprint: str
+    candidates: list[Image]
+    image: Image | None = None
+    identity: str = ""
+    is_taken: bool = False
+    state: Literal["there", "missing", "stale"] = "missing"
+    needed_by: str = ""
+    must_run: bool = False
+
+
+def make_plan(links: Links, index: ImageIndex, bases: Mapping[str, BaseAction], selection: Selection) -> Plan:
+    """Give each considered step its verdict; pure: everything it knows of the engine is in `index`."""
+    drafts = _draft(links, index, bases, selection)
+    _settle(drafts, selection)
+    actions: dict[StepId, Action] = {}
+    for draft in drafts.values():
+        actions[draft.link.id] = _decide(draft, drafts, index, bases, selection, actions)
+    used = {link.base_stalk for link in links if link.id in actions and link.base_stalk}
+    return Plan(links, {name: base for name, base in bases.items() if name in used}, actions)
+
+
+def _draft(
+    links: Links, index: ImageIndex, bases: Mapping[str, BaseAction], selection: Selection
+) -> dict[StepId, _Draft]:
+    """Compute fingerprints and find the images that carry them, inputs before what grows on them."""
+    shared: dict[tuple[int, ...], dict[str, str]] = {}
+    drafts: dict[StepId, _Draft] = {}
+    for link in links:
+        if link.id not in selection.considered:
+            continue
+        draft = _Draft(link, {}, "", [], is_taken=link.id in selection.as_committed)
+        drafts[link.id] = draft
+        if draft.is_taken:
+            draft.image = index.named(link.image_name)
+            if draft.image is not None:
+                draft.state = "there"
+                draft.identity = draft.image.labels.get(labels.FINGERPRINT) or draft.image.id
+            continue
+        grown_on = bases[link.base_stalk].image if link.parent is None else drafts[link.parent].identity
+        needs = {need: drafts[need].identity for need in link.needs}
+        draft.inputs = fingerprint.step_inputs(link.step, shared)
+        draft.inputs = fingerprint.whole_history(draft.inputs, link.parent, grown_on, needs)
+        if not grown_on or not all(needs.values()):
+            continue
+        draft.fingerprint = draft.identity = fingerprint.hash_fields(draft.inputs)
+        draft.candidates = index.with_fingerprint(draft.fingerprint, link.image_name)
+        fitting = [image for image in draft.candidates if _fits(image, link, drafts)]
+        if fitting:
+            draft.image, draft.state = fitting[0], "there"
+        elif draft.candidates:
+            draft.state = "stale"
+    return drafts
+
+
+def _fits(image: Image, link: Link, drafts: Mapping[StepId, _Draft]) -> bool:
+    """Say whether an image grew on the very images that its inputs have now."""
+    grown_on = made_from(image)
+    for before in link.inputs:
+        now = drafts[before].image
+        if now is not None and grown_on.get(before, now.id) != now.id:
+            return False
+    return True
+
+
+def _settle(drafts: dict[StepId, _Draft], selection: Selection) -> None:
+    """Decide what must run: what is forced or stale, what is missing and needed, what grows on those."""
+    wanted: set[StepId] = set()
+    for draft in drafts.values():
+        draft.must_run = not draft.is_taken and (draft.link.id in selection.forced or draft.state == "stale")
+    has_children = {before for draft in drafts.values() for before in draft.link.inputs}
+    wanted = {name for name in drafts if name not in has_children}
+    changed = True
+    while changed:
+        changed = False
+        for name, draft in reversed(drafts.items()):
+            if draft.state == "missing" and name in wanted and not draft.is_taken and not draft.must_run:
+                draft.must_run = changed = True
+            if draft.must_run and not wanted.issuperset(draft.link.inputs):
+                wanted.update(draft.link.inputs)
+                changed = True
+        for draft in drafts.values():
+            if draft.is_taken or draft.must_run:
+                continue
+            if any(drafts[before].must_run for before in draft.link.inputs):
+                draft.must_run = changed = True
+    for draft in drafts.values():
+        if draft.must_run:
+            for before in draft.link.inputs:
+                drafts[before].needed_by = drafts[before].needed_by or draft.link.id
+
+
+def _decide(
+    draft: _Draft,
+    drafts: Mapping[StepId, _Draft],
+    index: ImageIndex,
+    bases: Mapping[str, BaseAction],
+    selection: Selection,
+    actions: Mapping[StepId, Action],
+) -> Action:
+    link = draft.link
+    if draft.is_taken:
+        return _taken(draft)
+    before = index.latest_of_step(link.image_name)
+    action = Action(
+        link,
+        "REUSE",
+        "unchanged",
+        draft.fingerprint,
+        draft.inputs,
+        estimate_s=duration_of(before) if before is not None else None,
+    )
+    cause = next((name for name in link.inputs if actions[name].verdict == "BLOCKED"), "")
+    if draft.must_run and cause:
+        return replace(action, verdict="BLOCKED", reason=f"{cause} is blocked")
+    if draft.must_run and link.parent is None and bases[link.base_stalk].verdict == "BLOCKED":
+        return replace(action, verdict="BLOCKED", reason=bases[link.base_stalk].reason)
+    if draft.must_run:
+        reason = _why_run(draft, drafts, index, bases, selection, before)
+        return replace(action, verdict="RUN", reason=reason)
+    if draft.image is None:
+        return replace(action, reason="its image was removed, but what grows on it is there")
+    return _reuse(action, draft.image, index)
+
+
+def _taken(draft: _Draft) -> Action:
+    link = draft.link
+    if draft.image is not None:
+        return Action(link, "REUSE", "taken as it is committed", image=draft.image.id)
+    if not draft.needed_by:
+        return Action(link, "REUSE", f"there is no {link.image_name}, and nothing asks for it")
+    return Action(
+        link, "BLOCKED", f"{draft.needed_by} starts from {link.image_name}, which is not in the engine"
+    )
+
+
+def _reuse(action: Action, image: Image, index: ImageIndex) -> Action:
+    name = action.link.image_name
+    if name in image.tags:
+        return replace(action, image=image.id)
+    other = index.by_name.get(name)
+    moved = (
+        f"the tag points at {short_id(other.id)} now; it goes back to {short_id(image.id)}"
+        if other is not None
+        else f"the tag was removed; it comes back on {short_id(image.id)}"
+    )
+    return replace(action, image=image.id, reason=f"unchanged; {moved}", retag=True)
+
+
+def _why_run(
+    draft: _Draft,
+    drafts: Mapping[StepId, _Draft],
+    index: ImageIndex,
+    bases: Mapping[str, BaseAction],
+    selection: Selection,
+    before: Image | None,
+) -> str:
+    link = draft.link
+    reasons: list[str] = []
+    running = [name for name in link.inputs if drafts[name].must_run]
+    if before is not None:
+        known = set(running)
+        old, new = inputs_of(before), draft.inputs
+        if link.parent is None and bases[link.base_stalk].verdict == "RUN":
+            new = {name: value for name, value in new.items() if name != "base"}
+            old = {name: value for name, value in old.items() if name != "base"}
+        reasons += [
+            text
+            for text in fingerprint.differences(link.step, old, new)
+            if not any(text.startswith((f"parent {name} ", f"needs {name} ")) for name in known)
+        ]
+    if link.id in selection.forced:
+        reasons.append(selection.because)
+    reasons += [f"{'parent' if name == link.parent else 'needs'} {name} ran" for name in running]
+    if link.parent is None and bases[link.base_stalk].verdict == "RUN":
+        reasons.append("its base is made new")
+    if not reasons:
+        reasons.append(_why_missing(draft, drafts, index, before))
+    if len(reasons) > REASONS_MAX:
+        reasons[REASONS_MAX - 1 :] = [f"and {len(reasons) - REASONS_MAX + 1} more changes"]
+    return "; ".join(reasons)
+
+
+def _why_missing(
+    draft: _Draft, drafts: Mapping[StepId, _Draft], index: ImageIndex, before: Image | None
+) -> str:
+    name = draft.link.image_name
+    if draft.state == "stale":
+        grown_on = made_from(draft.candidates[0])
+        for parent in draft.link.inputs:
+            image = drafts[parent].image
+            if image is not None and grown_on.get(parent) != image.id:
+                return f"{parent} was run again since ({short_id(image.id)})"
+        return "what it grows on was run again since"
+    other = index.by_name.get(name)
+    if before is None and other is not None and other.labels.get(labels.STEP) != name:
+        return f"not built yet; the tag {name} points at {short_id(other.id)}, which no run made"
+    if before is not None:
+        return "its image was removed"
+    return "not built yet"
+
+
+def initial_name(stalk: Stalk) -> str:
+    """Return the name of what a stalk starts from."""
+    return f"{stalk.repository}:initial"

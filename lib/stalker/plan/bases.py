@@ -1,0 +1,61 @@
+"""Which base gives a root stalk its first image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stalker.model.bases import base_key, describe_base
+from stalker.model.images import short_id
+from stalker.model.tree import ImageBase, TagBase
+from stalker.plan.actions import BaseAction, initial_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stalker.model.images import Image
+    from stalker.model.tree import Base, Stalk, Tree
+    from stalker.plan.images import ImageIndex
+
+
+def find_bases(tree: Tree, index: ImageIndex, obstacle: Callable[[Base], str]) -> dict[str, BaseAction]:
+    """Return for each root stalk where its first image comes from.
+
+    The first base of the list that is in the engine serves, without asking anybody; if none is, the
+    first that nothing is known against will be provided. `obstacle` is asked only then.
+    """
+    return {
+        stalk.name: _find(stalk, index, obstacle)
+        for stalk in tree.stalks
+        if stalk.bases or not (stalk.parent or stalk.start)
+    }
+
+
+def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base], str]) -> BaseAction:
+    name = initial_name(stalk)
+    passed: list[str] = []
+    for base in stalk.bases:
+        image = _there(base, index)
+        if image is not None:
+            said = f"{describe_base(base)} is here ({short_id(image.id)})"
+            return BaseAction(stalk.name, name, "REUSE", "; ".join([said, *passed]), base, image.id)
+        passed.append(f"{describe_base(base)} is not here")
+    refused: list[str] = []
+    for base in stalk.bases:
+        why = f"there is no image {base.name}" if isinstance(base, TagBase) else obstacle(base)
+        if not why:
+            said = f"{describe_base(base)} will be made"
+            return BaseAction(stalk.name, name, "RUN", "; ".join([said, *refused]), base)
+        refused.append(f"{describe_base(base)}: {why}")
+    return BaseAction(stalk.name, name, "BLOCKED", "; ".join(refused) or "the stalk has no base", None)
+
+
+def _there(base: Base, index: ImageIndex) -> Image | None:
+    if isinstance(base, TagBase):
+        return index.named(base.name)
+    if isinstance(base, ImageBase):
+        image = index.named(base.name)
+        if image is None or not base.digest:
+            return image
+        pinned = any(digest.endswith("@" + base.digest) for digest in image.digests)
+        return image if pinned or image.id == base.digest else None
+    return index.of_base(base_key(base))

@@ -1,0 +1,102 @@
+"""The engine's images, arranged for look-up: by name, by fingerprint, by step, by base."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from stalker.model import images as labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from stalker.model.images import Image
+
+
+class ImageIndex:
+    """What one listing of the engine told.
+
+    Images derived from ours by other tools inherit our labels. `made_by_us` tells them apart: our
+    own commit sits directly on the image that its container started from, and says in its comment
+    what it is. `inspect` is asked only where the listing does not show the parent.
+    """
+
+    def __init__(self, images: Iterable[Image], inspect: Callable[[str], Image | None]) -> None:
+        self._inspect = inspect
+        self.by_name: dict[str, Image] = {}
+        self._by_fingerprint: dict[str, list[Image]] = {}
+        self._by_step: dict[str, list[Image]] = {}
+        self._by_base: dict[str, list[Image]] = {}
+        for image in sorted(images, key=lambda image: image.created_s, reverse=True):
+            for name in image.tags:
+                self.by_name[name] = image
+            fingerprint = image.labels.get(labels.FINGERPRINT)
+            if fingerprint:
+                self._by_fingerprint.setdefault(fingerprint, []).append(image)
+                self._by_step.setdefault(image.labels.get(labels.STEP, ""), []).append(image)
+            elif image.labels.get(labels.BASE) and not image.labels.get(labels.STEP):
+                self._by_base.setdefault(image.labels[labels.BASE], []).append(image)
+
+    def named(self, name: str) -> Image | None:
+        """Return the image of that name, asking the engine for one without our labels."""
+        if name not in self.by_name:
+            image = self._inspect(name)
+            if image is None:
+                return None
+            self.by_name[name] = image
+        return self.by_name[name]
+
+    def with_fingerprint(self, fingerprint: str, name: str) -> list[Image]:
+        """Return the images that are this work: the one tagged `name` first, then newest first."""
+        found = [image for image in self._by_fingerprint.get(fingerprint, ()) if self.made_by_us(image, name)]
+        return sorted(found, key=lambda image: name not in image.tags)
+
+    def made_by_us(self, image: Image, name: str) -> bool:
+        """Tell an image that a step left from one that another tool derived from it."""
+        start = made_from(image).get("start", "")
+        if image.parent_id:
+            return image.parent_id == start
+        if name in image.tags:
+            return True
+        inspected = self._inspect(image.id)
+        return (
+            inspected is not None and inspected.comment == labels.COMMENT + image.labels[labels.FINGERPRINT]
+        )
+
+    def latest_of_step(self, name: str) -> Image | None:
+        """Return the image tagged `name` if a step left it, else the newest one of that step."""
+        tagged = self.by_name.get(name)
+        if tagged is not None and tagged.labels.get(labels.STEP) == name:
+            return tagged
+        return next(iter(self._by_step.get(name, ())), None)
+
+    def of_base(self, key: str) -> Image | None:
+        """Return the image made for a base; the oldest, since what was derived from it is younger."""
+        found = self._by_base.get(key)
+        return found[-1] if found else None
+
+
+def made_from(image: Image) -> dict[str, str]:
+    """Return what an image was made from: `start` and step ids, each with an image id."""
+    return _json_label(image, labels.MADE_FROM)
+
+
+def inputs_of(image: Image) -> dict[str, str]:
+    """Return the inputs that an image was made of, as `fingerprint.whole_history` names them."""
+    return _json_label(image, labels.INPUTS)
+
+
+def duration_of(image: Image) -> float | None:
+    """Return how long the step that left this image took, in seconds."""
+    try:
+        return float(image.labels[labels.DURATION])
+    except (KeyError, ValueError):
+        return None
+
+
+def _json_label(image: Image, label: str) -> dict[str, str]:
+    try:
+        found = json.loads(image.labels.get(label) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,46 @@
+"""What a worker is given for one step, and what it gives back; both pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from stalker.model.tree import Step, StepId
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One step to run, with all that it needs.
+
+    `image` is the id of the image that it starts from; `parents` maps the steps that it grows on to
+    their image ids. `tree_file` and `run` go into labels. `log_stem` is its log file without the
+    attempt and ending. `stalk_image` is what the stalk started from. `is_service` starts a daemonized step again without a commit.
+    """
+
+    step: Step
+    repository: str
+    image: str
+    fingerprint: str
+    inputs: dict[str, str]
+    parents: dict[StepId, str]
+    tree_file: str
+    workspace: str
+    run: str
+    log_stem: str
+    stalk_image: str
+    is_first: bool = False
+    is_last: bool = False
+    is_service: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended. `image` is the committed image; `error` is ours, to be shown or re-raised."""
+
+    step: StepId
+    state: Literal["done", "failed", "timeout", "cancelled"]
+    image: str = ""
+    duration_s: float = 0.0
+    error: BaseException | None = None
+    names: tuple[str, ...] = field(default=())

@@ -1,0 +1,94 @@
+"""One run at a time on the same image names of the same engine.
+
+The lock is `flock` on a file a stalk, so it goes with its process however that ends; the file's text
+only says who holds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stalker.errors import LockHeld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+POLL_S = 0.2
+
+
+def lock_dir() -> Path:
+    """Return where locks of all users of this host stand, made if need be."""
+    for parent in (Path("/run/lock"), Path("/tmp")):  # noqa: S108  shared by all users on purpose
+        path = parent / "stalker"
+        try:
+            path.mkdir(mode=0o1777, exist_ok=True)
+            if path.stat().st_mode & 0o1000 == 0:
+                path.chmod(0o1777)
+        except OSError:
+            pass
+        if path.is_dir() and os.access(path, os.W_OK):
+            return path
+    raise LockHeld("no folder for lock files", "/run/lock and /tmp cannot be written", "mend their rights")
+
+
+@contextlib.contextmanager
+def hold_names(
+    engine_id: str, repositories: list[str], who: str, *, wait: bool, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold the image names of some stalks; `who` is what others are told.
+
+    Raises:
+        LockHeld: another run holds one of them and `wait` is False.
+    """
+    with contextlib.ExitStack() as held:
+        for repository in sorted(set(repositories)):
+            key = hashlib.sha256(f"{engine_id} {repository}".encode()).hexdigest()[:32]
+            held.enter_context(_hold(lock_dir() / key, repository, who, wait=wait, say=say))
+        yield
+
+
+@contextlib.contextmanager
+def _hold(path: Path, repository: str, who: str, *, wait: bool, say: Callable[[str], None]) -> Iterator[None]:
+    descriptor = _open(path)
+    try:
+        told = False
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                holder = os.pread(descriptor, 4096, 0).decode("utf-8", "replace").strip() or "another run"
+                if not wait:
+                    raise LockHeld(
+                        f"{repository} is being worked on by {holder}",
+                        "two runs on the same names would overwrite each other's tags",
+                        "wait for it with --wait, or stop it",
+                    ) from None
+                if not told:
+                    say(f"waiting for {holder}, which works on {repository}")
+                    told = True
+                time.sleep(POLL_S)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{who}\n".encode(), 0)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    old = os.umask(0)
+    try:
+        # No O_CREAT on a file that is there: sticky folders refuse it for another user's file.
+        if path.exists():
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    finally:
+        os.umask(old)

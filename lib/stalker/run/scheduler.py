@@ -1,0 +1,338 @@
+"""A plan, done: bases first, then the steps as their inputs get ready.
+
+The main thread asks `RunState` what to do and waits for outcomes; steps run in an executor. Whatever
+ends the run, no container of it is left.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stalker.errors import EngineError, InputError, Interrupted, NoEngine, NotThere, StalkerError
+from stalker.model import events
+from stalker.model.bases import describe_base
+from stalker.plan.graph import build_graph, remaining_path_s
+from stalker.plan.run_state import Block, Failed, Finish, RunState, Start, StopAsked, Succeeded
+from stalker.run.job import Job, Outcome
+from stalker.run.session import Sessions
+from stalker.run.step import Surroundings, run_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from stalker.engine.interface import BaseProvider, Engine
+    from stalker.model.events import Event
+    from stalker.model.tree import StepId
+    from stalker.plan.actions import Action, BaseAction, Plan
+    from stalker.plan.run_state import Instruction
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a plan is to be done. `tree_file` is as the user named it; `run` is the run's id."""
+
+    run: str
+    tree_file: str
+    jobs: int
+    keep_going: bool = False
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What became of the steps of a run."""
+
+    done: list[StepId] = field(default_factory=list)
+    failed: list[StepId] = field(default_factory=list)
+    blocked: list[StepId] = field(default_factory=list)
+    error: StalkerError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 a step failed, else that of the error that ended the run."""
+        if self.error is not None:
+            return self.error.exit_code
+        return 1 if self.failed or self.blocked else 0
+
+
+def provide_bases(
+    plan: Plan, provider: BaseProvider, emit: Callable[[Event], None], *, jobs: int
+) -> dict[str, BaseAction]:
+    """Get the first images that are missing, side by side.
+
+    Raises:
+        InputError: what was fetched is bad. EngineError: the engine refused, or nobody could give it.
+    """
+    wanted = [base for base in plan.bases.values() if base.verdict == "RUN" and _is_asked_for(plan, base)]
+    if not wanted:
+        return plan.bases
+    with ThreadPoolExecutor(min(jobs, len(wanted))) as pool:
+        made = [pool.submit(_provide, plan, base, provider, emit) for base in wanted]
+        for future in made:
+            future.result()
+    return plan.bases
+
+
+def _is_asked_for(plan: Plan, base: BaseAction) -> bool:
+    return any(
+        action.link.base_stalk == base.stalk and action.link.parent is None and action.verdict == "RUN"
+        for action in plan.actions.values()
+    )
+
+
+def _provide(plan: Plan, action: BaseAction, provider: BaseProvider, emit: Callable[[Event], None]) -> None:
+    """Try the stalk's bases from the chosen one on; the next serves when one is not to be had."""
+    bases = plan.links.tree.stalk(action.stalk).bases
+    assert action.base is not None
+    candidates = bases[bases.index(action.base) :]
+    for position, base in enumerate(candidates):
+        began_s = time.time()
+        said = describe_base(base)
+        emit(events.BaseStarted(began_s, action.stalk, said))
+        try:
+            image = provider.provide(
+                base,
+                action.name,
+                lambda text: emit(events.BaseProgress(time.time(), action.stalk, text)),
+            )
+        except StalkerError as error:
+            emit(
+                events.BaseFinished(
+                    time.time(), action.stalk, said, "", time.time() - began_s, error=error.brief
+                )
+            )
+            # Bad content is never passed over for the next base: somebody should look at it.
+            may_try_next = isinstance(error, EngineError) and not isinstance(error, NoEngine)
+            if isinstance(error, InputError) or not may_try_next or position == len(candidates) - 1:
+                raise
+            continue
+        emit(events.BaseFinished(time.time(), action.stalk, said, image.id, time.time() - began_s))
+        return
+
+
+def execute(
+    plan: Plan,
+    engine: Engine,
+    secrets: Mapping[str, str],
+    emit: Callable[[Event], None],
+    options: RunOptions,
+    executor: Executor | None = None,
+) -> RunResult:
+    """Run what the plan says, and return what became of it; raises nothing of ours."""
+    return _Run(plan, engine, secrets, emit, options).go(executor)
+
+
+class _Run:
+    """The moving parts of one run; only the main thread touches them."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        secrets: Mapping[str, str],
+        emit: Callable[[Event], None],
+        options: RunOptions,
+    ) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._emit = emit
+        self._options = options
+        self._cancel = threading.Event()
+        self._sessions = Sessions(engine, options.run)
+        self._around = Surroundings(engine, self._sessions, secrets, self._cancel, emit)
+        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._images = {action.id: action.image for action in plan.actions.values()}
+        self._left: dict[str, int] = {}
+        self._services_up: set[StepId] = set()
+        self._result = RunResult()
+        to_run = {action.id for action in plan.to_run}
+        durations_s = {
+            action.id: action.estimate_s for action in plan.to_run if action.estimate_s is not None
+        }
+        remaining_s = remaining_path_s(build_graph(plan.links), durations_s)
+        self._state = RunState(
+            {
+                action.id: tuple(name for name in action.link.inputs if name in to_run)
+                for action in plan.to_run
+            },
+            remaining_s,
+            jobs=options.jobs,
+            keep_going=options.keep_going,
+        )
+        for action in plan.to_run:
+            self._left[action.step.stalk] = self._left.get(action.step.stalk, 0) + 1
+
+    def go(self, executor: Executor | None) -> RunResult:
+        """Work until nothing is left to do."""
+        pool = executor or ThreadPoolExecutor(self._options.jobs, thread_name_prefix="stalker-step")
+        try:
+            self._follow(self._state.start(), pool)
+            while self._state.running:
+                self._take(self._wait(), pool)
+        finally:
+            if executor is None:
+                pool.shutdown(wait=True)
+            try:
+                self._sessions.close()
+            except StalkerError as error:
+                self._result.error = self._result.error or error
+        return self._result
+
+    def _wait(self) -> Outcome:
+        """Wait for an outcome; Ctrl-C asks the steps to stop, a second one ends at once."""
+        while True:
+            try:
+                return self._outcomes.get()
+            except KeyboardInterrupt:
+                if self._cancel.is_set():
+                    self._sessions.remove_at_once()
+                    os._exit(130)
+                self._stop("the user stopped the run")
+                self._result.error = Interrupted(
+                    "interrupted", "what was committed stays", "the next run goes on from there"
+                )
+                self._emit(
+                    events.Note(time.time(), "stopping: containers are removed; Ctrl-C again ends at once")
+                )
+
+    def _stop(self, why: str) -> None:
+        self._cancel.set()
+        for instruction in self._state.handle(StopAsked(why)):
+            if isinstance(instruction, Block):
+                self._block(instruction)
+
+    def _take(self, outcome: Outcome, pool: Executor) -> None:
+        name = outcome.step
+        if outcome.state == "done":
+            self._images[name] = outcome.image
+            self._result.done.append(name)
+            self._finish_step(name)
+            self._follow(self._state.handle(Succeeded(name)), pool)
+            return
+        if outcome.state != "cancelled":
+            self._result.failed.append(name)
+        else:
+            self._result.blocked.append(name)
+        if isinstance(outcome.error, NoEngine) and self._result.error is None:
+            self._result.error = outcome.error
+            self._stop(outcome.error.brief)
+        self._finish_step(name)
+        self._follow(self._state.handle(Failed(name)), pool)
+
+    def _follow(self, instructions: list[Instruction], pool: Executor) -> None:
+        for instruction in instructions:
+            if isinstance(instruction, Start):
+                self._start(self._plan.actions[instruction.step], pool)
+            elif isinstance(instruction, Block):
+                self._block(instruction)
+            else:
+                assert isinstance(instruction, Finish)
+
+    def _block(self, instruction: Block) -> None:
+        self._result.blocked.append(instruction.step)
+        self._emit(events.StepBlocked(time.time(), instruction.step, instruction.cause))
+        self._finish_step(instruction.step)
+
+    def _finish_step(self, name: StepId) -> None:
+        stalk = self._plan.links.by_id[name].step.stalk
+        self._left[stalk] -= 1
+        if not self._left[stalk]:
+            self._sessions.end_stalk(stalk)
+
+    def _start(self, action: Action, pool: Executor) -> None:
+        jobs = [*self._services_before(action), self._job(action)]
+        future: Future[Outcome] = pool.submit(_run_in_row, jobs, self._around)
+        future.add_done_callback(lambda done: self._outcomes.put(_outcome(done, action.id)))
+
+    def _services_before(self, action: Action) -> list[Job]:
+        """Daemonized steps of the same stalk that are reused but have to be up for this one."""
+        found = []
+        for step in self._plan.links.tree.stalk(action.step.stalk).steps:
+            if step.id == action.id:
+                break
+            before = self._plan.actions.get(step.id)
+            if step.daemonize and before is not None and before.verdict == "REUSE":
+                if step.id not in self._services_up:
+                    self._services_up.add(step.id)
+                    found.append(self._job(before, is_service=True))
+        return found
+
+    def _job(self, action: Action, *, is_service: bool = False) -> Job:
+        link = action.link
+        tree = self._plan.links.tree
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        log = f"{tree.arch_label}-{link.step.name}-{stamp}"
+        return Job(
+            step=link.step,
+            repository=link.repository,
+            image=self._start_image(link.id),
+            fingerprint=action.fingerprint,
+            inputs=action.inputs,
+            parents={name: self._images[name] for name in link.inputs if self._images.get(name)},
+            tree_file=self._options.tree_file,
+            workspace=tree.workspace,
+            run=self._options.run,
+            log_stem=f"{tree.log_dir}/{link.step.stalk}/{log}",
+            stalk_image=self._start_image(tree.stalk(link.step.stalk).steps[0].id),
+            is_first=link.is_first,
+            is_last=link.is_last,
+            is_service=is_service,
+        )
+
+    def _start_image(self, name: StepId) -> str:
+        """Return the id of the image that a step starts from."""
+        link = self._plan.links.by_id[name]
+        if link.parent is None:
+            return self._plan.bases[link.base_stalk].image
+        return self._images.get(link.parent, "")
+
+
+def _run_in_row(jobs: list[Job], around: Surroundings) -> Outcome:
+    """Bring up services, then run the step; a service that does not come up fails the step."""
+    for job in jobs[:-1]:
+        outcome = run_step(job, around)
+        if outcome.state != "done":
+            return Outcome(jobs[-1].step.id, outcome.state, error=outcome.error)
+    job = jobs[-1]
+    if job.is_first:
+        try:
+            around.engine.tag(job.image, f"{job.repository}:initial")
+        except NotThere:
+            pass  # the session will say it with its name
+        except StalkerError as error:
+            return Outcome(job.step.id, "failed", error=error)
+    return run_step(job, around)
+
+
+def _outcome(done: Future[Outcome], name: StepId) -> Outcome:
+    error = done.exception()
+    if error is None:
+        return done.result()
+    wrong = StalkerError(f"{name}: {error!r}", "this is a bug in stalker")
+    wrong.__cause__ = error
+    return Outcome(name, "failed", error=wrong)
+
+
+def repair_tags(plan: Plan, engine: Engine, names: Mapping[str, str]) -> list[str]:
+    """Put names back where they belong for steps that are reused; return what was said.
+
+    `names` maps the image names that the engine has to image ids. `:initial` and `:final` go with
+    the first and last step of a stalk.
+    """
+    said = []
+    for action in plan.actions.values():
+        if action.verdict != "REUSE" or not action.image or action.link.is_taken:
+            continue
+        link = action.link
+        if action.retag:
+            engine.tag(action.image, link.image_name)
+            said.append(f"{link.image_name} points at its image again")
+        final = f"{link.repository}:final"
+        if link.is_last and link.step.name != "final" and names.get(final) != action.image:
+            engine.tag(action.image, final)
+    return said

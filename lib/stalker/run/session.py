@@ -1,0 +1,184 @@
+"""One live container in which steps of a stalk run in a row.
+
+A session serves the next step when nothing but its idle process is left running, its mounts and
+options are the same, and its writable layer is small: a commit takes the whole layer, so each later
+image holds again what earlier steps wrote. Else the next step gets a fresh container from the last
+commit. Both ways give the same files.
+"""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stalker.engine.interface import ContainerSpec
+from stalker.errors import EngineError, StalkerError
+from stalker.model import images as labels
+
+if TYPE_CHECKING:
+    from stalker.engine.interface import Engine
+    from stalker.model.images import Image
+    from stalker.run.job import Job
+
+WRITABLE_MAX_BYTES = 2 << 20
+"""A fresh container costs about 0.25 s; writing 2 MB again costs 10 ms and the space."""
+
+LAYERS_MAX = 120
+"""Docker refuses more than 125 or so; near that a session is kept however much it wrote."""
+
+LAYERS_NEAR = 100
+
+
+@dataclass(slots=True)
+class Session:
+    """A running container: what it started from and what was committed from it last."""
+
+    container: str
+    name: str
+    spec: ContainerSpec
+    start: Image
+    image: str
+    is_reusable: bool = True
+
+
+@dataclass(slots=True)
+class Service:
+    """A daemonized step that is up: its container and address."""
+
+    name: str
+    container: str
+    address: str
+
+
+@dataclass(slots=True)
+class Sessions:
+    """All live containers of a run: at most one session a stalk, and its services.
+
+    Containers are removed in the background, off the way of the next step; `close` waits for that.
+    """
+
+    engine: Engine
+    run: str
+    _open: dict[str, Session] = field(default_factory=dict)
+    _services: dict[str, list[Service]] = field(default_factory=dict)
+    _containers: set[str] = field(default_factory=set)
+    _removals: list[Future[None]] = field(default_factory=list)
+    _remover: ThreadPoolExecutor | None = None
+
+    def take(self, job: Job) -> tuple[Session, bool]:
+        """Return a session that stands at the job's image, and whether it is a used one."""
+        stalk = job.step.stalk
+        spec = self.spec(job)
+        session = self._open.pop(stalk, None)
+        if session is not None:
+            if self._serves(session, job, spec):
+                return session, True
+            self.drop(session)
+        return self.fresh(job), False
+
+    def fresh(self, job: Job) -> Session:
+        """Start a new container from the job's image."""
+        spec = self.spec(job)
+        start = self.engine.image(job.image)
+        if start is None:
+            raise EngineError(
+                f"the image that {job.step.id} starts from is gone ({job.image})",
+                "it was removed while the run was under way",
+                "run again: what is missing is made again",
+            )
+        if start.layers >= LAYERS_MAX:
+            raise EngineError(
+                f"{job.step.id} would start from an image of {start.layers} layers",
+                "an engine takes about 125",
+                "begin a new root with `export` and a tarball base, or put steps together",
+            )
+        container = self.engine.create(spec)
+        self._containers.add(container)
+        try:
+            self.engine.start(container)
+        except StalkerError:
+            self.remove(container)
+            raise
+        return Session(container, spec.name, spec, start, job.image)
+
+    def spec(self, job: Job) -> ContainerSpec:
+        """Return how a container for this job is started."""
+        step = job.step
+        hosts = tuple((service.name, service.address) for service in self._services.get(step.stalk, ()))
+        return ContainerSpec(
+            image=job.image,
+            name=f"stalker-{step.stalk}-{secrets.token_hex(6)}",
+            labels={labels.RUN: self.run, labels.VERSION: "container"},
+            mounts=step.mounts,
+            options=step.options,
+            platform=step.platform,
+            hosts=hosts,
+            workspace=job.workspace,
+        )
+
+    def _serves(self, session: Session, job: Job, spec: ContainerSpec) -> bool:
+        old = session.spec
+        same = (old.mounts, old.options, old.platform, old.hosts) == (
+            spec.mounts,
+            spec.options,
+            spec.platform,
+            spec.hosts,
+        )
+        return session.is_reusable and same and session.image == job.image and not job.step.daemonize
+
+    def keep(self, session: Session, stalk: str, image: str, *, left: int, writable_bytes: int) -> None:
+        """Keep a session for the stalk's next step, if it may serve; else let it go."""
+        session.image = image
+        is_small = writable_bytes <= WRITABLE_MAX_BYTES or session.start.layers >= LAYERS_NEAR
+        if left == 0 and is_small:
+            self._open[stalk] = session
+        else:
+            self.drop(session)
+
+    def serve(self, session: Session, stalk: str, name: str) -> Service:
+        """Leave a daemonized step's container up until its stalk ends."""
+        address = self.engine.state(session.container).address or "127.0.0.1"
+        service = Service(name, session.container, address)
+        self._services.setdefault(stalk, []).append(service)
+        return service
+
+    def drop(self, session: Session) -> None:
+        """Remove a session's container in the background."""
+        self.remove(session.container)
+
+    def remove(self, container: str) -> None:
+        """Remove a container in the background."""
+        if self._remover is None:
+            self._remover = ThreadPoolExecutor(2, thread_name_prefix="stalker-remove")
+        self._removals.append(self._remover.submit(self._remove, container))
+
+    def _remove(self, container: str) -> None:
+        self.engine.remove_container(container)
+        self._containers.discard(container)
+
+    def end_stalk(self, stalk: str) -> None:
+        """Remove what is up for a stalk: nothing of it runs any more."""
+        session = self._open.pop(stalk, None)
+        if session is not None:
+            self.drop(session)
+        for service in self._services.pop(stalk, ()):
+            self.remove(service.container)
+
+    def remove_at_once(self) -> None:
+        """Remove all containers now; used when the user will not wait."""
+        for container in list(self._containers):
+            try:
+                self._remove(container)
+            except StalkerError:
+                continue
+
+    def close(self) -> None:
+        """Remove every container of the run and wait for it. Raises the first engine error."""
+        for stalk in [*self._open, *self._services]:
+            self.end_stalk(stalk)
+        if self._remover is not None:
+            self._remover.shutdown(wait=True)
+        for removal in self._removals:
+            removal.result()

@@ -1,0 +1,507 @@
+"""One step: a session, the files placed, the script run, the files taken away, commit and tag.
+
+A step either commits or leaves nothing behind. One that fails has its state committed beside, as
+`<stalk>:<step>.failed`, under labels of its own that no look-up by fingerprint finds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets as random_source
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from stalker import __version__
+from stalker.engine.options import mount_points
+from stalker.errors import EngineError, NoEngine, StalkerError, StepFailed
+from stalker.model import events
+from stalker.model import images as labels
+from stalker.model.images import short_id
+from stalker.model.masking import Masker
+from stalker.run.job import Job, Outcome
+from stalker.run.payload import Report, make_payload
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+
+    from stalker.engine.interface import Engine
+    from stalker.model.events import Event
+    from stalker.run.payload import Payload
+    from stalker.run.session import Session, Sessions
+
+LAST_LINES = 20
+TAIL_BYTES = 1 << 16
+QUIET_S = 0.25
+SERVICE_GRACE_S = 1.0
+"""A daemonized script that still runs after this is taken to be up."""
+
+RETRY_MAX_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all steps of a run share. `emit` may be called from any thread; `now` is Unix time."""
+
+    engine: Engine
+    sessions: Sessions
+    secrets: Mapping[str, str]
+    cancel: threading.Event
+    emit: Callable[[Event], None]
+    now: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of the attempt under way."""
+
+    number: int
+    log: str
+    started_s: float
+    session: Session | None = None
+    exit_code: int | None = None
+    tail: bytearray = field(default_factory=bytearray)
+    script_s: float = 0.0
+    ran_out_of_time: bool = False
+
+
+def run_step(job: Job, around: Surroundings) -> Outcome:
+    """Run a step, again from the clean image if it fails and has retries; never raises ours."""
+    attempt = 1
+    while True:
+        outcome = _run_attempt(job, around, attempt)
+        wants_retry = outcome.state in {"failed", "timeout"} and attempt <= job.step.retries
+        if not wants_retry or isinstance(outcome.error, NoEngine) or around.cancel.is_set():
+            return outcome
+        around.cancel.wait(_pause_s(attempt))
+        if around.cancel.is_set():
+            return replace(outcome, state="cancelled")
+        attempt += 1
+
+
+def _pause_s(attempt: int) -> float:
+    """Return the pause after a failed attempt: 1, 2, 4 ... 60 seconds."""
+    return min(RETRY_MAX_S, 2.0 ** (attempt - 1))
+
+
+def _run_attempt(job: Job, around: Surroundings, number: int) -> Outcome:
+    suffix = "" if number == 1 else f"-{number}"
+    attempt = _Attempt(number, f"{job.log_stem}{suffix}.txt", around.now())
+    around.emit(
+        events.StepStarted(attempt.started_s, job.step.id, number, attempt.log, service=job.is_service)
+    )
+    try:
+        image, name, commit_s = _work(job, around, attempt)
+    except StalkerError as error:
+        return _ended_badly(job, around, attempt, error)
+    except Exception as error:  # noqa: BLE001  a bug must not leave a container either
+        _abandon(around, attempt)
+        wrong = StalkerError(f"{job.step.id}: {error!r}", "this is a bug in stalker")
+        wrong.__cause__ = error
+        return _ended_badly(job, around, attempt, wrong)
+    around.emit(
+        events.StepFinished(
+            at=around.now(),
+            step=job.step.id,
+            attempt=number,
+            state="done",
+            duration_s=around.now() - attempt.started_s,
+            exit_code=attempt.exit_code,
+            image=image,
+            name=name,
+            log=attempt.log,
+            commit_s=commit_s,
+        )
+    )
+    return Outcome(job.step.id, "done", image, attempt.script_s, names=(name,) if name else ())
+
+
+def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, float]:
+    """Do one attempt; return the image id, its name, and how long the commit took in seconds."""
+    step, engine = job.step, around.engine
+    _prepare_mounts(job, engine)
+    session, is_reused = around.sessions.take(job)
+    attempt.session = session
+    if around.cancel.is_set():
+        raise StepFailed(f"{step.id} was cancelled")
+    around.emit(events.ContainerStarted(around.now(), step.id, session.name, short_id(job.image), is_reused))
+    payload = make_payload(step, around.secrets, random_source.token_hex(8))
+    if payload.archive:
+        engine.put(session.container, payload.archive)
+    if step.daemonize:
+        report = _run_service(job, around, attempt, payload)
+    else:
+        report = _run_script(job, around, attempt, payload)
+    _check(job, around, attempt, report)
+    if job.is_service:
+        around.sessions.serve(session, step.stalk, step.name)
+        return job.image, "", 0.0
+    began_s = around.now()
+    image = _commit(job, around, attempt, left=report.left)
+    if step.daemonize:
+        _leave_up(job, around, session, payload)
+    elif job.is_last:
+        around.sessions.drop(session)
+    else:
+        state = engine.state(session.container)
+        around.sessions.keep(
+            session, step.stalk, image, left=report.left, writable_bytes=state.writable_bytes
+        )
+    return image, f"{job.repository}:{step.name}", around.now() - began_s
+
+
+def _prepare_mounts(job: Job, engine: Engine) -> None:
+    for mount in job.step.mounts:
+        if mount.kind == "store":
+            engine.ensure_volume(mount.source, {labels.VERSION: __version__})
+        elif mount.writable and not os.path.isabs(mount.source):  # noqa: PTH117
+            os.makedirs(os.path.join(job.workspace, mount.source), exist_ok=True)  # noqa: PTH103, PTH118
+
+
+def _run_script(job: Job, around: Surroundings, attempt: _Attempt, payload: Payload) -> Report:
+    session = _session(attempt)
+    user = _user(job, session)
+    if user in {"", "0", "root", "0:0", "root:root"}:
+        return _exec(job, around, attempt, payload, payload.whole, "0" if user else "")
+    _place(around, session, payload)
+    report = _exec(job, around, attempt, payload, payload.run, user)
+    if report.exit_code is not None:
+        _clear(around, session, payload)
+    return report
+
+
+def _run_service(job: Job, around: Surroundings, attempt: _Attempt, payload: Payload) -> Report:
+    """Start a daemonized script; it is up when it has ended well or still runs after a moment."""
+    import threading
+
+    session = _session(attempt)
+    _place(around, session, payload)
+    found: list[Report] = []
+
+    def run() -> None:
+        try:
+            found.append(
+                _exec(job, around, attempt, payload, payload.run, _user(job, session), is_service=True)
+            )
+        except StalkerError:
+            return  # its container was removed at the end of the stalk
+
+    thread = threading.Thread(target=run, name=f"stalker-{job.step.id}", daemon=True)
+    thread.start()
+    thread.join(SERVICE_GRACE_S)
+    if found and found[0].exit_code is None:
+        return found[0]
+    report = found[0] if found else Report(payload.nonce, lambda _data, _err: None)
+    if not found:
+        report.exit_code, report.left = 0, 1
+    attempt.exit_code = report.exit_code
+    if not job.is_service or report.exit_code != 0:
+        _clear(around, session, payload)
+    return report
+
+
+def _place(around: Surroundings, session: Session, payload: Payload) -> None:
+    said = bytearray()
+    report = Report(payload.nonce, lambda data, _: said.extend(data))
+    code = around.engine.exec(session.container, payload.enter, {}, report.feed, user="0")
+    if code != 0:
+        raise EngineError(
+            f"could not place files in the container: {report.trouble or 'unknown'}",
+            said.decode("utf-8", "replace"),
+        )
+
+
+def _clear(around: Surroundings, session: Session, payload: Payload) -> None:
+    said = bytearray()
+    code = around.engine.exec(
+        session.container, payload.leave, {}, lambda data, _: said.extend(data), user="0"
+    )
+    if code != 0:
+        raise EngineError(
+            "could not take our files out of the container again", said.decode("utf-8", "replace")
+        )
+
+
+def _leave_up(job: Job, around: Surroundings, session: Session, payload: Payload) -> None:
+    """Keep a daemonized step's container, with its files back in place."""
+    if payload.archive:
+        around.engine.put(session.container, payload.archive)
+    _place(around, session, payload)
+    around.sessions.serve(session, job.step.stalk, job.step.name)
+
+
+def _exec(
+    job: Job,
+    around: Surroundings,
+    attempt: _Attempt,
+    payload: Payload,
+    program: tuple[str, ...],
+    user: str,
+    *,
+    is_service: bool = False,
+) -> Report:
+    """Run a program, passing on its output masked, until it ends, its time is up, or we are told to stop."""
+    step = job.step
+    masker = {False: Masker(around.secrets.values()), True: Masker(around.secrets.values())}
+    last_s = time.monotonic()
+
+    def show(data: bytes, is_stderr: bool) -> None:  # noqa: FBT001
+        nonlocal last_s
+        last_s = time.monotonic()
+        pass_on(masker[is_stderr].feed(data), is_stderr)
+
+    def pass_on(data: bytes, is_stderr: bool) -> None:  # noqa: FBT001
+        if data:
+            attempt.tail += data
+            del attempt.tail[:-TAIL_BYTES]
+            stream: Literal["stdout", "stderr"] = "stderr" if is_stderr else "stdout"
+            around.emit(events.StepOutput(around.now(), step.id, data, stream))
+
+    report = Report(payload.nonce, show)
+    began_s = time.monotonic()
+    end_s = None if step.timeout_s is None or is_service else began_s + step.timeout_s
+
+    def stop() -> bool:
+        now_s = time.monotonic()
+        if report.exit_code is not None:
+            return now_s - last_s > QUIET_S  # only what it left behind still holds the stream
+        attempt.ran_out_of_time = end_s is not None and now_s > end_s
+        return attempt.ran_out_of_time or around.cancel.is_set()
+
+    code = around.engine.exec(
+        _session(attempt).container,
+        program,
+        {**dict(step.environment), **_variables(job, around)},
+        report.feed,
+        user=user,
+        workdir=str(_option(job, "working_dir") or ""),
+        stop=stop,
+    )
+    report.flush()
+    for is_stderr, one in masker.items():
+        pass_on(one.flush(), is_stderr)
+    attempt.script_s = time.monotonic() - began_s
+    if report.exit_code is None and code is not None and code != 0:
+        report.exit_code = code
+    attempt.exit_code = report.exit_code
+    return report
+
+
+def _variables(job: Job, around: Surroundings) -> dict[str, str]:
+    return {
+        variable.name: around.secrets[variable.secret] if variable.secret else variable.value
+        for variable in job.step.variables
+    }
+
+
+def _check(job: Job, around: Surroundings, attempt: _Attempt, report: Report) -> None:
+    """Raise when the script did not end with 0."""
+    name = job.step.id
+    if report.exit_code == 0:
+        return
+    if around.cancel.is_set() and report.exit_code is None:
+        raise StepFailed(f"{name} was cancelled")
+    if attempt.ran_out_of_time:
+        raise StepFailed(f"{name} did not end within {job.step.timeout_s:g} s")
+    if report.trouble:
+        raise StepFailed(
+            f"{name}: could not put {report.trouble} in its place",
+            _last_text(attempt),
+            "is a folder there in the image, or is the file system read-only?",
+        )
+    if report.exit_code is None:
+        _ask_why_it_died(name, around, attempt)
+    raise StepFailed(f"{name} failed with exit code {report.exit_code}")
+
+
+def _ask_why_it_died(name: str, around: Surroundings, attempt: _Attempt) -> None:
+    """Tell an engine that went away from a container that was killed."""
+    for _ in range(10):
+        if around.cancel.wait(0.3):
+            break
+        try:
+            around.engine.state(_session(attempt).container)
+        except NoEngine:
+            raise
+        except EngineError:
+            break
+    raise NoEngine(
+        f"the container of {name} was stopped from outside in the middle of the step",
+        "the engine was restarted, or somebody removed the container, or memory ran out",
+        "run again: it goes on with this step",
+    )
+
+
+def _commit(job: Job, around: Surroundings, attempt: _Attempt, *, left: int) -> str:
+    """Commit and tag the step; the stalk's first and last also as `:initial` and `:final`."""
+    step, engine, session = job.step, around.engine, _session(attempt)
+    made = {
+        labels.VERSION: __version__,
+        labels.FINGERPRINT: job.fingerprint,
+        labels.TREE: job.tree_file,
+        labels.STEP: f"{job.repository}:{step.name}",
+        labels.RUN: job.run,
+        labels.DURATION: f"{attempt.script_s:.3f}",
+        labels.INPUTS: json.dumps(job.inputs, sort_keys=True, ensure_ascii=False),
+        labels.LOG: attempt.log,
+    }
+    comment = labels.COMMENT + job.fingerprint
+    points = mount_points(session.spec) if job.is_last else []
+    if points:
+        session = _swept(job, around, session, points)
+    made[labels.MADE_FROM] = json.dumps({"start": session.start.id, **job.parents}, sort_keys=True)
+    try:
+        image = engine.commit(
+            session.container,
+            job.repository,
+            step.name,
+            {**_cleared(session), **made},
+            session.start.config,
+            comment,
+            pause=left > 0,
+        )
+    finally:
+        if points:
+            around.sessions.drop(session)
+    if job.is_last and step.name != "final":
+        engine.tag(image, f"{job.repository}:final")
+    return image
+
+
+def _swept(job: Job, around: Surroundings, session: Session, points: list[str]) -> Session:
+    """Return a container without mounts in which the mount points that the engine made are gone."""
+    engine = around.engine
+    folders: list[str] = []
+    for point in points:
+        folder = point
+        while folder not in {"/", ""}:
+            folders.append(folder)
+            folder = os.path.dirname(folder)  # noqa: PTH120
+    missing = engine.missing_paths(job.stalk_image, sorted(set(folders)))
+    temporary = engine.commit(
+        session.container,
+        "",
+        "",
+        {**_cleared(session), labels.VERSION: __version__, labels.RUN: job.run, labels.TEMPORARY: job.run},
+        session.start.config,
+        "",
+        pause=False,
+    )
+    bare_step = replace(job.step, mounts=(), options=())
+    bare = around.sessions.fresh(replace(job, step=bare_step, image=temporary))
+    program = "; ".join(
+        f"rmdir {_quoted(folder)} 2>/dev/null" for folder in sorted(missing, key=len, reverse=True)
+    )
+    engine.exec(bare.container, ("/bin/sh", "-c", f"{program}; :"), {}, lambda _d, _e: None, user="0")
+    return bare
+
+
+def _quoted(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)
+
+
+def _cleared(session: Session) -> dict[str, str]:
+    """Return our labels that the image would inherit, emptied: they told of another step."""
+    known = session.start.labels
+    return {name: "" for name in known if name.startswith(labels.PREFIX)}
+
+
+def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: StalkerError) -> Outcome:
+    """Keep the failed state for `shell`, let go of the container, tell."""
+    step = job.step
+    cancelled = around.cancel.is_set() and attempt.exit_code is None
+    state: Literal["failed", "timeout", "cancelled"] = "failed"
+    if cancelled:
+        state = "cancelled"
+    elif attempt.ran_out_of_time:
+        state = "timeout"
+    kept = ""
+    if isinstance(error, StepFailed) and not cancelled and not job.is_service:
+        kept = _keep_failed(job, around, attempt)
+    _abandon(around, attempt)
+    lines = tuple(_last_text(attempt).splitlines()[-LAST_LINES:])
+    will_retry = attempt.number <= step.retries and state != "cancelled" and not isinstance(error, NoEngine)
+    if isinstance(error, NoEngine) and not error.brief.startswith(f"{step.id}"):
+        wrapped = NoEngine(f"{step.id}: {error.brief}", error.details, error.resolution)
+        wrapped.__cause__ = error
+        error = wrapped
+    resolution = error.resolution or (
+        f"./stalker shell {step.id}.failed --tree {job.tree_file}  opens what it left" if kept else ""
+    )
+    around.emit(
+        events.StepFinished(
+            at=around.now(),
+            step=step.id,
+            attempt=attempt.number,
+            state=state,
+            duration_s=around.now() - attempt.started_s,
+            exit_code=attempt.exit_code,
+            image=kept,
+            name=f"{job.repository}:{step.name}.failed" if kept else "",
+            brief=error.brief,
+            details=error.details,
+            resolution=resolution,
+            last_lines=lines if state != "cancelled" else (),
+            log=attempt.log,
+            will_retry_in_s=_pause_s(attempt.number) if will_retry else None,
+        )
+    )
+    return Outcome(step.id, state, kept, attempt.script_s, error)
+
+
+def _keep_failed(job: Job, around: Surroundings, attempt: _Attempt) -> str:
+    """Commit what a failed step left as `<step>.failed`; empty when that cannot be done."""
+    session = _session(attempt)
+    made = {
+        labels.VERSION: __version__,
+        labels.FAILED: f"{job.repository}:{job.step.name}",
+        labels.TREE: job.tree_file,
+        labels.RUN: job.run,
+        labels.DURATION: f"{attempt.script_s:.3f}",
+        labels.INPUTS: json.dumps(job.inputs, sort_keys=True, ensure_ascii=False),
+        labels.LOG: attempt.log,
+    }
+    try:
+        if attempt.exit_code is None:  # it still runs: its files are still in place
+            payload = make_payload(job.step, {}, "0")
+            around.engine.exec(session.container, payload.leave, {}, lambda _d, _e: None, user="0")
+        return around.engine.commit(
+            session.container,
+            job.repository,
+            f"{job.step.name}.failed",
+            {**_cleared(session), **made},
+            session.start.config,
+            f"stalker failed step {job.step.id}",
+            pause=True,
+        )
+    except StalkerError:
+        return ""  # the step's own failure is what counts
+
+
+def _abandon(around: Surroundings, attempt: _Attempt) -> None:
+    if attempt.session is not None:
+        around.sessions.drop(attempt.session)
+
+
+def _session(attempt: _Attempt) -> Session:
+    assert attempt.session is not None
+    return attempt.session
+
+
+def _last_text(attempt: _Attempt) -> str:
+    return attempt.tail.decode("utf-8", "replace")
+
+
+def _user(job: Job, session: Session) -> str:
+    return str(_option(job, "user") or session.start.config.get("User") or "")
+
+
+def _option(job: Job, name: str) -> object:
+    for option in job.step.options:
+        if option.name == name:
+            return json.loads(option.value)
+    return None
