@@ -1,0 +1,221 @@
+"""The folder of a Dockerfile as a tar stream, from this host or from a commit of a git repository."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import IO
+
+from stalker.errors import InputError
+from stalker.fetch.files import CHUNK_BYTES, Progress, shown
+from stalker.fetch.ignore import IgnoreRules
+from stalker.fetch.program import program_output
+
+IGNORE_FILE = ".dockerignore"
+_PROTOCOLS = "https:http:ssh:git:file"
+_SCP_STYLE = re.compile(r"[\w.-]+@[\w.-]+:(?!:)")
+
+
+def folder_context(folder: Path, dockerfile: str) -> Iterator[bytes]:
+    """Yield a folder as a tar stream without what its .dockerignore names, entries in order of name.
+
+    Links are sent as links; owners are root. Raises InputError when a file changes under the reader.
+    """
+    rules = _folder_rules(folder, dockerfile)
+    # Used for what it knows of files only; nothing is written through it.
+    with tarfile.TarFile(fileobj=io.BytesIO(), mode="w", format=tarfile.PAX_FORMAT) as reader:
+        for name in _walk(folder, "", rules):
+            path = folder / name
+            info = reader.gettarinfo(str(path), name)
+            if info is None:
+                continue  # a socket
+            if not info.isreg():
+                yield _header(info)
+                continue
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                yield from _entry(info, file)
+    yield tarfile.NUL * (2 * tarfile.BLOCKSIZE)
+
+
+def context_obstacle(context: str, commit: str, dockerfile: str, workspace: Path) -> str:
+    """Say why a Dockerfile cannot be had, empty when nothing is known against it."""
+    if commit:
+        try:
+            _repository(context, commit, workspace)
+        except InputError as error:
+            return error.brief
+        return ""
+    if not (workspace / context).is_dir():
+        return f"there is no folder {workspace / context}"
+    if not (workspace / context / dockerfile).is_file():
+        return f"there is no {dockerfile} in {workspace / context}"
+    return ""
+
+
+@contextlib.contextmanager
+def git_context(
+    context: str, commit: str, dockerfile: str, workspace: Path, progress: Progress
+) -> Iterator[Iterator[bytes]]:
+    """Yield a commit's files as a tar stream; nothing is checked out on this host.
+
+    Submodules are left out. Raises InputError when the repository does not hold that very commit.
+    """
+    source = _repository(context, commit, workspace)
+    progress(f"fetching {shown(context)} at {commit[:12]}")
+    with tempfile.TemporaryDirectory(prefix="stalker-git-") as folder:
+        kind = "sha256" if len(commit) == 64 else "sha1"
+        _git(folder, "init", "--quiet", "--bare", f"--object-format={kind}", "--", folder)
+        # Attributes of the commit could leave files out or rewrite them: not here.
+        attributes = Path(folder, "info", "attributes")
+        attributes.parent.mkdir(exist_ok=True)
+        attributes.write_text("* -export-ignore -export-subst\n")
+        fetch = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules")
+        try:
+            _git(folder, *fetch, "--depth=1", "--", source, commit)
+        except InputError:
+            # Not every server gives a commit that no branch points to.
+            _git(folder, *fetch, "--", source, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+        found = _git(folder, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}")
+        if found.decode().strip() != commit.lower():
+            raise InputError(
+                f"{commit[:12]} is no commit of {shown(context)}",
+                f"it stands for {found.decode().strip()}",
+                "write the full id of the commit itself: git rev-parse 'NAME^{commit}'",
+            )
+        rules = IgnoreRules(_git_ignore_file(folder, commit, dockerfile), (dockerfile, IGNORE_FILE))
+        with contextlib.closing(_git_archive(folder, commit, rules)) as stream:
+            yield stream
+
+
+def _walk(folder: Path, below: str, rules: IgnoreRules) -> Iterator[str]:
+    with os.scandir(folder / below) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        name = f"{below}/{entry.name}" if below else entry.name
+        if not rules.is_ignored(name):
+            yield name
+        if entry.is_dir(follow_symlinks=False) and not rules.is_closed(name):
+            yield from _walk(folder, name, rules)
+
+
+def _folder_rules(folder: Path, dockerfile: str) -> IgnoreRules:
+    for name in (f"{dockerfile}{IGNORE_FILE}", IGNORE_FILE):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return IgnoreRules((folder / name).read_text("utf-8", "replace"), (dockerfile, IGNORE_FILE))
+    return IgnoreRules("")
+
+
+def _header(info: tarfile.TarInfo) -> bytes:
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    info.mtime = int(info.mtime)
+    info.pax_headers = {}
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _entry(info: tarfile.TarInfo, file: IO[bytes]) -> Iterator[bytes]:
+    yield _header(info)
+    left = info.size
+    while left:
+        chunk = file.read(min(left, CHUNK_BYTES))
+        if not chunk:
+            raise InputError(f"{info.name} became shorter while it was read", "", "run again")
+        left -= len(chunk)
+        yield chunk
+    yield tarfile.NUL * (-info.size % tarfile.BLOCKSIZE)
+
+
+def _repository(context: str, commit: str, workspace: Path) -> str:
+    """Return what git is to fetch from, checked: git would run a program for some addresses."""
+    if not re.fullmatch(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}", commit):
+        raise InputError(
+            f"{commit!r} is no full commit id",
+            "branches, tags and short ids move; a full id has 40 (or 64) hexadecimal digits",
+            "write the full id: git rev-parse NAME",
+        )
+    if "://" in context:
+        scheme = context.partition("://")[0].lower()
+        if scheme not in _PROTOCOLS.split(":"):
+            raise InputError(
+                f"a git repository cannot be fetched by {scheme}",
+                f"allowed are {', '.join(_PROTOCOLS.split(':'))}",
+                "use https or ssh",
+            )
+        return context
+    if _SCP_STYLE.match(context):
+        return context
+    path = workspace / context
+    if not path.is_dir():
+        raise InputError(
+            f"there is no repository {path}", "it is no URL and no folder", "correct the context"
+        )
+    return str(path.absolute())
+
+
+def _git(folder: str, *arguments: str) -> bytes:
+    return b"".join(_git_output(folder, *arguments))
+
+
+def _git_output(folder: str, *arguments: str) -> Generator[bytes, None, None]:
+    safe = {
+        "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "LC_ALL": "C",
+    }
+    safe.setdefault("GIT_SSH_COMMAND", os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"))
+    return program_output(
+        ["git", f"--git-dir={folder}", *arguments],
+        what="the git repository could not be read",
+        resolution="check its address and the commit, and that this user may read it",
+        environment=safe,
+    )
+
+
+def _git_ignore_file(folder: str, commit: str, dockerfile: str) -> str:
+    wanted = [dockerfile, f"{dockerfile}{IGNORE_FILE}", IGNORE_FILE]
+    listed = (
+        _git(folder, "ls-tree", "-z", "--name-only", "--end-of-options", commit, *wanted).decode().split("\0")
+    )
+    if os.path.normpath(dockerfile) not in listed:
+        raise InputError(f"there is no {dockerfile} at commit {commit[:12]}", "", "correct the path")
+    name = next((name for name in wanted[1:] if name in listed), "")
+    return _git(folder, "cat-file", "blob", f"{commit}:{name}").decode("utf-8", "replace") if name else ""
+
+
+def _git_archive(folder: str, commit: str, rules: IgnoreRules) -> Generator[bytes, None, None]:
+    chunks = _git_output(
+        folder, "-c", "tar.umask=0022", "archive", "--format=tar", "--end-of-options", commit
+    )
+    with contextlib.closing(chunks), tarfile.open(fileobj=_Readable(chunks), mode="r|") as archive:
+        for info in archive:
+            if rules.is_ignored(info.name.rstrip("/")):
+                continue
+            content = archive.extractfile(info) if info.isreg() else None
+            yield from [_header(info)] if content is None else _entry(info, content)
+    yield tarfile.NUL * (2 * tarfile.BLOCKSIZE)
+
+
+class _Readable(io.RawIOBase):
+    """Chunks as a file that can only be read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes, fewer only at the end."""
+        parts, length = [self._rest], len(self._rest)
+        while (size < 0 or length < size) and (chunk := next(self._chunks, b"")):
+            parts.append(chunk)
+            length += len(chunk)
+        data = b"".join(parts)
+        cut = len(data) if size < 0 else size
+        self._rest = data[cut:]
+        return data[:cut]

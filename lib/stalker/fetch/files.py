@@ -1,0 +1,94 @@
+"""Locks, digests and places of files that are fetched."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from stalker.errors import InputError
+
+Progress = Callable[[str], None]
+
+CHUNK_BYTES = 1 << 20
+
+
+class NotGenuine(InputError):
+    """What was fetched is not what the tree says: it is to be forgotten, not used."""
+
+
+def is_url(source: str) -> bool:
+    """Say whether `source` has a scheme, `file://` included."""
+    return "://" in source
+
+
+def local_path(source: str, workspace: Path) -> Path | None:
+    """Return the file that a path or `file://` URL names, None for a URL that needs a network.
+
+    A relative path is relative to the workspace.
+    """
+    if not is_url(source):
+        return workspace / Path(source).expanduser()
+    parts = urlsplit(source)
+    if parts.scheme.lower() == "file":
+        return Path(unquote(parts.path))
+    return None
+
+
+def shown(url: str) -> str:
+    """Return a URL as messages show it: without credentials and query."""
+    if not is_url(url):
+        return url
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def file_name(url: str) -> str:
+    """Return the last part of a path or URL, as a plain file name."""
+    path = unquote(urlsplit(url).path) if is_url(url) else url
+    name = "".join(letter for letter in path.rstrip("/").rpartition("/")[2] if letter.isprintable())
+    return name[-200:].lstrip(".").replace("/", "_").replace("\\", "_") or "download"
+
+
+def cache_path(cache_dir: Path, url: str) -> Path:
+    """Return where a download of `url` stands in the cache; the whole URL decides."""
+    return cache_dir / "downloads" / hashlib.sha256(url.encode()).hexdigest() / file_name(url)
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: Path, progress: Progress, what: str) -> Iterator[None]:
+    """Hold the lock `.<name>.lock` beside `path` against other threads and processes.
+
+    The lock goes with its holder, however that one ends; the empty file stays, since removing it
+    would let two hold it at once.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f".{path.name}.lock").open("wb")
+    except OSError as error:
+        raise cannot_write(path.parent, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(f"waiting for another run that fetches {what}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def cannot_write(folder: Path, error: OSError) -> InputError:
+    """Return the error that names the folder which takes no more."""
+    return InputError(
+        f"{folder} cannot be written: {error.strerror or error}",
+        str(error),
+        "make room there or choose another cache folder, then run again",
+    )

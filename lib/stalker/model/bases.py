@@ -1,0 +1,104 @@
+"""What identifies a base, so that a later plan finds its image without asking anything.
+
+An image that was made for a base (tarball, bootstrap, Dockerfile) carries `base_key` as the label
+`io.stalker.base`. Images of a registry and tags are found by their own name and get no label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from stalker.model.images import BASE, FINGERPRINT, Image
+from stalker.model.tree import Base, BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
+
+BASE_COMMENT = "stalker base "
+"""What the comment of an imported base starts with; its key follows."""
+
+_SCHEME = "stalker base 1"
+
+
+def base_key(base: Base, platform: str = "") -> str:
+    """Return the SHA-256 (hex) over all that decides what a base holds, each field framed by length.
+
+    Where content is pinned, the place it is fetched from does not count: a tarball with a checksum is
+    the same from any mirror, a commit the same from any clone. `platform` counts when it is given.
+    """
+    fields = [_SCHEME, *_identity(base)]
+    if platform:
+        fields += ["platform", platform]
+    digest = hashlib.sha256()
+    for text in fields:
+        data = text.encode()
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def describe_base(base: Base) -> str:
+    """Return a base in two or three words: `bootstrap bookworm`, `tarball stage3.tar.xz`."""
+    match base:
+        case ImageBase():
+            return f"image {base.name}"
+        case TarballBase():
+            return f"tarball {_last_part(base.source)}"
+        case BootstrapBase():
+            return f"bootstrap {base.suite}" + (f" {base.architecture}" if base.architecture else "")
+        case DockerfileBase():
+            return f"dockerfile {_last_part(base.context)}" + (f"@{base.commit[:12]}" if base.commit else "")
+        case TagBase():
+            return f"tag {base.name}"
+
+
+def find_base(images: Iterable[Image], key: str) -> Image | None:
+    """Return the image that was made for the base `key`, None when none of `images` is it.
+
+    Whatever is built on a base inherits its label, so steps are left out and the oldest is taken.
+    """
+    own = [image for image in images if image.labels.get(BASE) == key and FINGERPRINT not in image.labels]
+    return min(own, key=lambda image: (image.created_s, image.id), default=None)
+
+
+def _identity(base: Base) -> list[str]:
+    match base:
+        case ImageBase():
+            return ["image", base.name, base.digest]
+        case TarballBase():
+            signers = sorted(base.fingerprints) if base.signature else []
+            source = (
+                ["sha256", base.sha256.lower()] if base.sha256 else ["source", base.source, base.signature]
+            )
+            return ["tarball", *source, *_framed(signers)]
+        case BootstrapBase():
+            return [
+                "bootstrap",
+                base.suite,
+                base.variant,
+                base.mirror,
+                base.architecture,
+                *_framed(sorted(set(base.include))),
+                *_framed(base.components),
+            ]
+        case DockerfileBase():
+            arguments = [text for pair in sorted(base.arguments) for text in pair]
+            if base.commit:
+                source = ["commit", base.commit.lower()]
+            elif base.context_digest:
+                source = ["digest", base.context_digest]
+            else:
+                source = ["folder", base.context]
+            return ["dockerfile", *source, base.dockerfile, *_framed(arguments)]
+        case TagBase():
+            return ["tag", base.name]
+
+
+def _framed(texts: Iterable[str]) -> list[str]:
+    items = list(texts)
+    return [str(len(items)), *items]
+
+
+def _last_part(source: str) -> str:
+    """Return the last part of a path or URL, without query and credentials."""
+    path = urlsplit(source).path if "://" in source else source
+    return path.rstrip("/").rpartition("/")[2] or source.rpartition("@")[2]
