@@ -17,6 +17,7 @@ import io
 import os
 import shlex
 import tarfile
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -218,7 +219,7 @@ def _archive(staged: list[tuple[str, bytes, int]]) -> bytes:
         archive.addfile(folder)
         for name, content, mode in staged:
             entry = tarfile.TarInfo(f"{STAGING.lstrip('/')}/{name}")
-            entry.size, entry.mode = len(content), mode
+            entry.size, entry.mode, entry.mtime = len(content), mode, int(time.time())
             archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 

@@ -1,0 +1,326 @@
+"""An engine in memory that keeps the promises of `interface.py`, for tests and benchmarks.
+
+It counts calls, and it runs no programs: `program` says what a script would do. Files are a mapping
+of paths to bytes; a container's writes become part of the image that is committed from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import threading
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from stalker.engine.interface import Container, ContainerSpec, ContainerState, Engine, EngineInfo
+from stalker.errors import NoEngine, NotThere
+from stalker.model.images import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+
+@dataclass(slots=True)
+class FakeRun:
+    """What one program did: its exit code (None: it never ends), its output, the files it wrote."""
+
+    exit_code: int | None = 0
+    stdout: bytes = b""
+    stderr: bytes = b""
+    writes: dict[str, bytes] = field(default_factory=dict)
+    left: int = 0
+
+
+@dataclass(slots=True)
+class _Live:
+    spec: ContainerSpec
+    image: str
+    writes: dict[str, bytes] = field(default_factory=dict)
+    is_running: bool = False
+
+
+_SCRIPT = re.compile(r"^\S+(?: \S+)* '?/entropy/plugins/([^'\s]+)'?$", re.MULTILINE)
+_NONCE = re.compile(r"\\001stalker:([0-9a-f]+):")
+
+
+class FakeEngine(Engine):
+    """A Docker engine that is not there.
+
+    `program(step, environment)` is asked for each script, by the name of the step. `is_gone` makes every
+    call fail as if the engine had died.
+    """
+
+    def __init__(self, program: Callable[[str, Mapping[str, str]], FakeRun] | None = None) -> None:
+        self._program = program or (lambda _step, _environment: FakeRun())
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self.images_by_id: dict[str, Image] = {}
+        self.files: dict[str, dict[str, bytes]] = {}
+        self.live: dict[str, _Live] = {}
+        self.volumes_there: dict[str, dict[str, str]] = {}
+        self.registry: dict[str, str] = {}
+        self.calls: Counter[str] = Counter()
+        self.scripts: list[str] = []
+        self.is_gone = False
+
+    def add_image(
+        self, name: str = "", labels: Mapping[str, str] | None = None, parent: str = "", comment: str = ""
+    ) -> Image:
+        """Put an image there, as a pull or another tool would."""
+        with self._lock:
+            number = next(self._numbers)
+            image = Image(
+                id="sha256:" + hashlib.sha256(str(number).encode()).hexdigest(),
+                labels=dict(labels or {}),
+                parent_id=parent,
+                created_s=float(number),
+                layers=1 + (self.images_by_id[parent].layers if parent else 0),
+                architecture="amd64",
+                comment=comment,
+                config={"Labels": dict(labels or {})},
+            )
+            self.images_by_id[image.id] = image
+            self.files[image.id] = dict(self.files.get(parent, {}))
+            if name:
+                self.tag(image.id, name)
+            return self.images_by_id[image.id]
+
+    def _called(self, name: str) -> None:
+        with self._lock:
+            self.calls[name] += 1
+        if self.is_gone:
+            raise NoEngine("the engine does not answer", "fake", "start it")
+
+    def info(self) -> EngineInfo:
+        self._called("info")
+        return EngineInfo("fake", "fake", "0", "memory", "linux", "x86_64", 2, 0, "", "fake:")
+
+    def labelled_images(self) -> list[Image]:
+        self._called("labelled_images")
+        with self._lock:
+            return [
+                image
+                for image in self.images_by_id.values()
+                if any(label.startswith("io.stalker.") for label in image.labels)
+            ]
+
+    def image(self, name: str) -> Image | None:
+        self._called("image")
+        with self._lock:
+            if name in self.images_by_id:
+                return self.images_by_id[name]
+            return next((image for image in self.images_by_id.values() if name in image.tags), None)
+
+    def _there(self, name: str) -> Image:
+        image = self.image(name)
+        if image is None:
+            raise NotThere(f"there is no image {name}")
+        return image
+
+    def registry_digest(self, name: str) -> str:
+        self._called("registry_digest")
+        if name not in self.registry:
+            raise NotThere(f"no registry has {name}")
+        return self.registry[name]
+
+    def pull(self, name: str, platform: str, progress: Callable[[str], None]) -> Image:
+        self.registry_digest(name)
+        progress(f"pulled {name} {platform}".strip())
+        return self.add_image(name)
+
+    def push(self, name: str, progress: Callable[[str], None]) -> str:
+        self._called("push")
+        progress(f"pushed {name}")
+        self.registry[name] = self._there(name).id
+        return self.registry[name]
+
+    def import_rootfs(
+        self, stream: Iterable[bytes], name: str, labels: Mapping[str, str], comment: str, platform: str = ""
+    ) -> Image:
+        self._called("import_rootfs")
+        content = b"".join(stream)
+        image = self.add_image(name, labels, comment=comment)
+        self.files[image.id]["/"] = content + platform.encode()
+        return image
+
+    def build(
+        self,
+        context: Iterable[bytes],
+        dockerfile: str,
+        name: str,
+        labels: Mapping[str, str],
+        arguments: Mapping[str, str],
+        platform: str,
+        progress: Callable[[str], None],
+    ) -> Image:
+        self._called("build")
+        progress(f"built {dockerfile} {dict(arguments)} {platform}")
+        image = self.add_image(name, labels)
+        self.files[image.id]["/"] = b"".join(context)
+        return image
+
+    def create(self, spec: ContainerSpec) -> str:
+        self._called("create")
+        image = self._there(spec.image)
+        with self._lock:
+            name = f"container-{next(self._numbers)}"
+            self.live[name] = _Live(spec, image.id)
+        return name
+
+    def start(self, container: str) -> None:
+        self._called("start")
+        self._container(container).is_running = True
+
+    def _container(self, name: str) -> _Live:
+        with self._lock:
+            if name not in self.live:
+                raise NotThere(f"there is no container {name}")
+            return self.live[name]
+
+    def put(self, container: str, archive: bytes) -> None:
+        self._called("put")
+        assert archive
+        self._container(container)
+
+    def exec(
+        self,
+        container: str,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        on_output: Callable[[bytes, bool], None],
+        *,
+        user: str = "",
+        workdir: str = "",
+        stop: Callable[[], bool] | None = None,
+    ) -> int | None:
+        self._called("exec")
+        live = self._container(container)
+        script = _SCRIPT.search(argv[2]) if len(argv) > 2 else None
+        if script is None:
+            return 0
+        with self._lock:
+            self.scripts.append(script.group(1))
+        ran = self._program(script.group(1), {**environment, "user": user, "workdir": workdir})
+        live.writes.update(ran.writes)
+        if ran.stdout:
+            on_output(ran.stdout, False)
+        if ran.exit_code is None:
+            while stop is None or not stop():
+                threading.Event().wait(0.005)
+            return None
+        nonce = _NONCE.search(argv[2])
+        report = f"\x01stalker:{nonce.group(1)}:{ran.exit_code}:{ran.left}\x01" if nonce else ""
+        on_output(ran.stderr + report.encode(), True)
+        return ran.exit_code
+
+    def state(self, container: str) -> ContainerState:
+        self._called("state")
+        live = self._container(container)
+        size = sum(len(content) for content in live.writes.values())
+        return ContainerState(live.is_running, size, "10.0.0.2")
+
+    def commit(
+        self,
+        container: str,
+        repository: str,
+        tag: str,
+        labels: Mapping[str, str],
+        config: Mapping[str, object],
+        comment: str,
+        *,
+        pause: bool,
+    ) -> str:
+        self._called("commit_paused" if pause else "commit")
+        live = self._container(container)
+        old = config.get("Labels")
+        image = self.add_image("", {**(old if isinstance(old, dict) else {}), **labels}, live.image, comment)
+        self.files[image.id].update(live.writes)
+        if repository:
+            self.tag(image.id, f"{repository}:{tag}")
+        return image.id
+
+    def tag(self, image: str, name: str) -> None:
+        self._called("tag")
+        with self._lock:
+            wanted = self._there(image)
+            for other in list(self.images_by_id.values()):
+                if name in other.tags:
+                    tags = tuple(tag for tag in other.tags if tag != name)
+                    self.images_by_id[other.id] = replace(other, tags=tags)
+            wanted = self.images_by_id[wanted.id]
+            self.images_by_id[wanted.id] = replace(wanted, tags=(*wanted.tags, name))
+
+    def untag(self, name: str) -> None:
+        self._called("untag")
+        with self._lock:
+            image = self.image(name)
+            if image is None:
+                return
+            tags = tuple(tag for tag in image.tags if tag != name)
+            self.images_by_id[image.id] = replace(image, tags=tags)
+            has_children = any(other.parent_id == image.id for other in self.images_by_id.values())
+            if not tags and not has_children:
+                del self.images_by_id[image.id]
+
+    def missing_paths(self, image: str, paths: Sequence[str]) -> list[str]:
+        self._called("missing_paths")
+        there = self.files[self._there(image).id]
+        return [path for path in paths if path not in there]
+
+    def export(self, image: str) -> Iterator[bytes]:
+        self._called("export")
+        yield from self.files[self._there(image).id].values()
+
+    def remove_container(self, container: str) -> None:
+        self._called("remove_container")
+        with self._lock:
+            self.live.pop(container, None)
+
+    def containers(self, labels: Mapping[str, str]) -> list[Container]:
+        self._called("containers")
+        with self._lock:
+            return [
+                Container(
+                    name,
+                    live.spec.name,
+                    live.image,
+                    "running" if live.is_running else "created",
+                    live.spec.labels,
+                )
+                for name, live in self.live.items()
+                if all(
+                    key in live.spec.labels and value in {"", live.spec.labels[key]}
+                    for key, value in labels.items()
+                )
+            ]
+
+    def changes(self, container: str) -> list[tuple[str, str]]:
+        self._called("changes")
+        live = self._container(container)
+        return [("C" if path in self.files[live.image] else "A", path) for path in sorted(live.writes)]
+
+    def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        self._called("ensure_volume")
+        self.volumes_there.setdefault(name, dict(labels))
+
+    def volumes(self, labels: Mapping[str, str]) -> list[str]:
+        self._called("volumes")
+        return [
+            name
+            for name, own in self.volumes_there.items()
+            if all(key in own and value in {"", own[key]} for key, value in labels.items())
+        ]
+
+    def remove_volume(self, name: str) -> None:
+        self._called("remove_volume")
+        if self.volumes_there.pop(name, None) is None:
+            raise NotThere(f"there is no volume {name}")
+
+    def disk_free_bytes(self) -> int | None:
+        self._called("disk_free_bytes")
+        return None
+
+    def close(self) -> None:
+        self._called("close")
