@@ -23,11 +23,12 @@ class ImageIndex:
 
     def __init__(self, images: Iterable[Image], inspect: Callable[[str], Image | None]) -> None:
         self._inspect = inspect
+        self.all = tuple(images)
         self.by_name: dict[str, Image] = {}
         self._by_fingerprint: dict[str, list[Image]] = {}
         self._by_step: dict[str, list[Image]] = {}
         self._by_base: dict[str, list[Image]] = {}
-        for image in sorted(images, key=lambda image: image.created_s, reverse=True):
+        for image in sorted(self.all, key=lambda image: image.created_s, reverse=True):
             for name in image.tags:
                 self.by_name[name] = image
             fingerprint = image.labels.get(labels.FINGERPRINT)
@@ -36,6 +37,10 @@ class ImageIndex:
                 self._by_step.setdefault(image.labels.get(labels.STEP, ""), []).append(image)
             elif image.labels.get(labels.BASE) and not image.labels.get(labels.STEP):
                 self._by_base.setdefault(image.labels[labels.BASE], []).append(image)
+
+    def ids(self) -> dict[str, str]:
+        """Map the names that are known to image ids."""
+        return {name: image.id for name, image in self.by_name.items()}
 
     def named(self, name: str) -> Image | None:
         """Return the image of that name, asking the engine for one without our labels."""

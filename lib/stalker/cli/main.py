@@ -1,0 +1,151 @@
+"""The commands by name, loaded when asked for, and how errors are shown.
+
+`./stalker --config TREE` is the first tool's call and equals `./stalker run TREE`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from stalker import __version__
+from stalker.cli.settings import Settings
+from stalker.errors import StalkerError
+
+COMMANDS = {
+    "run": ("stalker.cli.run", "run", "run what is not there yet, and resume"),
+    "plan": ("stalker.cli.plan", "plan", "verdict and reason for each step; touches nothing"),
+    "graph": ("stalker.cli.look", "graph", "the graph as svg, png, dot or mermaid"),
+    "show": ("stalker.cli.look", "show", "every variable of every step and where it was set"),
+    "check": ("stalker.cli.look", "check", "all problems in files, with file:line:column"),
+    "schema": ("stalker.cli.look", "schema", "JSON Schema of tree, stalk or plugin files"),
+    "plugins": ("stalker.cli.look", "plugins", "reusable plugins, or the page of one"),
+    "images": ("stalker.cli.images", "images", "committed tags: size, age, fingerprint, step, run"),
+    "diff": ("stalker.cli.images", "diff", "files added, changed, removed between two images"),
+    "export": ("stalker.cli.images", "export", "a root file system as a tar"),
+    "prune": ("stalker.cli.images", "prune", "remove images of a tree, children first"),
+    "shell": ("stalker.cli.shell", "shell", "a shell in a committed or failed step"),
+    "log": ("stalker.cli.log", "log", "a step's output, or the runs"),
+    "engine": ("stalker.cli.engine", "engine", "an engine that answers"),
+    "doctor": ("stalker.cli.engine", "doctor", "what is wrong here and the command that mends it"),
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the contract."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest command for one that is not there."""
+        if args and args[0] not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f"did you mean '{near[0]}'?" if near else "`./stalker --help` lists the commands"
+            ctx.fail(f"no command named '{args[0]}'; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+CONTEXT = {
+    "token_normalize_func": lambda token: token.replace("_", "-"),
+    "help_option_names": ["-h", "--help"],
+}
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings=CONTEXT)
+@click.option("--config", metavar="TREE", help="Run this tree: the same as `run TREE`.")
+@click.option("--watch-stdout", is_flag=True, help="With --config: show each step's output.")
+@click.option("--eliot-info", is_flag=True, help="With --config: show what is done on stdout.")
+@click.option(
+    "--workspace", metavar="DIR", default=".", help="The folder with trees/ and stalks/; default: here."
+)
+@click.version_option(__version__, prog_name="stalker")
+@click.pass_context
+def stalker(
+    ctx: click.Context,
+    config: str | None,
+    watch_stdout: bool,
+    eliot_info: bool,
+    workspace: str,  # noqa: FBT001
+) -> None:
+    """Build operating-system images as a graph of committed, tagged, resumable steps."""
+    ctx.obj = Settings(workspace=os.path.abspath(workspace))  # noqa: PTH100
+    if ctx.invoked_subcommand is not None:
+        if config:
+            ctx.fail("--config TREE runs a tree by itself; a command takes the tree as its argument")
+        return
+    if not config:
+        click.echo(ctx.get_help())
+        ctx.exit(2)
+    from stalker.cli.run import run_tree
+
+    ctx.exit(run_tree(ctx.obj, config, watch_stdout=watch_stdout, eliot_info=eliot_info))
+
+
+def main() -> None:
+    """Run the command line and exit with the code of the contract."""
+    try:
+        code = stalker.main(prog_name="stalker", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except StalkerError as error:
+        show_error(error)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("\nstalker: interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output went away (`stalker images | head`): no fault of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 0
+    # Nothing is left to do, and taking down the interpreter with all its modules takes 15 ms.
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0)
+
+
+def show_error(error: StalkerError) -> None:
+    """Print an error of ours: what happened, what is known, what to do."""
+    from stalker.errors import FilesError
+
+    if isinstance(error, FilesError):
+        print(error.details, file=sys.stderr)
+        print(f"stalker: {error.brief}", file=sys.stderr)
+        return
+    print(f"stalker: {error.brief}", file=sys.stderr)
+    for text in (error.details, error.resolution):
+        if text:
+            print("\n".join(f"  {line}" for line in text.splitlines()), file=sys.stderr)
+    if error.__cause__ is not None and "bug in stalker" in error.details:
+        import traceback
+
+        traceback.print_exception(error.__cause__)

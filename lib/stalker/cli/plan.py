@@ -1,0 +1,153 @@
+"""`stalker plan`: what would run, what is there, why, and how long it took last time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stalker.cli.settings import Planner, Wanted, connect, parse_overrides, read_tree
+
+if TYPE_CHECKING:
+    from stalker.plan.actions import Plan
+
+COLOURS = {"RUN": "33", "REUSE": "32", "BLOCKED": "31"}
+
+
+@click.command()
+@click.argument("tree")
+@click.option("--from", "start", metavar="STALK[:STEP]", help="As if run again from there.")
+@click.option("--until", metavar="STALK[:STEP]", help="Only that and what it grows on.")
+@click.option("--only", metavar="STALK[:STEP]", help="Only that; all else is taken as it is committed.")
+@click.option("--no-cache", is_flag=True, help="Reuse nothing.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Steps at a time, for the estimate.")
+@click.option("--set", "overrides", multiple=True, metavar="VAR=VALUE", help="Set a variable.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def plan(
+    ctx: click.Context,
+    tree: str,
+    start: str | None,
+    until: str | None,
+    only: str | None,
+    no_cache: bool,  # noqa: FBT001
+    jobs: int | None,
+    overrides: tuple[str, ...],
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Print the verdict and the reason for each step of TREE; touches nothing."""
+    wanted = Wanted(start or "", until or "", only or "", no_cache, parse_overrides(overrides))
+    read = read_tree(ctx.obj, tree, wanted.overrides)
+    engine = connect()
+    drawn = Planner.of(ctx.obj, read, engine, wanted, yes=False).draw()
+    engine.close()
+    for text in read.warnings:
+        print(text, file=sys.stderr)
+    estimate = estimate_s(drawn, jobs or os.cpu_count() or 1)
+    print(json.dumps(as_document(drawn, estimate), indent=2) if as_json else as_table(drawn, estimate))
+    ctx.exit(2 if drawn.blocked else 0)
+
+
+def estimate_s(drawn: Plan, jobs: int) -> tuple[float, int]:
+    """Return the seconds that what runs will take, and how many steps have no known duration.
+
+    The longest path, or all work divided by the jobs, whichever is more; steps that never ran count 0.
+    """
+    ends: dict[str, float] = {}
+    total = 0.0
+    unknown = 0
+    for action in drawn.actions.values():
+        own = 0.0
+        if action.verdict == "RUN":
+            unknown += action.estimate_s is None
+            own = action.estimate_s or 0.0
+        total += own
+        ends[action.id] = own + max((ends.get(name, 0.0) for name in action.link.inputs), default=0.0)
+    return max([total / jobs, *ends.values()]), unknown
+
+
+def as_document(drawn: Plan, estimate: tuple[float, int]) -> dict[str, Any]:
+    """Return a plan as JSON data; the keys are a contract with programs."""
+    return {
+        "tree": drawn.links.tree.name,
+        "bases": [
+            {"stalk": base.stalk, "verdict": base.verdict, "reason": base.reason, "image": base.image}
+            for base in drawn.bases.values()
+        ],
+        "steps": [
+            {
+                "step": action.id,
+                "verdict": action.verdict,
+                "reason": action.reason,
+                "fingerprint": action.fingerprint,
+                "image": action.image,
+                "name": action.link.image_name,
+                "parent": action.link.parent,
+                "needs": list(action.link.needs),
+                "estimate_s": action.estimate_s,
+            }
+            for action in drawn.actions.values()
+        ],
+        "to_run": len(drawn.to_run),
+        "blocked": len(drawn.blocked),
+        "estimate_s": round(estimate[0], 1),
+        "without_estimate": estimate[1],
+    }
+
+
+def as_table(drawn: Plan, estimate: tuple[float, int]) -> str:
+    """Return a plan as a table that ends with a summary; coloured on a terminal."""
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 0
+    rows = [(f"{base.stalk}:initial", base.verdict, "", base.reason) for base in drawn.bases.values()]
+    rows += [
+        (action.id, action.verdict, _took(action.estimate_s), action.reason)
+        for action in drawn.actions.values()
+    ]
+    head = ("STEP", "VERDICT", "LAST", "REASON")
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(3)]
+    lines = []
+    for number, row in enumerate((head, *rows)):
+        cells = [row[column].ljust(widths[column]) for column in range(3)]
+        room = width - sum(widths) - 6
+        reason = row[3]
+        if width and room > 12 and len(reason) > room:
+            reason = reason[: room - 1] + "…"
+        if coloured and number:
+            cells[1] = f"\x1b[{COLOURS[row[1]]}m{cells[1]}\x1b[0m"
+        lines.append("  ".join([*cells, reason]).rstrip())
+    return "\n".join([*lines, "", summary(drawn, estimate)])
+
+
+def summary(drawn: Plan, estimate: tuple[float, int]) -> str:
+    """Return the last line of a plan: what will run, what is reused, how long it took last time."""
+    run, blocked = len(drawn.to_run), len(drawn.blocked)
+    reused = len(drawn.actions) - run - blocked
+    if not run and not blocked:
+        return f"nothing to do: all {reused} steps are there"
+    parts = [f"{run} to run", f"{reused} reused"]
+    if blocked:
+        parts.append(f"{blocked} blocked")
+    text = ", ".join(parts)
+    seconds, unknown = estimate
+    if run and unknown == run:
+        return f"{text}; no earlier run tells how long it takes"
+    if run:
+        more = f", and {unknown} steps that never ran" if unknown else ""
+        text += f"; about {_took(seconds)} by earlier runs{more}"
+    return text
+
+
+def _took(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

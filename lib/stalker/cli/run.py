@@ -1,0 +1,285 @@
+"""`stalker run`: read, plan, execute."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from stalker import __version__
+from stalker.cli.settings import Planner, Settings, Wanted, connect, parse_overrides, read_tree
+from stalker.errors import Interrupted, PlanError, StalkerError
+from stalker.model import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from stalker.model.events import Event, Observer
+    from stalker.model.tree import Tree
+    from stalker.plan.actions import Plan
+    from stalker.run.scheduler import RunResult
+
+
+@dataclass(slots=True)
+class Told:
+    """Passes each event to all observers, one at a time, in one order for all."""
+
+    observers: list[Observer]
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def emit(self, event: Event) -> None:
+        """Tell everyone."""
+        with self._lock:
+            for observer in self.observers:
+                observer.on_event(event)
+
+
+def run_tree(
+    settings: Settings,
+    config: str,
+    *,
+    wanted: Wanted | None = None,
+    jobs: int = 0,
+    keep_going: bool = False,
+    wait: bool = False,
+    yes: bool = False,
+    watch_stdout: bool = False,
+    eliot_info: bool = False,
+    as_json: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Read, plan, execute; return the exit code."""
+    from stalker.config.secrets import read_secrets
+    from stalker.journal.setup import open_observers
+    from stalker.run.owner import new_run_id
+
+    wanted = wanted or Wanted()
+    began_s = time.time()
+    tree = read_tree(settings, config, wanted.overrides)
+    engine = connect()
+    run = new_run_id(began_s)
+    planner = Planner.of(settings, tree, engine, wanted, yes=yes)
+    secrets = read_secrets(tree, sorted(_secret_names(tree)), os.environ)
+    observers = open_observers(
+        tree,
+        run,
+        list(secrets.values()),
+        watch_stdout=watch_stdout,
+        eliot_info=eliot_info,
+        as_json=as_json,
+        quiet=quiet,
+    )
+    told = Told(observers.all)
+    result: RunResult | None = None
+    error: StalkerError | None = None
+    plan: Plan | None = None
+    try:
+        told.emit(
+            events.RunStarted(
+                began_s, run, tree.name, tree.file, settings.workspace, tuple(sys.argv), __version__
+            )
+        )
+        _tell_files(tree, told.emit)
+        plan, result = _plan_and_execute(
+            planner, secrets, told.emit, run, jobs=jobs, keep_going=keep_going, wait=wait
+        )
+        error = result.error
+    except StalkerError as raised:
+        error = raised
+    except KeyboardInterrupt:
+        error = Interrupted("interrupted", "what was committed stays", "the next run goes on from there")
+    finally:
+        code = error.exit_code if error is not None else result.exit_code if result is not None else 1
+        told.emit(_finished(run, plan, result, error, code, time.time() - began_s))
+        observers.close()
+        engine.close()
+    return code
+
+
+def _plan_and_execute(
+    planner: Planner,
+    secrets: Mapping[str, str],
+    emit: Callable[[Event], None],
+    run: str,
+    *,
+    jobs: int,
+    keep_going: bool,
+    wait: bool,
+) -> tuple[Plan, RunResult]:
+    from stalker.run.scheduler import RunOptions, RunResult, execute, provide_bases, repair_tags
+    from stalker.run.sweep import sweep
+
+    def note(text: str) -> None:
+        emit(events.Note(time.time(), text))
+
+    plan = planner.draw()
+    assert planner.index is not None
+    sweep(planner.engine, planner.index.all, note)
+    if not plan.to_run and not plan.blocked:
+        _tell_plan(plan, emit)
+        for said in repair_tags(plan, planner.engine, planner.index.ids()):
+            note(said)
+        return plan, RunResult()
+    from stalker.run.lock import hold_names
+
+    stalks = [action.link.repository for action in plan.to_run]
+    who = f"run {run} (process {os.getpid()}, {planner.tree.file})"
+    with hold_names(planner.engine.info().id, stalks, who, wait=wait, say=note):
+        plan = planner.draw()  # what another run did meanwhile is there now
+        _refuse_blocked(plan, keep_going=keep_going)
+        jobs = jobs or os.cpu_count() or 1
+        if any(base.verdict == "RUN" for base in plan.bases.values()):
+            provide_bases(plan, planner.provider, emit, jobs=jobs)
+            plan = planner.draw()  # now the fingerprints of what grows on them are known
+        _tell_plan(plan, emit)
+        for said in repair_tags(plan, planner.engine, planner.index.ids()):
+            note(said)
+        options = RunOptions(run, planner.tree.file, jobs, keep_going=keep_going)
+        return plan, execute(plan, planner.engine, secrets, emit, options)
+
+
+def _refuse_blocked(plan: Plan, *, keep_going: bool) -> None:
+    """Raise when something asked for cannot be: nothing has run yet."""
+    if not plan.blocked or (keep_going and plan.to_run):
+        return
+    raise PlanError(
+        "the plan has steps that cannot run",
+        "\n".join(f"{action.id}: {action.reason}" for action in plan.blocked[:10]),
+        "`./stalker plan` shows all; give the stalk a base that can be had here, or make the image",
+    )
+
+
+def _secret_names(tree: Tree) -> set[str]:
+    return {
+        variable.secret
+        for stalk in tree.stalks
+        for step in stalk.steps
+        for variables in (step.variables, *(file.variables for file in step.files))
+        for variable in variables
+        if variable.secret
+    }
+
+
+def _tell_files(tree: Tree, emit: Callable[[Event], None]) -> None:
+    now = time.time()
+    for file, digest in tree.files_read:
+        emit(events.FileRead(now, file, digest))
+    for text in tree.warnings:
+        emit(events.Note(now, text, "warning"))
+
+
+def _tell_plan(plan: Plan, emit: Callable[[Event], None]) -> None:
+    now = time.time()
+    for action in plan.to_run:
+        emit(
+            events.VariablesSet(
+                now,
+                action.id,
+                tuple(
+                    (variable.name, "***" if variable.secret else variable.value, str(variable.place))
+                    for variable in action.step.variables
+                ),
+            )
+        )
+    emit(
+        events.Planned(
+            now,
+            tuple(
+                events.PlannedStep(
+                    action.id,
+                    action.verdict,
+                    action.reason,
+                    action.link.parent,
+                    action.link.needs,
+                    action.estimate_s,
+                    action.image,
+                )
+                for action in plan.actions.values()
+            ),
+        )
+    )
+    for action in plan.actions.values():
+        if action.verdict == "REUSE":
+            emit(events.StepReused(now, action.id, action.image, action.reason))
+
+
+def _finished(
+    run: str,
+    plan: Plan | None,
+    result: RunResult | None,
+    error: StalkerError | None,
+    code: int,
+    duration_s: float,
+) -> events.RunFinished:
+    return events.RunFinished(
+        at=time.time(),
+        run=run,
+        exit_code=code,
+        ran=len(result.done) if result else 0,
+        reused=sum(action.verdict == "REUSE" for action in plan.actions.values()) if plan else 0,
+        failed=tuple(result.failed) if result else (),
+        blocked=tuple(result.blocked) if result else (),
+        duration_s=duration_s,
+        brief=error.brief if error else "",
+        details=error.details if error else "",
+        resolution=error.resolution if error else "",
+    )
+
+
+@click.command()
+@click.argument("tree")
+@click.option("--from", "start", metavar="STALK[:STEP]", help="Run again from there.")
+@click.option("--until", metavar="STALK[:STEP]", help="Only that and what it grows on.")
+@click.option("--only", metavar="STALK[:STEP]", help="Only that; all else is taken as it is committed.")
+@click.option("--no-cache", is_flag=True, help="Reuse nothing.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Steps at a time; default: the cores here.")
+@click.option("--keep-going", "-k", is_flag=True, help="A failed step blocks only what grows on it.")
+@click.option("--set", "overrides", multiple=True, metavar="VAR=VALUE", help="Set a variable.")
+@click.option("--wait", is_flag=True, help="Wait for another run on the same names.")
+@click.option("--yes", "-y", is_flag=True, help="Answer questions with yes.")
+@click.option("--watch-stdout", is_flag=True, help="Show each step's output.")
+@click.option("--eliot-info", is_flag=True, help="Show what is done on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="One event a line on stdout.")
+@click.option("--quiet", "-q", is_flag=True, help="Only errors.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    tree: str,
+    start: str | None,
+    until: str | None,
+    only: str | None,
+    no_cache: bool,  # noqa: FBT001  click passes by name
+    jobs: int | None,
+    keep_going: bool,  # noqa: FBT001
+    overrides: tuple[str, ...],
+    wait: bool,  # noqa: FBT001
+    yes: bool,  # noqa: FBT001
+    watch_stdout: bool,  # noqa: FBT001
+    eliot_info: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+    quiet: bool,  # noqa: FBT001
+) -> None:
+    """Run what of TREE is not there yet.
+
+    What is committed and unchanged is reused, so a run that failed or was stopped simply goes on.
+    """
+    ctx.exit(
+        run_tree(
+            ctx.obj,
+            tree,
+            wanted=Wanted(start or "", until or "", only or "", no_cache, parse_overrides(overrides)),
+            jobs=jobs or 0,
+            keep_going=keep_going,
+            wait=wait,
+            yes=yes,
+            watch_stdout=watch_stdout,
+            eliot_info=eliot_info,
+            as_json=as_json,
+            quiet=quiet,
+        )
+    )

@@ -1,0 +1,135 @@
+"""What a command line settles for all that follows, and the straight line up to the plan."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stalker.errors import PlanError
+
+if TYPE_CHECKING:
+    from stalker.engine.docker import DockerEngine
+    from stalker.engine.interface import BaseProvider, Engine
+    from stalker.model.tree import Base, Tree
+    from stalker.plan.actions import Plan, Selection
+    from stalker.plan.graph import Links
+    from stalker.plan.images import ImageIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the workspace is (absolute), and who may be asked."""
+
+    workspace: str
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether a person can answer a question."""
+        return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a tree was asked for, as typed."""
+
+    start: str = ""
+    until: str = ""
+    only: str = ""
+    no_cache: bool = False
+    overrides: dict[str, str] = field(default_factory=dict)
+
+
+def read_tree(settings: Settings, config: str, overrides: dict[str, str] | None = None) -> Tree:
+    """Read a tree file with all that it names. Raises FilesError with all problems at once."""
+    from stalker.config.compiled import read_tree_cached
+
+    return read_tree_cached(config, settings.workspace, overrides or {})
+
+
+def connect() -> DockerEngine:
+    """Reach the engine that answers. Raises NoEngine."""
+    from stalker.engine.discovery import answering, find_address
+    from stalker.engine.docker import DockerEngine
+
+    return DockerEngine(answering(find_address(os.environ, os.path.expanduser("~"))).address)  # noqa: PTH111
+
+
+def bases_of(engine: Engine, settings: Settings, *, yes: bool = False) -> BaseProvider:
+    """Return who gets first images into the engine."""
+    from stalker.fetch.bases import Bases
+
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    ask = _ask if settings.is_interactive else None
+    return Bases(engine, f"{cache}/stalker/downloads", settings.workspace, yes=yes, ask=ask)
+
+
+def _ask(question: str) -> bool:
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+@dataclass(slots=True)
+class Planner:
+    """Draws the plan of a tree on an engine; again whenever the engine's images have changed."""
+
+    settings: Settings
+    tree: Tree
+    links: Links
+    engine: Engine
+    selection: Selection
+    yes: bool = False
+    index: ImageIndex | None = None
+    _provider: BaseProvider | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, tree: Tree, engine: Engine, wanted: Wanted, *, yes: bool) -> Planner:
+        """Link the tree's steps and turn names as typed into a selection. Raises PlanError."""
+        from stalker.plan.actions import select
+        from stalker.plan.graph import link_steps, split_name
+
+        links = link_steps(tree)
+        selection = select(
+            links,
+            start=split_name(wanted.start, tree) if wanted.start else None,
+            until=split_name(wanted.until, tree) if wanted.until else None,
+            only=split_name(wanted.only, tree) if wanted.only else None,
+            no_cache=wanted.no_cache,
+        )
+        return cls(settings, tree, links, engine, selection, yes)
+
+    @property
+    def provider(self) -> BaseProvider:
+        """Who gives bases; made when first asked."""
+        if self._provider is None:
+            self._provider = bases_of(self.engine, self.settings, yes=self.yes)
+        return self._provider
+
+    def draw(self) -> Plan:
+        """Ask the engine what is there and give each step its verdict."""
+        from stalker.plan.actions import make_plan
+        from stalker.plan.bases import find_bases
+        from stalker.plan.images import ImageIndex
+
+        self.index = ImageIndex(self.engine.labelled_images(), self.engine.image)
+        bases = find_bases(self.tree, self.index, self._obstacle)
+        return make_plan(self.links, self.index, bases, self.selection)
+
+    def _obstacle(self, base: Base) -> str:
+        return self.provider.obstacle(base)
+
+
+def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Turn `--set VAR=VALUE` into a mapping. Raises PlanError."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name or name != name.upper() or not name.replace("_", "A").isalnum():
+            raise PlanError(
+                f"--set {pair}: not of the form VAR=VALUE",
+                "",
+                "variables are in upper case: --set CONFIG_SERIAL=2",
+            )
+        found[name] = value
+    return found
