@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from stalker.errors import InputError
 
@@ -32,7 +32,7 @@ def local_path(source: str, workspace: Path) -> Path | None:
     """
     if not is_url(source):
         return workspace / Path(source).expanduser()
-    parts = urlsplit(source)
+    parts = _parts(source)
     if parts.scheme.lower() == "file":
         return Path(unquote(parts.path))
     return None
@@ -42,13 +42,13 @@ def shown(url: str) -> str:
     """Return a URL as messages show it: without credentials and query."""
     if not is_url(url):
         return url
-    parts = urlsplit(url)
+    parts = _parts(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def file_name(url: str) -> str:
     """Return the last part of a path or URL, as a plain file name."""
-    path = unquote(urlsplit(url).path) if is_url(url) else url
+    path = unquote(_parts(url).path) if is_url(url) else url
     name = "".join(letter for letter in path.rstrip("/").rpartition("/")[2] if letter.isprintable())
     return name[-200:].lstrip(".").replace("/", "_").replace("\\", "_") or "download"
 
@@ -92,3 +92,10 @@ def cannot_write(folder: Path, error: OSError) -> InputError:
         str(error),
         "make room there or choose another cache folder, then run again",
     )
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise InputError("a URL cannot be read", str(error), "correct the URL") from error

@@ -7,8 +7,8 @@ An image that was made for a base (tarball, bootstrap, Dockerfile) carries `base
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from stalker.model.images import BASE, FINGERPRINT, Image
 from stalker.model.tree import Base, BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
@@ -100,5 +100,5 @@ def _framed(texts: Iterable[str]) -> list[str]:
 
 def _last_part(source: str) -> str:
     """Return the last part of a path or URL, without query and credentials."""
-    path = urlsplit(source).path if "://" in source else source
-    return path.rstrip("/").rpartition("/")[2] or source.rpartition("@")[2]
+    path = re.sub(r"[?#].*", "", source.partition("://")[2]) if "://" in source else source
+    return path.rstrip("/").rpartition("/")[2].rpartition("@")[2]

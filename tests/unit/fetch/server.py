@@ -1,0 +1,116 @@
+"""A web server on this host that misbehaves as told."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Served:
+    """What is served: files by path, and how the next requests are answered.
+
+    `tricks` are taken one a request: `ok`, a status as `503`, `cut 100` (the body ends after 100 bytes),
+    `short 5`/`long 5` (Content-Length is off by that much), `no-length`, `other-range`, `chunked`.
+    """
+
+    url: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    etag: str = '"v1"'
+    has_ranges: bool = True
+    tricks: deque[str] = field(default_factory=deque)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    """(method, path, Range header) of each request."""
+    gate: threading.Event | None = None
+    retry_after: str = ""
+    redirects: dict[str, str] = field(default_factory=dict)
+
+    def ranges(self) -> list[str]:
+        return [one[2] for one in self.asked if one[0] == "GET"]
+
+
+@contextlib.contextmanager
+def serving(**files: bytes) -> Iterator[Served]:
+    """Serve `files` until the block ends."""
+    served = Served(files={f"/{name}": data for name, data in files.items()})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(served))
+    served.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+        def do_HEAD(self):
+            self._answer(with_body=False)
+
+        def do_GET(self):
+            self._answer(with_body=True)
+
+        def _answer(self, *, with_body):
+            served.asked.append((self.command, self.path, self.headers.get("Range", "")))
+            if served.gate is not None:
+                served.gate.wait(10)
+            trick, _, number = (served.tricks.popleft() if served.tricks else "ok").partition(" ")
+            if self.path in served.redirects:
+                return self._head(302, 0, Location=served.redirects[self.path])
+            data = served.files.get(self.path)
+            if trick.isdigit() or data is None:
+                extra = {"Retry-After": served.retry_after} if served.retry_after else {}
+                return self._head(int(trick) if trick.isdigit() else 404, 0, **extra)
+            start = self._start(len(data))
+            headers = {"ETag": served.etag} if served.etag else {}
+            status = 200
+            if start >= len(data) > 0 and start:
+                return self._head(416, 0)
+            if start:
+                status = 206
+                first = start + 1 if trick == "other-range" else start
+                headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
+            body = data[start:]
+            if trick == "no-length":
+                self._head(status, None, Connection="close", **headers)
+            elif trick == "chunked":
+                self._head(status, None, **{"Transfer-Encoding": "chunked"}, **headers)
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(body), body))
+                return self.wfile.write(b"0\r\n\r\n")
+            else:
+                off = {"short": -int(number or 0), "long": int(number or 0)}.get(trick, 0)
+                self._head(status, len(body) + off, **headers)
+            if with_body:
+                self.wfile.write(body[: int(number)] if trick == "cut" else body)
+            if trick != "ok":
+                self.close_connection = True
+            return None
+
+        def _start(self, _length):
+            wanted = self.headers.get("Range", "")
+            fits = self.headers.get("If-Range", served.etag) == served.etag
+            if not wanted or not served.has_ranges or not fits:
+                return 0
+            return int(wanted.removeprefix("bytes=").rstrip("-"))
+
+        def _head(self, status, length, **headers):
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            if length is not None:
+                self.send_header("Content-Length", str(length))
+            self.end_headers()
+
+    return Handler

@@ -1,0 +1,101 @@
+import os
+
+import pytest
+
+from stalker.errors import InputError
+from stalker.fetch.program import program_output
+
+
+def run(script, **more):
+    return program_output(["sh", "-c", script], what="it", resolution="mend it", **more)
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_output_comes_whole_and_lines_are_heard():
+    """stdout is passed on byte for byte, stderr line by line, the last without an end too."""
+    heard = []
+
+    data = b"".join(run("head -c 3000000 /dev/zero; echo one >&2; printf 'two' >&2", on_line=heard.append))
+
+    assert data == bytes(3000000)
+    assert heard == ["one", "two"]
+
+
+def test_a_failure_is_told_after_the_last_byte():
+    """A program that fails at its end must not look complete."""
+    stream = run("printf half; for i in $(seq 30); do echo line $i >&2; done; exit 7")
+
+    assert next(stream) == b"half"
+    with pytest.raises(InputError) as caught:
+        list(stream)
+
+    assert caught.value.brief == "it: sh ended with exit code 7"
+    assert caught.value.details.splitlines() == [f"line {number}" for number in range(11, 31)]
+    assert caught.value.resolution == "mend it"
+
+
+def test_a_killed_program_is_told_by_its_signal():
+    """Out of memory looks like this."""
+    with pytest.raises(InputError, match="signal 9"):
+        list(run("kill -9 $$"))
+
+
+def test_closing_ends_the_program_and_what_it_started():
+    """Nothing runs on when nobody wants the output."""
+    stream = run("sleep 1000 & echo $!; echo $$; exec sleep 1000")
+    pids = [int(pid) for pid in (next(stream) + b"").split()]
+    while len(pids) < 2:
+        pids += [int(pid) for pid in next(stream).split()]
+
+    stream.close()
+
+    assert [is_alive(pid) for pid in pids] == [False, False]
+
+
+def test_a_program_may_clean_up_before_it_ends(tmp_path):
+    """It is asked first: its own trap runs."""
+    stream = run(f"trap 'touch {tmp_path}/tidy; exit 1' TERM; echo ready; while :; do sleep 0.01; done")
+    next(stream)
+
+    stream.close()
+
+    assert (tmp_path / "tidy").exists()
+
+
+def test_a_listener_that_raises_ends_the_program():
+    """Ctrl-C comes out of the place where a line is shown."""
+    pids = []
+
+    def listen(line):
+        pids.append(int(line))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run("echo $$ >&2; exec sleep 1000", on_line=listen))
+
+    assert not is_alive(pids[0])
+
+
+def test_a_missing_program_is_named():
+    """What to install is said."""
+    with pytest.raises(InputError) as caught:
+        list(program_output(["no-such-program-here"], what="it", resolution=""))
+
+    assert caught.value.brief == "no-such-program-here is not installed"
+
+
+def test_lines_that_are_not_utf8_do_no_harm():
+    """Foreign bytes in a message."""
+    heard = []
+
+    list(run(r"printf '\377\n10%%\r20%%\n' >&2", on_line=heard.append))
+
+    assert heard == ["\ufffd", "20%"]
