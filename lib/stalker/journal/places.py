@@ -8,8 +8,11 @@ from pathlib import Path
 
 JOURNAL = "eliot.txt"
 RUNS = "runs"
-TIMESTAMP = re.compile(r"(\d{4}-?\d\d-?\d\d|\d\d-\d\d-\d\d)[-_T]?\d\d[-:]?\d\d[-:]?\d\d([.-]\d{1,6})?Z?")
-"""How a log's name ends before `.txt`; the colons and the short year are those of the original tool."""
+TIMESTAMP = re.compile(
+    r"(\d{4}-?\d\d-?\d\d|\d\d-\d\d-\d\d)[-_T]?\d\d[-:]?\d\d[-:]?\d\d([.-]\d{1,6})?Z?(-\d+)?"
+)
+"""How a log's name ends before `.txt`; colons and a short year are those of the original tool, and the
+last number is that of an attempt."""
 
 
 def run_journal(log_dir: str | Path, run: str) -> Path:

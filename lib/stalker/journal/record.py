@@ -59,9 +59,11 @@ class Record:
         self._trail = trail
         started = next((event for event in early if isinstance(event, ev.RunStarted)), None)
         self._root = trail.start(None, "run", at, run=run, **(_run_fields(started) if started else {}))
-        self._read_until = at
+        self._settled_at = at
+        """When the files, later the bases, were read or there: planning goes on from then."""
         self._last_at = at
         self._planned: dict[str, set[StepId]] = {}
+        self._variables: dict[StepId, dict[str, str]] = {}
         self._bases: dict[str, Action] = {}
         self._stalks: dict[str, _OpenStalk] = {}
         self._steps: dict[StepId, _OpenStep] = {}
@@ -81,8 +83,7 @@ class Record:
             case ev.FileRead():
                 self._trail.log(self._root, "file", event.at, file=event.file, digest=event.digest)
             case ev.VariablesSet():
-                variables = {event.step: _values(event)}
-                self._trail.log(self._root, "variables", event.at, variables=variables)
+                self._variables[event.step] = _values(event)
             case ev.Planned():
                 self._write_plan(event)
             case ev.BaseStarted() if event.stalk not in self._bases:
@@ -118,24 +119,26 @@ class Record:
     def _write_reading(self, early: Sequence[ev.Event], begin: float) -> None:
         """Write reading as one action with two messages, however many files and steps there are."""
         files = {event.file: event.digest for event in early if isinstance(event, ev.FileRead)}
-        variables = {event.step: _values(event) for event in early if isinstance(event, ev.VariablesSet)}
-        times = [event.at for event in early if isinstance(event, ev.FileRead | ev.VariablesSet)]
-        self._read_until = max(times, default=begin)
+        self._variables = {
+            event.step: _values(event) for event in early if isinstance(event, ev.VariablesSet)
+        }
+        times = [event.at for event in early if isinstance(event, ev.FileRead)]
+        self._settled_at = max(times, default=begin)
         is_planned = any(isinstance(event, ev.Planned) for event in early)
         end = early[-1] if early else None
         error = None
         if not is_planned and isinstance(end, ev.RunFinished) and end.exit_code == PlanError.exit_code:
             error = _run_error(end)
-        if files or variables or error:
+        if files or self._variables or error:
             action = self._trail.start(self._root, "reading", begin)
             if files:
-                self._trail.log(action, "files", self._read_until, files=files)
-            if variables:
-                self._trail.log(action, "variables", self._read_until, variables=variables)
-            self._trail.finish(action, self._read_until, error, **_parts(error))
+                self._trail.log(action, "files", self._settled_at, files=files)
+            self._write_variables(action, self._settled_at)
+            self._trail.finish(action, self._settled_at, error, **_parts(error))
 
     def _write_plan(self, event: ev.Planned) -> None:
-        action = self._trail.start(self._root, "planning", min(self._read_until, event.at))
+        action = self._trail.start(self._root, "planning", min(self._settled_at, event.at))
+        self._write_variables(action, event.at)
         steps = {planned.step: f"{planned.verdict}: {planned.reason}" for planned in event.steps}
         counts: dict[str, int] = {}
         for planned in event.steps:
@@ -144,12 +147,19 @@ class Record:
         self._trail.log(action, "plan", event.at, steps=steps)
         self._trail.finish(action, event.at, counts=counts)
 
+    def _write_variables(self, action: Action, at: float) -> None:
+        """Write what is known of variables by now, as one message."""
+        if self._variables:
+            self._trail.log(action, "variables", at, variables=self._variables)
+            self._variables = {}
+
     def _start_base(self, event: ev.BaseStarted | ev.BaseFinished, at: float) -> Action:
         return self._trail.start(self._root, "base", at, stalk=event.stalk, base=event.base)
 
     def _write_base(self, event: ev.BaseFinished) -> None:
         action = self._bases.pop(event.stalk, None) or self._start_base(event, event.at - event.duration_s)
         error = InputError(event.error) if event.error else None
+        self._settled_at = event.at
         self._trail.finish(action, event.at, error, base=event.base, image=event.image, **_parts(error))
 
     # steps
@@ -247,6 +257,7 @@ class Record:
     def _finish_all(self, at: float, error: BaseException | None) -> None:
         broken = error or Interrupted("no end was reported")
         self._write_reused()
+        self._write_variables(self._root, at)
         for base in self._bases.values():
             self._trail.finish(base, at, broken, **_parts(broken))
         for step_id, step in self._steps.items():

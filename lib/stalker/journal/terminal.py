@@ -1,0 +1,81 @@
+"""Foreign bytes made harmless for a terminal."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+
+_SEQUENCES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[\[(][0-9:;<=>?]*[ -/]*[@-~]?|\x1b.?", re.DOTALL
+)
+_SGR = re.compile(r"\x1b\[[0-9;:]*m")
+_BEGUN = re.compile(r"(?:\r|\x1b(?:\[[0-9;:]{0,32})?)\Z")
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
+RESET = "\x1b[0m"
+
+
+def clean_line(text: str) -> str:
+    """Return one line of text without escape sequences, control and invisible characters."""
+    plain = _SEQUENCES.sub("", text).expandtabs(4)
+    return "".join(char for char in plain if unicodedata.category(char)[0] != "C").rstrip()
+
+
+def last_line(tail: bytes) -> str:
+    """Return the last line that shows something, of the end of an output; progress bars count.
+
+    A character that is still incomplete at the end is left out.
+    """
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(tail)
+    for line in reversed(re.split(r"[\r\n]+", text)):
+        clean = clean_line(line)
+        if clean.strip():
+            return clean.strip()
+    return ""
+
+
+class Defuser:
+    """Turns a stream of bytes into text that a terminal can show.
+
+    UTF-8, with U+FFFD for what is none. Newlines, tabs and colours stay; a carriage return becomes a
+    newline, so a progress bar becomes lines; every other control character is shown as `^X`, or by
+    its number. What may go on in the next piece is held back: at most 35 characters.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+        self._is_coloured = False
+
+    def feed(self, data: bytes) -> str:
+        """Take the next piece and return what can be shown."""
+        text = self._held + self._decoder.decode(data)
+        begun = _BEGUN.search(text)
+        self._held = begun.group() if begun else ""
+        return self._defused(text[: len(text) - len(self._held)])
+
+    def flush(self) -> str:
+        """Return what was held back, and end the colours."""
+        text = self._defused(self._held + self._decoder.decode(b"", final=True))
+        self._held = ""
+        end = RESET if self._is_coloured else ""
+        self._is_coloured = False
+        return text + end
+
+    def _defused(self, text: str) -> str:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        parts = []
+        done = 0
+        for colour in _SGR.finditer(text):
+            parts += [_UNSAFE.sub(_shown, text[done : colour.start()]), colour.group()]
+            self._is_coloured = True
+            done = colour.end()
+        parts.append(_UNSAFE.sub(_shown, text[done:]))
+        return "".join(parts)
+
+
+def _shown(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20 or code == 0x7F:
+        return "^" + chr(code ^ 0x40)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
