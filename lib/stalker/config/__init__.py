@@ -1,0 +1,32 @@
+"""Files in, values out: trees, stalks, plugins, sysroot; all problems at once, each with its place.
+
+What others call stands here and is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HOMES = {
+    "PluginInfo": "reusable",
+    "check_files": "checks",
+    "digest_directory": "digests",
+    "fill_secrets": "substitution",
+    "list_plugins": "reusable",
+    "plugin_page": "reusable",
+    "read_secrets": "secrets",
+    "read_tree": "trees",
+    "read_tree_cached": "compiled",
+    "schema": "schema",
+    "tree_files": "trees",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - one list of names, not two
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,446 @@
+"""Hjson read with positions: every value knows its line, its column and the keys that lead to it.
+
+The values are those of hjson-py 3.1, which a table test holds this reader against, except that
+
+- a key given twice is a problem (hjson-py takes the last one silently),
+- numbers keep their text as written, so that `1.10` stays `1.10`,
+- `'''` on the first line of a file is indented like anywhere else (hjson-py counts wrongly there),
+- half of a surrogate pair is a problem: it could not be written to any file,
+- nesting past `DEPTH_MAX` is a problem (hjson-py ends in a RecursionError).
+
+Text without quotes goes to the end of its line, comments, commas and brackets included: that is
+Hjson's own rule, and where it looks like a slip a warning says so.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from stalker.model.places import Place, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEPTH_MAX = 100
+DIGITS_MAX = 4000
+"""Python refuses to read integers of more than 4300 digits."""
+
+_GAP = re.compile(r"(?:[ \t\n\r]++|#[^\r\n]*+|//[^\r\n]*+|/\*.*?\*/)*+", re.DOTALL)
+_REST_OF_LINE = re.compile(r"[^\r\n]*+")
+_WORD = re.compile(r"(null|true|false)[^\S\r\n]*+(?=[,}\]#\r\n]|//|/\*|\Z)")
+_NUMBER = re.compile(
+    r"(-?(?:0|[1-9][0-9]*))((?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)[\t ]*+(?=[,}\]#\r\n]|//|/\*|\Z)"
+)
+_KEY = re.compile(r"([^ \t\n\r{}\[\],:]++)[ \t\n\r]*+:")
+_QUOTED = {
+    '"': re.compile(r'[^"\\\x00-\x1f]*+(?:\\(?:["\'\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+'),
+    "'": re.compile(r"[^'\\\x00-\x1f]*+(?:\\(?:[\"'\\/bfnrt]|u[0-9a-fA-F]{4})[^'\\\x00-\x1f]*+)*+"),
+}
+_ESCAPE = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u(.{4})|(.))")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_COMMENT = re.compile(r"[ \t](?:#|//|/\*)")
+_LOOKS_LIKE_KEY = re.compile(r"[A-Za-z_][\w.-]*\s*:(?:\s|$)")
+
+Value = None | bool | int | float | str | list["Node"] | dict[str, "Node"]
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A value and where it stands.
+
+    `text` is a scalar as written, without quotes; empty for lists and mappings. `at`, `key_at` and
+    `body_at` are offsets into the document: of the value, of its key (of the value where it has
+    none), and of the first character of its text.
+    """
+
+    value: Value
+    text: str
+    at: int
+    key_at: int
+    body_at: int
+    path: str
+    document: Document
+
+    @property
+    def place(self) -> Place:
+        """Where the value stands."""
+        return self.document.place(self.at, self.path)
+
+    @property
+    def key_place(self) -> Place:
+        """Where its key stands."""
+        return self.document.place(self.key_at, self.path)
+
+    @property
+    def body_line(self) -> int:
+        """The line on which its text begins: for `'''` the one below."""
+        return self.document.place(self.body_at).line
+
+    def get(self, key: str) -> Node | None:
+        """Return the value under `key` of a mapping, None when there is none or it is no mapping."""
+        return self.value.get(key) if isinstance(self.value, dict) else None
+
+    def items(self) -> Iterator[tuple[str, Node]]:
+        """Give keys and values of a mapping in the order of the file; nothing for other values."""
+        if isinstance(self.value, dict):
+            yield from self.value.items()
+
+    @property
+    def kind(self) -> str:
+        """What the value is, in words."""
+        if isinstance(self.value, bool):
+            return "true or false"
+        names = {str: "text", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
+        return names.get(type(self.value), "null")
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """A file as read: its root mapping, and what is wrong with it.
+
+    `root` is None when the syntax is broken; then `problems` say where.
+    """
+
+    file: str
+    text: str
+    root: Node | None = None
+    problems: list[Problem] = field(default_factory=list)
+    _lines: list[int] = field(default_factory=list)
+
+    def place(self, at: int, path: str = "") -> Place:
+        """Return the place of an offset; columns count characters."""
+        if not self._lines:
+            self._lines = [0, *(found.end() for found in re.finditer("\n", self.text))]
+        line = bisect_right(self._lines, at)
+        return Place(self.file, line, at - self._lines[line - 1] + 1, path)
+
+
+def read_hjson(text: str, file: str) -> Document:
+    """Read a document; never raises.
+
+    Only the first slip in the syntax is told, since all that follows hangs on it; keys given twice
+    are all told.
+    """
+    document = Document(file, text)
+    reader = _Reader(document)
+    try:
+        document.root = reader.read_root()
+    except _Broken as error:
+        # A value that swallowed its closing bracket is the likely cause of what broke below it.
+        document.problems = [
+            Problem(p.place, p.what, p.hint) if p.is_warning else p for p in document.problems
+        ]
+        document.problems.append(Problem(document.place(error.at, error.path), error.what, error.hint))
+    return document
+
+
+def plain(node: Node) -> Any:
+    """Return the value without positions, as hjson-py gives it."""
+    if isinstance(node.value, dict):
+        return {key: plain(child) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [plain(child) for child in node.value]
+    return node.value
+
+
+class _Broken(Exception):
+    def __init__(self, at: int, path: str, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.at, self.path, self.what, self.hint = at, path, what, hint
+
+
+class _Reader:
+    """One pass over the text by offsets; `read_*` take an offset and return the one behind."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.text = document.text
+
+    def read_root(self) -> Node:
+        begin = 1 if self.text.startswith("\ufeff") else 0
+        at = self.skip(begin)
+        if at == len(self.text):
+            return self.node({}, begin, begin, "")
+        if self.text[at] in "{[":
+            node, end = self.read_value(at, at, "", 0, -1)
+            end = self.skip(end)
+            if end < len(self.text):
+                self.fail(end, "", f"{self.shown(end)} after the end of the document", self.too_many(end))
+            return node
+        children, _ = self.read_pairs(at, "", 0, -1, opened_at=None)
+        return self.node(children, at, at, "")
+
+    def node(self, value: Value, at: int, key_at: int, path: str) -> Node:
+        return Node(value, "", at, key_at, at, path, self.document)
+
+    def skip(self, at: int) -> int:
+        found = _GAP.match(self.text, at)
+        assert found is not None
+        return found.end()
+
+    def fail(self, at: int, path: str, what: str, hint: str = "") -> NoReturn:
+        raise _Broken(at, path, what, hint)
+
+    def shown(self, at: int) -> str:
+        if at >= len(self.text):
+            return "the end of the file"
+        return f"'{self.text[at]}'" if self.text[at].isprintable() else repr(self.text[at])
+
+    def too_many(self, at: int) -> str:
+        return f"one {self.shown(at)} too many?" if self.text[at] in "}]" else ""
+
+    def warn(self, at: int, path: str, what: str, hint: str) -> None:
+        place = self.document.place(at, path)
+        self.document.problems.append(Problem(place, what, hint, is_warning=True))
+
+    def read_value(self, at: int, key_at: int, path: str, depth: int, opened_at: int) -> tuple[Node, int]:
+        """Read one value; `opened_at` is where the mapping or list around it was opened."""
+        first = self.text[at : at + 1]
+        if first in {'"', "'"}:
+            if self.text.startswith("'''", at):
+                return self.read_block(at, key_at, path)
+            value, end = self.read_quoted(at, path)
+            return Node(value, value, at, key_at, at, path, self.document), end
+        if first in {"{", "["}:
+            if depth >= DEPTH_MAX:
+                self.fail(
+                    at, path, f"nested deeper than {DEPTH_MAX} levels", "files are not meant to be so deep"
+                )
+            children: Value
+            if first == "{":
+                children, end = self.read_pairs(self.skip(at + 1), path, depth + 1, at, opened_at=at)
+            else:
+                children, end = self.read_items(at, path, depth + 1)
+            return self.node(children, at, key_at, path), end
+        return self.read_bare(at, key_at, path, opened_at)
+
+    def read_pairs(
+        self, at: int, path: str, depth: int, around: int, *, opened_at: int | None
+    ) -> tuple[dict[str, Node], int]:
+        """Read `key: value` up to the closing brace, or to the end where the root has no braces."""
+        children: dict[str, Node] = {}
+        text = self.text
+        while True:
+            if text.startswith("}", at) and opened_at is not None:
+                return children, at + 1
+            if at >= len(text):
+                if opened_at is None:
+                    return children, at
+                opened = self.document.place(opened_at)
+                self.fail(
+                    at,
+                    path,
+                    "the file ends inside a mapping",
+                    f"its '{{' of line {opened.line} is never closed",
+                )
+            key, key_at, at = self.read_key(at, path)
+            inner = f"{path}.{key}" if path else key
+            value_at = self.skip(at)
+            child, at = self.read_value(value_at, key_at, inner, depth, around)
+            if key in children:
+                self.told_twice(key, children[key], child)
+            else:
+                children[key] = child
+            at = self.skip(at)
+            if text.startswith(",", at):
+                at = self.skip(at + 1)
+
+    def told_twice(self, key: str, first: Node, second: Node) -> None:
+        self.document.problems.append(
+            Problem(
+                second.key_place,
+                f"key '{key}' is given twice",
+                f"it stands first in line {first.key_place.line}, column {first.key_place.column}; keep one",
+            )
+        )
+
+    def read_items(self, opened_at: int, path: str, depth: int) -> tuple[list[Node], int]:
+        children: list[Node] = []
+        at = self.skip(opened_at + 1)
+        while True:
+            if self.text.startswith("]", at):
+                return children, at + 1
+            if at >= len(self.text):
+                opened = self.document.place(opened_at)
+                self.fail(
+                    at, path, "the file ends inside a list", f"its '[' of line {opened.line} is never closed"
+                )
+            inner = f"{path}.{len(children)}" if path else str(len(children))
+            child, at = self.read_value(at, at, inner, depth, opened_at)
+            children.append(child)
+            at = self.skip(at)
+            if self.text.startswith(",", at):
+                at = self.skip(at + 1)
+
+    def read_key(self, at: int, path: str) -> tuple[str, int, int]:
+        """Return the key, its offset, and the offset behind its colon."""
+        text = self.text
+        if text[at] in "\"'":
+            key, end = self.read_quoted(at, path)
+            end = self.skip(end)
+            if not text.startswith(":", end):
+                self.fail(end, path, f"expected ':' after the key '{key}', found {self.shown(end)}")
+            return key, at, end + 1
+        found = _KEY.match(text, at)
+        if found is None:
+            self.fail_key(at, path)
+        return found[1], at, found.end()
+
+    def fail_key(self, at: int, path: str) -> NoReturn:
+        text = self.text
+        if text.startswith("/*", at):
+            self.fail(at, path, "a comment that never ends", "close it with */")
+        if text[at] == ":":
+            self.fail(at, path, "':' without a key before it", 'an empty key is written as ""')
+        if text[at] in "{}[],":
+            self.fail(at, path, f"expected a key, found {self.shown(at)}", self.too_many(at))
+        line = _REST_OF_LINE.match(text, at)
+        assert line is not None
+        if ":" in line[0]:
+            self.fail(
+                at,
+                path,
+                f"'{line[0].split(':')[0].strip()}' is no key",
+                "quote keys that hold blanks or one of {}[],",
+            )
+        self.fail(
+            at,
+            path,
+            f"expected 'key: value', found '{line[0].strip()[:40]}'",
+            "text of several lines stands between ''' and '''",
+        )
+
+    def read_quoted(self, at: int, path: str) -> tuple[str, int]:
+        quote = self.text[at]
+        found = _QUOTED[quote].match(self.text, at + 1)
+        assert found is not None
+        end = found.end()
+        if not self.text.startswith(quote, end):
+            self.fail_quoted(at, end, path)
+        raw = found[0]
+        if "\\" not in raw:
+            return raw, end + 1
+        value = _ESCAPE.sub(_unescape, raw)
+        if _HALF_PAIR.search(value):
+            self.fail(at, path, "half of a surrogate pair, which is no character")
+        return value, end + 1
+
+    def fail_quoted(self, at: int, end: int, path: str) -> NoReturn:
+        if end >= len(self.text) or self.text[end] in "\r\n":
+            self.fail(
+                at,
+                path,
+                "quoted text that does not end on its line",
+                "close the quotes; text of several lines stands between ''' and '''",
+            )
+        if self.text[end] == "\\":
+            self.fail(
+                end,
+                path,
+                f"'{self.text[end : end + 2]}' is no escape",
+                "write \\\\ for a backslash, or use '''",
+            )
+        name = "a tab" if self.text[end] == "\t" else f"the control character {self.text[end]!r}"
+        hint = "write it as \\t" if self.text[end] == "\t" else f"write it as \\u{ord(self.text[end]):04x}"
+        self.fail(end, path, f"{name} inside quoted text", hint)
+
+    def read_block(self, at: int, key_at: int, path: str) -> tuple[Node, int]:
+        """Read `'''` text: its lines lose as many blanks as stand before the opening `'''`."""
+        text = self.text
+        indent = at - (text.rfind("\n", 0, at) + 1)
+        begin = at + 3
+        while text[begin : begin + 1] and text[begin] in " \t\r":
+            begin += 1
+        if text.startswith("\n", begin):
+            begin += 1
+            lines_begin = True
+        else:
+            lines_begin = False
+        end = text.find("'''", begin)
+        if end < 0:
+            self.fail(at, path, "''' text that never ends", "close it with '''")
+        lines = text[begin:end].split("\n")
+        head = re.compile(f"[ \\t\\r]{{0,{indent}}}") if indent else None
+        if head is not None:
+            first = [head.sub("", lines[0], count=1)] if lines_begin else [lines[0]]
+            lines = first + [head.sub("", line, count=1) for line in lines[1:]]
+        value = "\n".join(lines).replace("\r", "")
+        value = value.removesuffix("\n")
+        return Node(value, value, at, key_at, begin, path, self.document), end + 3
+
+    def read_bare(self, at: int, key_at: int, path: str, opened_at: int) -> tuple[Node, int]:
+        """Read null, true, false, a number, or text up to the end of the line."""
+        text = self.text
+        if at >= len(text):
+            self.fail(at, path, "the file ends where a value should stand")
+        if text[at] in "}],:":
+            self.fail(at, path, f"expected a value, found {self.shown(at)}", 'an empty text is written as ""')
+        if text.startswith("/*", at):
+            self.fail(at, path, "a comment that never ends", "close it with */")
+        word = _WORD.match(text, at)
+        if word is not None:
+            value = {"null": None, "true": True, "false": False}[word[1]]
+            return Node(value, word[1], at, key_at, at, path, self.document), word.end()
+        number = _NUMBER.match(text, at)
+        if number is not None:
+            return self.read_number(number, at, key_at, path), number.end()
+        line = _REST_OF_LINE.match(text, at)
+        assert line is not None
+        bare = line[0].strip()
+        self.doubt(bare, at, key_at, path, opened_at)
+        return Node(bare, bare, at, key_at, at, path, self.document), line.end()
+
+    def read_number(self, number: re.Match[str], at: int, key_at: int, path: str) -> Node:
+        written = number[1] + number[2]
+        if len(written) > DIGITS_MAX:
+            self.fail(at, path, f"a number of {len(written)} digits")
+        value: int | float
+        if number[2]:
+            value = float(written)
+            if abs(value) < 1e10 and value == int(value):
+                value = int(value)
+        else:
+            value = int(written)
+        return Node(value, written, at, key_at, at, path, self.document)
+
+    def doubt(self, bare: str, at: int, key_at: int, path: str, opened_at: int) -> None:
+        """Warn of text without quotes that holds more than its writer may have meant."""
+        on_this_line = opened_at >= 0 and "\n" not in self.text[opened_at:at]
+        if on_this_line and any(mark in bare for mark in "},]"):
+            self.warn(
+                at,
+                path,
+                f"text without quotes goes to the end of the line: this value is '{_short(bare)}'",
+                "put it in quotes, or each key on a line of its own",
+            )
+        elif _COMMENT.search(bare):
+            self.warn(
+                at,
+                path,
+                f"a comment behind text without quotes is part of it: this value is '{_short(bare)}'",
+                "put the text in quotes, or the comment on a line of its own",
+            )
+        elif _LOOKS_LIKE_KEY.match(bare) and "\n" in self.text[key_at:at]:
+            self.warn(
+                at,
+                path,
+                f"no value on the line of its key, so the next line is the value: '{_short(bare)}'",
+                "an empty text is written as ''",
+            )
+
+
+def _unescape(found: re.Match[str]) -> str:
+    high, low, code, char = found.groups()
+    if high:
+        return chr(0x10000 + (((int(high, 16) - 0xD800) << 10) | (int(low, 16) - 0xDC00)))
+    if code:
+        return chr(int(code, 16))
+    return _ESCAPED.get(char, char)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

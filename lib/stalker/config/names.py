@@ -1,0 +1,128 @@
+"""Names that go to the engine or into a container, and the rules they follow."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import NamedTuple
+
+from stalker.model.tree import PLUGINS_DIR
+
+STEP_NAME_MAX = 120
+"""A tag has at most 128 characters, and stalker appends `.failed`."""
+
+REPOSITORY_MAX = 255
+
+# Source: the reference grammar of github.com/distribution/reference.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_REPOSITORY = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*\Z")
+_PART = re.compile(rf"{_COMPONENT}\Z")
+_VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?\Z")
+
+
+class ImageName(NamedTuple):
+    """An image's name in parts; `tag` and `digest` may be empty."""
+
+    repository: str
+    tag: str
+    digest: str
+
+
+def image_name(text: str) -> ImageName:
+    """Split and check an image's name: `[host/]path[:tag][@sha256:...]`.
+
+    Raises:
+        ValueError: it does not follow the grammar; the text says where.
+    """
+    rest, has_digest, digest = text.partition("@")
+    if has_digest and not _DIGEST.match(digest):
+        raise ValueError(f"'{digest}' is no digest; it is sha256: and 64 digits of 0-9a-f")
+    last = rest.rsplit("/", 1)[-1]
+    tag = last.partition(":")[2]
+    has_tag = ":" in last
+    repository = rest[: len(rest) - len(tag) - 1] if has_tag else rest
+    if has_tag and not _TAG.match(tag):
+        raise ValueError(f"'{tag}' is no tag; a tag has letters, digits and _.-, at most 128")
+    if not _REPOSITORY.match(repository) or len(repository) > REPOSITORY_MAX:
+        if _REPOSITORY.match(repository.lower()):
+            raise ValueError(f"'{text}' is no image name: it has capital letters")
+        raise ValueError(f"'{text}' is no image name")
+    return ImageName(repository, tag, digest)
+
+
+def repository_part(text: str) -> str:
+    """Return one part of a repository's name (an OS, ARCH, SUBARCH or stalk) in lower case.
+
+    Raises:
+        ValueError: it cannot stand in an image's name; the text says why.
+    """
+    lower = text.lower()
+    if not _PART.match(lower):
+        raise ValueError(
+            f"'{text}' cannot be part of an image name: letters and digits, with single _ . or - between them"
+        )
+    return lower
+
+
+def check_step_name(name: str, *, is_last: bool) -> None:
+    """Check the name of an exec plugin, which becomes a tag.
+
+    Raises:
+        ValueError: it cannot be one; the text says why.
+    """
+    if not _TAG.match(name):
+        raise ValueError(f"'{name}' cannot be a tag: letters, digits and _.-, not beginning with . or -")
+    if len(name) > STEP_NAME_MAX:
+        raise ValueError(f"the name has {len(name)} characters; at most {STEP_NAME_MAX} are possible")
+    if name == "initial":
+        raise ValueError("a step cannot be named 'initial': that tag is what the stalk started from")
+    if name == "final" and not is_last:
+        raise ValueError("only the last step can be named 'final': that tag is what the stalk ended with")
+    if name.endswith(".failed"):
+        raise ValueError("a step's name cannot end in '.failed': that tag is the state of a failed step")
+
+
+def check_plugin_name(name: str) -> None:
+    """Check the name of any plugin, which is a file's name in the container.
+
+    Raises:
+        ValueError: it cannot be one; the text says why.
+    """
+    if not _TAG.match(name):
+        raise ValueError(f"'{name}' cannot name a plugin: letters, digits and _.-, not beginning with . or -")
+
+
+def check_volume(name: str) -> None:
+    """Check the name of a store. Raises ValueError, which says why."""
+    if not _VOLUME.match(name):
+        raise ValueError(f"'{name}' cannot name a store: two or more letters, digits and _.-")
+
+
+def check_platform(name: str) -> None:
+    """Check a platform. Raises ValueError, which says why."""
+    if not _PLATFORM.match(name):
+        raise ValueError(f"'{name}' is no platform; write os/architecture[/variant], like linux/arm/v7")
+
+
+def target_path(text: str) -> str:
+    """Return a path in a container, normalised.
+
+    Raises:
+        ValueError: it is relative, leaves by `..`, or is the root; the text says so.
+    """
+    if not text.startswith("/"):
+        raise ValueError(f"'{text}' is relative; a path in the container begins with /")
+    if ".." in text.split("/"):
+        raise ValueError(f"'{text}' holds '..'; write the path it leads to")
+    if "\0" in text:
+        raise ValueError("a path cannot hold the character NUL")
+    path = posixpath.normpath("/" + text.lstrip("/"))
+    if path == "/":
+        raise ValueError("the whole root cannot be covered")
+    if path == PLUGINS_DIR:
+        raise ValueError(f"{PLUGINS_DIR} holds the scripts and cannot be covered")
+    return path

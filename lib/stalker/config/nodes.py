@@ -1,0 +1,331 @@
+"""The nodes of a tree: each one a stalk file with variables, steps, and what it starts from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from stalker.config import names, shapes
+from stalker.config.bases import read_bases
+from stalker.config.docker_opts import capabilities_of, read_options, value_of
+from stalker.config.plugins import Exec, Plugins, read_plugins
+from stalker.config.report import did_you_mean
+from stalker.config.scope import Scope, Setting, settings_of
+from stalker.config.shape import check
+from stalker.config.sysroot import Ground, read_ground
+from stalker.model.places import Place
+from stalker.model.tree import Base, Option, SecretSource, Stalk, Step
+
+if TYPE_CHECKING:
+    from stalker.config.hjson_reader import Node
+    from stalker.config.report import Report
+    from stalker.config.workspace import Workspace
+
+NO_VARIABLES = ("DOCKER_OPTS", "DOCKER_INIT_IMG")
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+@dataclass(slots=True)
+class Grown:
+    """A stalk as read, with what only the whole tree can settle.
+
+    `init_image` is DOCKER_INIT_IMG where it decides the start.
+    """
+
+    stalk: Stalk
+    place: Place
+    skip_until: Node | None = None
+    needs: tuple[Node, ...] = ()
+    init_image: Node | None = None
+
+
+@dataclass(slots=True)
+class Trunk:
+    """What all stalks of a tree share while it is read."""
+
+    workspace: Workspace
+    report: Report
+    prefix: str
+    settings: Mapping[str, Setting]
+    overrides: Mapping[str, Setting]
+    secrets: Mapping[str, SecretSource]
+    platform: str = ""
+    grown: dict[str, Grown] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    grounds: dict[str, Ground] = field(default_factory=dict)
+    options: dict[str, tuple[Option, ...]] = field(default_factory=dict)
+    repositories: dict[str, Place] = field(default_factory=dict)
+    step_names: dict[str, list[str]] = field(default_factory=dict)
+    """The names of each stalk's steps, also of those whose scripts are wrong."""
+
+    def grow(
+        self, name: str, node: Node, parent: str, inherited: Mapping[str, Setting], platform: str
+    ) -> None:
+        """Read a node and all that is nested in it."""
+        own = {**inherited, **settings_of(node, without=NO_VARIABLES)}
+        platform = self.read_platform(node.get("platform")) or platform
+        if name in self.grown:
+            where = self.grown[name].place
+            what = f"a stalk named '{name}' stands in this tree already"
+            self.report.problem(
+                node.key_place, what, f"at {where}; `stalk: {name}` under another name makes a variant"
+            )
+        else:
+            self.grown[name] = self.read_node(name, node, parent, own, platform)
+        for key, child in node.items():
+            if key not in shapes.NODE.keys and isinstance(child.value, dict) and key != key.upper():
+                self.grow(key, child, name, own, platform)
+
+    def read_platform(self, node: Node | None) -> str:
+        """Return a platform, empty when it is none, which is told."""
+        if node is None or not isinstance(node.value, str):
+            return ""
+        try:
+            names.check_platform(node.text)
+        except ValueError as error:
+            self.report.problem(node.place, str(error))
+            return ""
+        return node.text
+
+    def read_node(
+        self, name: str, node: Node, parent: str, settings: Mapping[str, Setting], platform: str
+    ) -> Grown:
+        """Read one node without what is nested in it."""
+        file_name = node.get("stalk")
+        stalk_name = file_name.text if file_name is not None and file_name.text else name
+        asked_at = file_name.place if file_name is not None else node.key_place
+        repository = self.repository(name, node)
+        root = self.stalk_file(stalk_name, asked_at)
+        scope = Scope(
+            {**settings_of(root, without=NO_VARIABLES), **self.settings, **settings, **self.overrides},
+            self.secrets,
+            asked=self.asked,
+        )
+        bases = self.bases(node, parent, scope)
+        pretend, needs = node.get("pretend"), node.get("needs")
+        stalk = Stalk(
+            name=name,
+            repository=repository,
+            place=node.key_place,
+            file=root.document.file if root is not None else "",
+            steps=(),
+            parent=parent,
+            bases=bases,
+            pretend=pretend is not None and pretend.value is True,
+            platform=platform,
+            resources=self.resources(node.get("resources")),
+        )
+        interactive = node.get("interactive")
+        if interactive is not None:
+            self.report.warning(
+                interactive.key_place,
+                "'interactive' has no effect",
+                "`stalker shell` opens a shell in any step",
+            )
+        if root is not None:
+            stalk = self.with_steps(stalk, root, scope)
+        return Grown(
+            stalk,
+            node.key_place,
+            node.get("skip_until"),
+            tuple(c for c in _many(needs) if isinstance(c.value, str)),
+            self.init_image(node, root, parent, has_base=bool(bases)),
+        )
+
+    def repository(self, name: str, node: Node) -> str:
+        """Return the image name of a node without a tag, empty when it cannot be one, which is told."""
+        try:
+            repository = f"{self.prefix}/{names.repository_part(name)}"
+        except ValueError as error:
+            self.report.problem(node.key_place, str(error))
+            return ""
+        if len(repository) > names.REPOSITORY_MAX:
+            self.report.problem(
+                node.key_place, f"the image name {repository} is longer than {names.REPOSITORY_MAX}"
+            )
+        other = self.repositories.setdefault(repository, node.key_place)
+        if other != node.key_place:
+            what = f"two stalks have the image name {repository}"
+            self.report.problem(node.key_place, what, f"the other one stands at {other}")
+        return repository
+
+    def stalk_file(self, name: str, asked_at: Place) -> Node | None:
+        """Return the root of a stalk file; None when there is no usable one, which is told."""
+        path = f"stalks/{name}/{name}.hjson"
+        if "/" in name or name in {".", ".."} or "\0" in name:
+            self.report.problem(asked_at, f"'{name}' cannot name a stalk file", "a name, not a path")
+            return None
+        if self.workspace.kind(path) != "file":
+            known = [
+                n for n in self.workspace.listing("stalks") if self.workspace.kind(f"stalks/{n}/{n}.hjson")
+            ]
+            near = did_you_mean(name, shapes.NODE.keys)
+            hint = near if near.startswith("did") else did_you_mean(name, known, "stalks")
+            self.report.problem(asked_at, f"no stalk file {path}", hint)
+            return None
+        document = self.workspace.document(path)
+        if document is None or document.root is None:
+            return None
+        if path not in self.options:
+            is_mapping = check(document.root, shapes.STALK, shapes.NAMED, self.report)
+            self.options[path] = read_options(document.root.get("DOCKER_OPTS"), self.report)
+            if not is_mapping:
+                return None
+        return document.root
+
+    def bases(self, node: Node, parent: str, scope: Scope) -> tuple[Base, ...]:
+        """Return the bases of a root node."""
+        base = node.get("base")
+        if base is None:
+            return ()
+        if parent:
+            self.report.problem(
+                base.key_place,
+                f"this stalk is nested in '{parent}', which gives its first image",
+                "move the stalk up, or leave base out",
+            )
+            return ()
+        if node.get("DOCKER_INIT_IMG") is not None:
+            self.report.problem(base.key_place, "both 'base' and 'DOCKER_INIT_IMG'", "keep one of them")
+        return read_bases(base, scope, self.workspace, self.report)
+
+    def init_image(self, node: Node, root: Node | None, parent: str, *, has_base: bool) -> Node | None:
+        """Return the DOCKER_INIT_IMG that decides the start, None when something else does."""
+        own = node.get("DOCKER_INIT_IMG")
+        of_file = root.get("DOCKER_INIT_IMG") if root is not None else None
+        if own is not None or has_base:
+            return own
+        if of_file is not None and parent:
+            self.report.warning(
+                of_file.key_place,
+                f"DOCKER_INIT_IMG has no effect where the stalk is nested in '{parent}', which gives its first image",
+                "in the node of the tree it has",
+            )
+            return None
+        return of_file
+
+    def resources(self, node: Node | None) -> tuple[tuple[str, str], ...]:
+        """Return the labels for placing."""
+        found = ((key, child) for key, child in (node.items() if node is not None else ()))
+        return tuple(
+            sorted((key, child.text) for key, child in found if not isinstance(child.value, dict | list))
+        )
+
+    # what the stalk file gives
+
+    def with_steps(self, stalk: Stalk, root: Node, scope: Scope) -> Stalk:
+        """Return the stalk with the steps and the platform that its file gives."""
+        path = root.document.file
+        options = self.options[path]
+        plugins = read_plugins(root.get("plugins"), scope, self.workspace, self.report)
+        wanted = value_of(next((option for option in options if option.name == "platform"), None))
+        if wanted and stalk.platform and wanted != stalk.platform:
+            place = next(option.place for option in options if option.name == "platform")
+            self.report.problem(place, f"the platform is {stalk.platform} in the tree", "leave it out here")
+        options = tuple(option for option in options if option.name != "platform")
+        if not plugins.execs and root.get("plugins") is not None:
+            self.report.warning(root.place, f"the stalk '{stalk.name}' has no step: no plugin has exec: true")
+        self.check_needs_of_plugins(plugins, options)
+        platform = stalk.platform or wanted or ""
+        steps = self.steps(stalk.name, plugins, scope, options, platform, root)
+        return replace(stalk, steps=steps, platform=platform)
+
+    def check_needs_of_plugins(self, plugins: Plugins, options: tuple[Option, ...]) -> None:
+        """Tell where DOCKER_OPTS withhold what a step needs."""
+        has_network = value_of(next((o for o in options if o.name == "network_mode"), None)) != "none"
+        capabilities = capabilities_of(options)
+        for one in plugins.execs:
+            if one.daemonize and not has_network:
+                self.report.problem(one.place, "nobody can talk to a daemonized step with network: none")
+            if one.info is None:
+                continue
+            if one.info.network and not has_network:
+                what = f"plugin '{one.info.name}' needs the network, and DOCKER_OPTS has network: none"
+                self.report.problem(one.place, what)
+            lacking = [c for c in one.info.capabilities if capabilities is not None and c not in capabilities]
+            if lacking:
+                what = f"plugin '{one.info.name}' needs the capability {', '.join(lacking)}"
+                self.report.problem(one.place, what, f'DOCKER_OPTS: {{ cap_add: ["{lacking[0]}"] }}')
+
+    def environment(self, node: Node | None, scope: Scope) -> tuple[tuple[str, str], ...]:
+        """Read `envplugins`; `''` inherits what is set and is empty text otherwise."""
+        found: dict[str, str] = {}
+        for key, child in node.items() if node is not None else ():
+            if not _ENVIRONMENT_NAME.match(key):
+                self.report.problem(child.key_place, f"'{key}' cannot be a variable's name")
+            elif isinstance(child.value, dict | list) or child.value is None:
+                continue
+            elif "\0" in child.text:
+                self.report.problem(child.place, "a variable cannot hold the character NUL")
+            elif not child.text and key in scope.secrets:
+                what = f"the secret {key} would be seen by `docker inspect`"
+                self.report.problem(child.key_place, what, "declare it in the plugins that need it")
+            else:
+                found[key] = child.text or scope.value(key)
+        return tuple(sorted(found.items()))
+
+    def steps(
+        self,
+        stalk: str,
+        plugins: Plugins,
+        scope: Scope,
+        options: tuple[Option, ...],
+        platform: str,
+        root: Node,
+    ) -> tuple[Step, ...]:
+        """Make the steps; those of a stalk share their files, mounts and options."""
+        targets = {file.target for file in plugins.files} | {mount.target for mount in plugins.mounts}
+        targets |= {f"/entropy/plugins/{one.name}" for one in plugins.execs}
+        ground = self.ground(scope).below(tuple(plugins.mounts), targets)
+        files = ground.files + tuple(plugins.files) if plugins.files else ground.files
+        mounts = ground.mounts + tuple(plugins.mounts) if plugins.mounts else ground.mounts
+        environment = self.environment(root.get("envplugins"), scope)
+        last = len(plugins.execs) - 1
+
+        def step(position: int, one: Exec) -> Step | None:
+            if one.script is None:
+                return None
+            return Step(
+                stalk=stalk,
+                name=one.name,
+                script=one.script,
+                place=one.place,
+                variables=one.variables,
+                environment=environment,
+                files=files,
+                copies=one.copies,
+                late_copies=plugins.late_copies if position == last else (),
+                mounts=mounts,
+                options=options,
+                platform=platform,
+                timeout_s=one.timeout_s,
+                retries=one.retries,
+                daemonize=one.daemonize,
+                uses=one.info.name if one.info is not None else "",
+            )
+
+        found = [step(position, one) for position, one in enumerate(plugins.execs)]
+        self.step_names[stalk] = [one.name for one in plugins.execs]
+        return tuple(one for one in found if one is not None)
+
+    def ground(self, scope: Scope) -> Ground:
+        """Return what the sysroot and the helpers give; read once for each SYSROOT_DIR."""
+        name = scope.value("SYSROOT_DIR", "sysroot") or "sysroot"
+        setting = scope.settings.get("SYSROOT_DIR")
+        if name not in self.grounds:
+            if not name.startswith("/") and not self.workspace.is_inside(name):
+                assert setting is not None
+                self.report.problem(setting.place, f"'{name}' leaves the workspace", "write an absolute path")
+                self.grounds[name] = Ground()
+            else:
+                place = setting.place if setting is not None else None
+                self.grounds[name] = read_ground(name, place, self.workspace, self.report)
+        return self.grounds[name]
+
+
+def _many(node: Node | None) -> list[Node]:
+    if node is None:
+        return []
+    return node.value if isinstance(node.value, list) else [node]

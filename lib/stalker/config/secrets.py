@@ -1,0 +1,100 @@
+"""Secrets: declared in a tree, read at the edge, never kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stalker.config.report import Report, did_you_mean
+from stalker.config.shape import VARIABLE
+from stalker.errors import FilesError
+from stalker.model.places import Place
+from stalker.model.tree import SecretSource, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from stalker.config.hjson_reader import Node
+    from stalker.config.workspace import Workspace
+
+SECRET_MAX_BYTES = 1024 * 1024
+
+
+def declared_secrets(node: Node | None, workspace: Workspace, report: Report) -> dict[str, SecretSource]:
+    """Read the `secrets` of a tree file: where each value comes from, not the value."""
+    found: dict[str, SecretSource] = {}
+    for name, child in node.items() if node is not None else ():
+        if not VARIABLE.match(name):
+            report.problem(
+                child.key_place, f"'{name}' cannot be a variable's name", "secrets are in UPPER CASE"
+            )
+            continue
+        if not isinstance(child.value, dict):
+            continue
+        env, file = (_text(child.get(key)) for key in ("env", "file"))
+        if bool(env) == bool(file):
+            report.problem(
+                child.place, "a secret comes from either env or file", "{ env: NAME } or { file: path }"
+            )
+            continue
+        if file and not file.startswith("/") and not workspace.is_inside(file):
+            given = child.get("file")
+            assert given is not None
+            report.problem(given.place, f"'{file}' leaves the workspace", "write an absolute path")
+            continue
+        found[name] = SecretSource(name, child.key_place, env, file)
+    return found
+
+
+def _text(node: Node | None) -> str:
+    return node.value if node is not None and isinstance(node.value, str) else ""
+
+
+def read_secrets(tree: Tree, names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of some of a tree's secrets; of a file without its last newline.
+
+    Raises:
+        FilesError: some cannot be had; all of them are named, none with its value.
+    """
+    sources = {source.name: source for source in tree.secrets}
+    report = Report()
+    values: dict[str, str] = {}
+    for name in names:
+        source = sources.get(name)
+        if source is None:
+            report.problem(
+                Place(tree.file), f"no secret named '{name}'", did_you_mean(name, sources, "secrets")
+            )
+            continue
+        value = environ.get(source.env) if source.env else _read_file(source, tree, report)
+        if value is None and source.env:
+            report.problem(
+                source.place,
+                f"the environment variable {source.env} is not set",
+                f"export {source.env} before the run",
+            )
+        elif value == "":
+            report.problem(source.place, f"the secret {name} is empty")
+        elif value is not None and "\0" in value:
+            report.problem(source.place, f"the secret {name} holds the character NUL")
+        elif value is not None:
+            values[name] = value
+    if report.has_errors:
+        raise FilesError(report.errors())
+    return values
+
+
+def _read_file(source: SecretSource, tree: Tree, report: Report) -> str | None:
+    path = Path(tree.workspace, source.file)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(SECRET_MAX_BYTES + 1)
+        if len(data) > SECRET_MAX_BYTES:
+            report.problem(source.place, f"{source.file} is larger than a secret should be (1 MiB)")
+            return None
+        return data.decode("utf-8").removesuffix("\n")
+    except OSError as error:
+        report.problem(source.place, f"{source.file} cannot be read: {(error.strerror or '').lower()}")
+    except UnicodeDecodeError:
+        report.problem(source.place, f"{source.file} is not UTF-8")
+    return None

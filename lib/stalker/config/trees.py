@@ -1,0 +1,223 @@
+"""A tree file and all that hangs on it: files in, one frozen Tree out, or all problems at once."""
+
+# os.path is several times faster than pathlib, and thousands of paths are looked at.
+# ruff: noqa: PTH100, PTH113, PTH118, PTH119
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from stalker.config import names, shapes
+from stalker.config.links import link_stalks
+from stalker.config.nodes import NO_VARIABLES, Trunk
+from stalker.config.report import Report, did_you_mean
+from stalker.config.scope import Setting, settings_of
+from stalker.config.secrets import declared_secrets
+from stalker.config.shape import VARIABLE, check
+from stalker.config.workspace import Workspace
+from stalker.errors import FilesError
+from stalker.model.places import Place
+from stalker.model.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stalker.config.hjson_reader import Node
+
+SET = "--set"
+"""The file that a variable of the command line is said to come from."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What came of reading a tree: `tree` is None when it could not be read at all."""
+
+    tree: Tree | None
+    report: Report
+    workspace: Workspace
+
+
+def read_tree(path: str, workspace: str, overrides: Mapping[str, str] | None = None) -> Tree:
+    """Read a tree with its stalks, plugins and files.
+
+    `path` is a file, relative to the current folder or to the workspace, or a tree's name;
+    `overrides` are the variables of `--set`. Nothing is asked of any engine, and no secret is read.
+
+    Raises:
+        FilesError: all problems of all files, by file, then line.
+    """
+    reading = load_tree(path, workspace, overrides or {})
+    if reading.report.has_errors or reading.tree is None:
+        raise FilesError(reading.report.errors())
+    return replace(reading.tree, warnings=reading.report.warnings())
+
+
+def load_tree(path: str, workspace: str, overrides: Mapping[str, str]) -> Reading:
+    """Read a tree; problems are in the report, and the tree is as good as they allow."""
+    report = Report()
+    files = Workspace(workspace, report)
+    name = find_tree(path, files)
+    reading = Reading(None, report, files)
+    if not name:
+        known = [tree for tree, _ in tree_files(files)]
+        report.problem(
+            Place(path),
+            "there is no such tree",
+            did_you_mean(path.rstrip("/").split("/")[-1].removesuffix(".hjson"), known, "trees"),
+        )
+        return reading
+    document = files.document(name)
+    if document is None or document.root is None:
+        return reading
+    root = document.root
+    if not check(root, shapes.TREE, shapes.NAMED, report):
+        return reading
+    prefix, label = _architecture(root, overrides, report)
+    trunk = Trunk(
+        workspace=files,
+        report=report,
+        prefix=prefix,
+        settings=_tree_settings(root),
+        overrides=_overrides(overrides, root, report),
+        secrets=declared_secrets(root.get("secrets"), files, report),
+    )
+    trunk.platform = trunk.read_platform(root.get("platform"))
+    _tell_clashes(root, trunk, report)
+    stalks = root.get("stalks")
+    if stalks is not None and stalks.value == {}:
+        report.problem(stalks.place, "there is no stalk")
+    for key, child in stalks.items() if stalks is not None else ():
+        if isinstance(child.value, dict):
+            trunk.grow(key, child, "", {}, trunk.platform)
+    log_dir = _log_dir(trunk, report)
+    tree = Tree(
+        name=os.path.basename(name).removesuffix(".hjson"),
+        file=document.file,
+        workspace=files.path,
+        log_dir=log_dir,
+        architecture=prefix,
+        arch_label=label,
+        stalks=link_stalks(trunk),
+        secrets=tuple(trunk.secrets[secret] for secret in sorted(trunk.secrets)),
+    )
+    _tell_unused(trunk, report)
+    reading.tree = replace(tree, files_read=tuple(sorted(files.digests.items())))
+    return reading
+
+
+def find_tree(path: str, workspace: Workspace) -> str:
+    """Return the absolute path of a tree's file, empty when there is none."""
+    candidates = [os.path.abspath(path), workspace.absolute(path)]
+    if "/" not in path and path not in {"", ".", ".."}:
+        name = path.removesuffix(".hjson")
+        candidates += [
+            workspace.absolute(f"trees/{name}/{name}.hjson"),
+            workspace.absolute(f"trees/{name}.hjson"),
+        ]
+    for candidate in candidates:
+        if os.path.isfile(candidate):
+            return candidate
+        inside = os.path.join(candidate, os.path.basename(candidate) + ".hjson")
+        if os.path.isfile(inside):
+            return inside
+    return ""
+
+
+def tree_files(workspace: Workspace) -> list[tuple[str, str]]:
+    """Return names and files of the trees of a workspace."""
+    found: list[tuple[str, str]] = []
+    for name in workspace.listing("trees"):
+        if name.endswith(".hjson"):
+            found.append((name.removesuffix(".hjson"), f"trees/{name}"))
+        elif workspace.kind(f"trees/{name}/{name}.hjson") == "file":
+            found.append((name, f"trees/{name}/{name}.hjson"))
+    return found
+
+
+def _tree_settings(root: Node) -> dict[str, Setting]:
+    settings: dict[str, Setting] = {}
+    for key in ("architecture", "paths", "globals"):
+        settings.update(settings_of(root.get(key)))
+    return settings
+
+
+def _architecture(root: Node, overrides: Mapping[str, str], report: Report) -> tuple[str, str]:
+    """Return `<os>/<arch>/<subarch>` in lower case, and `<ARCH>-<SUBARCH>` as logs are named."""
+    node = root.get("architecture")
+    parts: list[str] = []
+    for key in ("OS", "ARCH", "SUBARCH"):
+        child = node.get(key) if node is not None else None
+        value = overrides.get(key) or (child.text if child is not None else "")
+        if not value:
+            if node is not None:
+                report.problem(node.place, f"{key} is missing", "OS, ARCH and SUBARCH name the images")
+            parts.append("unknown")
+            continue
+        try:
+            names.repository_part(value)
+        except ValueError as error:
+            at = Place(SET, path=key) if key in overrides or child is None else child.place
+            report.problem(at, str(error))
+            value = "unknown"
+        parts.append(value)
+    return "/".join(parts).lower(), f"{parts[1]}-{parts[2]}"
+
+
+def _overrides(overrides: Mapping[str, str], root: Node, report: Report) -> dict[str, Setting]:
+    secrets = root.get("secrets")
+    found: dict[str, Setting] = {}
+    for name, value in overrides.items():
+        place = Place(SET, path=name)
+        if not VARIABLE.match(name):
+            hint = (
+                f"did you mean '{name.upper()}'?"
+                if VARIABLE.match(name.upper())
+                else "names are in UPPER CASE"
+            )
+            report.problem(place, f"'{name}' cannot be a variable's name", hint)
+        elif name in NO_VARIABLES:
+            report.problem(place, f"{name} cannot be set for all stalks", "write it in the files")
+        elif secrets is not None and secrets.get(name) is not None:
+            report.problem(place, f"{name} is a secret; an argument is seen by all users of the host")
+        elif "\0" in value:
+            report.problem(place, "a variable cannot hold the character NUL")
+        else:
+            found[name] = Setting(value, place)
+    return found
+
+
+def _tell_clashes(root: Node, trunk: Trunk, report: Report) -> None:
+    for name in trunk.secrets:
+        setting = trunk.settings.get(name)
+        if setting is not None:
+            hint = f"the secret stands at {trunk.secrets[name].place}; keep one"
+            report.problem(setting.place, f"{name} is a secret too", hint)
+    for key in ("architecture", "paths", "globals"):
+        node = root.get(key)
+        for name in NO_VARIABLES:
+            child = node.get(name) if node is not None else None
+            if child is not None:
+                where = "the stalk file" if name == "DOCKER_OPTS" else "the node or stalk file that it is for"
+                report.problem(
+                    child.key_place, f"{name} cannot be set for all stalks", f"write it in {where}"
+                )
+
+
+def _log_dir(trunk: Trunk, report: Report) -> str:
+    setting = trunk.overrides.get("LOG_DIR") or trunk.settings.get("LOG_DIR")
+    if setting is None or not setting.value:
+        return "logs"
+    if not setting.value.startswith("/") and not trunk.workspace.is_inside(setting.value):
+        report.problem(setting.place, f"'{setting.value}' leaves the workspace", "write an absolute path")
+    return setting.value
+
+
+def _tell_unused(trunk: Trunk, report: Report) -> None:
+    used = trunk.asked | {"OS", "ARCH", "SUBARCH", "SYSROOT_DIR", "LOG_DIR"}
+    for name, setting in trunk.overrides.items():
+        if name not in used:
+            near = did_you_mean(name, used)
+            hint = near if near.startswith("did") else "a plugin inherits a variable by NAME: ''"
+            report.warning(setting.place, "no plugin of this tree inherits it", hint)

@@ -1,0 +1,201 @@
+"""The files of a workspace: found, read within limits, and remembered with their digests.
+
+Every file and folder that decided something is remembered, so that a cache can tell when to forget.
+"""
+
+# os.path is several times faster than pathlib, and thousands of paths are looked at.
+# ruff: noqa: PTH100, PTH116, PTH118, PTH208
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat as stat_bits
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stalker.config.digests import digest_directory
+from stalker.config.hjson_reader import Document, read_hjson
+from stalker.model.places import Place
+
+if TYPE_CHECKING:
+    from stalker.config.report import Report
+
+FILE_MAX_BYTES = 4 * 1024 * 1024
+"""A tree, stalk or sidecar larger than this is not read."""
+
+SOURCE_MAX_BYTES = 64 * 1024 * 1024
+"""A script, or a file whose text is substituted, larger than this is not read."""
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+class Workspace:
+    """A workspace while it is read: one instance a reading.
+
+    `path` is absolute. Names of files are shown relative to it where they lie in it.
+    """
+
+    def __init__(self, path: str, report: Report) -> None:
+        self.path = os.path.abspath(path)
+        self.report = report
+        self.digests: dict[str, str] = {}
+        self.looked_at: set[str] = set()
+        """Absolute paths of all files and folders that were read, listed or asked for in vain."""
+        self._documents: dict[str, Document | None] = {}
+        self._directories: dict[str, str] = {}
+
+    def absolute(self, name: str) -> str:
+        """Return the absolute path of a name relative to the workspace; `..` is resolved by text."""
+        return os.path.normpath(os.path.join(self.path, name))
+
+    def shown(self, path: str) -> str:
+        """Return a path as messages show it: relative to the workspace if it lies in it."""
+        absolute = self.absolute(path)
+        inside = os.path.relpath(absolute, self.path)
+        return absolute if inside == ".." or inside.startswith("../") else inside
+
+    def is_inside(self, name: str) -> bool:
+        """Whether a name, relative or absolute, stays inside the workspace."""
+        absolute = self.absolute(name)
+        return absolute == self.path or absolute.startswith(self.path.rstrip("/") + "/")
+
+    def kind(self, name: str) -> str:
+        """Return `file`, `directory`, `other`, or empty when nothing is there; links are followed."""
+        absolute = self.absolute(name)
+        self.looked_at.add(absolute)
+        try:
+            mode = os.stat(absolute).st_mode
+        except (OSError, ValueError):
+            return ""
+        if stat_bits.S_ISREG(mode):
+            return "file"
+        return "directory" if stat_bits.S_ISDIR(mode) else "other"
+
+    def listing(self, name: str) -> list[str]:
+        """Return the sorted names in a folder, none when it is not there."""
+        absolute = self.absolute(name)
+        self.looked_at.add(absolute)
+        try:
+            return sorted(os.listdir(absolute))
+        except OSError:
+            return []
+
+    def document(self, name: str) -> Document | None:
+        """Read a Hjson file; None when that is not possible, and the report says why. Read once."""
+        shown = self.shown(name)
+        if shown not in self._documents:
+            self._documents[shown] = self._read_document(name, shown)
+        return self._documents[shown]
+
+    def _read_document(self, name: str, shown: str) -> Document | None:
+        here = Place(shown)
+        data = self.read(name, here, limit_bytes=FILE_MAX_BYTES)
+        if data is None:
+            return None
+        text = decoded(data, here, self.report)
+        if text is None:
+            return None
+        document = read_hjson(text, shown)
+        self.report.take(document.problems)
+        if document.root is None:
+            return None
+        if document.root.value == {}:
+            self.report.problem(
+                here, "the file is empty" if not text.strip() else "there is nothing in the file"
+            )
+            return None
+        return document
+
+    def read(self, name: str, asked_at: Place, *, limit_bytes: int = SOURCE_MAX_BYTES) -> bytes | None:
+        """Return the bytes of a regular file; None when it cannot be read, told at `asked_at`."""
+        absolute = self.absolute(name)
+        shown = self.shown(name)
+        self.looked_at.add(absolute)
+        try:
+            found = os.stat(absolute)
+            if not stat_bits.S_ISREG(found.st_mode):
+                self.report.problem(asked_at, f"{shown} is no regular file")
+                return None
+            if found.st_size > limit_bytes:
+                self.report.problem(
+                    asked_at,
+                    f"{shown} has {megabytes(found.st_size)}; more than {megabytes(limit_bytes)} are not read",
+                    "is it the right file?",
+                )
+                return None
+            with Path(absolute).open("rb") as stream:
+                data = stream.read(limit_bytes + 1)
+        except (OSError, ValueError) as error:
+            self.report.problem(asked_at, f"{shown} cannot be read: {why(error)}")
+            return None
+        self.digests[shown] = hashlib.sha256(data).hexdigest()
+        return data
+
+    def digest(self, name: str, asked_at: Place) -> str | None:
+        """Return the SHA-256 (hex) of a file of any size, read in pieces; None when that fails."""
+        absolute = self.absolute(name)
+        self.looked_at.add(absolute)
+        state = hashlib.sha256()
+        try:
+            with Path(absolute).open("rb") as stream:
+                while chunk := stream.read(_CHUNK_BYTES):
+                    state.update(chunk)
+        except OSError as error:
+            self.report.problem(asked_at, f"{self.shown(name)} cannot be read: {why(error)}")
+            return None
+        self.digests[self.shown(name)] = state.hexdigest()
+        return state.hexdigest()
+
+    def directory_digest(self, name: str, asked_at: Place) -> str:
+        """Return the digest of a folder's content, empty when that fails, told at `asked_at`.
+
+        A folder that holds the workspace is refused: each run writes logs there, so that no step
+        would ever be the same twice.
+        """
+        absolute = os.path.realpath(self.absolute(name))
+        if absolute not in self._directories:
+            self._directories[absolute] = self._directory_digest(absolute, asked_at)
+        return self._directories[absolute]
+
+    def _directory_digest(self, absolute: str, asked_at: Place) -> str:
+        if (os.path.realpath(self.path) + "/").startswith(absolute.rstrip("/") + "/"):
+            self.report.problem(
+                asked_at,
+                f"{absolute} holds the workspace, and what is read-only counts by content, logs too",
+                "name a smaller folder, or add mode: rw, which counts by name",
+            )
+            return ""
+        try:
+            return digest_directory(absolute, on_entry=self.looked_at.add)
+        except OSError as error:
+            where = os.fsdecode(error.filename) if error.filename else absolute
+            self.report.problem(asked_at, f"{self.shown(where)} cannot be read: {why(error)}")
+            return ""
+
+
+def decoded(data: bytes, here: Place, report: Report) -> str | None:
+    """Return UTF-8 bytes as text; None when they are not, and the report names line and column."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line_at = data.rfind(b"\n", 0, error.start) + 1
+        line = data.count(b"\n", 0, error.start) + 1
+        column = len(data[line_at : error.start].decode("utf-8", "replace")) + 1
+        is_utf16 = data[:2] in {b"\xff\xfe", b"\xfe\xff"}
+        report.problem(
+            Place(here.file, line, column, here.path),
+            f"not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}",
+            "the file is UTF-16; save it as UTF-8" if is_utf16 else "save the file as UTF-8",
+        )
+        return None
+
+
+def megabytes(size_bytes: int) -> str:
+    """Return a size as messages show it."""
+    return f"{size_bytes / 1024 / 1024:.0f} MiB"
+
+
+def why(error: Exception) -> str:
+    """Return an operating system's reason in its own words."""
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
