@@ -37,7 +37,7 @@ class Served:
 def serving(**files: bytes) -> Iterator[Served]:
     """Serve `files` until the block ends."""
     served = Served(files={f"/{name}": data for name, data in files.items()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(served))
+    server = _Server(("127.0.0.1", 0), _handler(served))
     served.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -47,6 +47,11 @@ def serving(**files: bytes) -> Iterator[Served]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """A client that hung up is what some tests want."""
 
 
 def _handler(served: Served) -> type[BaseHTTPRequestHandler]:

@@ -3,10 +3,10 @@ import os
 import threading
 
 import pytest
-from unit.fetch.server import serving
 
 from stalker.errors import InputError
 from stalker.fetch.download import download
+from unit.fetch.server import serving
 
 BODY = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(BODY).hexdigest()
@@ -189,9 +189,10 @@ def test_pauses_grow_and_end(tmp_path):
     """A dead server is given up after growing pauses, and it is an input error."""
     pauses = []
 
-    with serving(file=BODY) as served, pytest.raises(InputError) as caught:
+    with serving(file=BODY) as served:
         served.tricks.extend(["503"] * 9)
-        download(f"{served.url}/file", tmp_path / "file", retries=4, pause=pauses.append)
+        with pytest.raises(InputError) as caught:
+            download(f"{served.url}/file", tmp_path / "file", retries=4, pause=pauses.append)
 
     assert pauses == [1.0, 2.0, 4.0, 8.0]
     assert caught.value.exit_code == 4
@@ -254,9 +255,10 @@ def test_a_wrong_digest_leaves_nothing(tmp_path):
 
 def test_an_understated_length_is_found_out(tmp_path):
     """The server announces five bytes less than it has: the digest says so."""
-    with serving(file=BODY) as served, pytest.raises(InputError):
+    with serving(file=BODY) as served:
         served.tricks.extend(["short 5"] * 3)
-        download(f"{served.url}/file", tmp_path / "file", sha256=DIGEST, pause=lambda _: None)
+        with pytest.raises(InputError):
+            download(f"{served.url}/file", tmp_path / "file", sha256=DIGEST, pause=lambda _: None)
 
     assert hidden(tmp_path) == []
 
@@ -274,9 +276,10 @@ def test_a_failed_refresh_keeps_the_old_file(tmp_path):
     """What was good stays until something better is complete."""
     (tmp_path / "file").write_bytes(b"old")
 
-    with serving(file=BODY) as served, pytest.raises(InputError):
+    with serving(file=BODY) as served:
         served.tricks.extend(["cut 10", "404"])
-        download(f"{served.url}/file", tmp_path / "file", refresh=True, pause=lambda _: None)
+        with pytest.raises(InputError):
+            download(f"{served.url}/file", tmp_path / "file", refresh=True, pause=lambda _: None)
 
     assert (tmp_path / "file").read_bytes() == b"old"
 

@@ -35,8 +35,8 @@ ALL_THREE = [
 def apt(tmp_path, **files):
     (tmp_path / "sources.list.d").mkdir()
     for name, text in files.items():
-        name = name.replace("__", "/sources.list.d/").replace("_", ".")
-        (tmp_path / name.lstrip("/")).write_text(text)
+        path = name.replace("__", "sources.list.d/").replace("_", ".")
+        (tmp_path / path).write_text(text)
     return tmp_path
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.fetch.keys import KeyRing
 
 from stalker.errors import InputError
 from stalker.fetch.files import NotGenuine
 from stalker.fetch.openpgp import full_fingerprint, is_inline, verified_text, verify_detached
+from unit.fetch.keys import KeyRing
 
 DATA = b"a root file system" * 1000
 PAST = "20200101T000000"
@@ -107,7 +107,7 @@ def test_one_of_two_signers_is_enough(ring, tmp_path, key):
 
 
 def test_a_signature_of_a_key_that_expired_is_refused(ring, tmp_path, key):
-    """gpg calls such a signature valid; it is not good."""
+    """Gpg calls such a signature valid; it is not good."""
     signature = ring.sign("expired", DATA, tmp_path / "sig", at="20200115T000000")
 
     with pytest.raises(NotGenuine) as caught:

@@ -1,4 +1,5 @@
 import os
+import sys
 
 import pytest
 
@@ -20,7 +21,7 @@ def is_alive(pid):
 
 
 def test_output_comes_whole_and_lines_are_heard():
-    """stdout is passed on byte for byte, stderr line by line, the last without an end too."""
+    """Stdout is passed on byte for byte, stderr line by line, the last without an end too."""
     heard = []
 
     data = b"".join(run("head -c 3000000 /dev/zero; echo one >&2; printf 'two' >&2", on_line=heard.append))
@@ -61,8 +62,15 @@ def test_closing_ends_the_program_and_what_it_started():
 
 
 def test_a_program_may_clean_up_before_it_ends(tmp_path):
-    """It is asked first: its own trap runs."""
-    stream = run(f"trap 'touch {tmp_path}/tidy; exit 1' TERM; echo ready; while :; do sleep 0.01; done")
+    """It is asked first: its own handler runs."""
+    script = (
+        "import os, pathlib, signal, sys\n"
+        f"tidy = lambda *_: (pathlib.Path({str(tmp_path / 'tidy')!r}).touch(), sys.exit(1))\n"
+        "signal.signal(signal.SIGTERM, tidy)\n"
+        "os.write(1, b'ready')\n"
+        "signal.pause()\n"
+    )
+    stream = program_output([sys.executable, "-c", script], what="it", resolution="")
     next(stream)
 
     stream.close()
