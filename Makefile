@@ -1,0 +1,67 @@
+# make hello   the first tree, on a machine that may have nothing but python3, git and make
+# make test    all tests; `make test ARGS='tests/unit -k plan'` some of them
+# make bench   the figures of the README, each beside its peer
+# make lint    ruff and mypy
+# make clean   removes what these made in this folder; images stay: `./stalker prune TREE`
+#
+# Each sets up what it needs: as root on Debian the packages below and an engine; anyone else
+# is told what is missing and goes on with what is there.
+
+PYTHON := .venv/bin/python
+ARGS :=
+
+RUN_PACKAGES := python3-venv ca-certificates graphviz mmdebstrap gpg gpgv git zstd xz-utils
+TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs util-linux procps
+
+.PHONY: hello setup test bench lint clean packages test-packages engine venv
+.NOTPARALLEL:
+
+hello: setup
+	./stalker --config trees/hello_world/hello_world.hjson --watch_stdout
+
+setup: packages engine
+
+test: test-packages engine
+	$(PYTHON) -m pytest $(ARGS)
+
+bench: test-packages engine
+	$(PYTHON) benchmarks/run.py $(ARGS)
+
+lint: venv
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+engine: venv
+	@./stalker engine up --yes
+
+# The launcher makes .venv, or finds it as it should be.
+venv:
+	@./stalker --help >/dev/null
+
+clean:
+	rm -rf .venv.d .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	if [ -h .venv ]; then rm .venv; fi
+	find lib tests plugins stalks benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+packages: ; $(call install,$(RUN_PACKAGES))
+test-packages: ; $(call install,$(TEST_PACKAGES))
+
+# One question to dpkg when nothing is missing. Package lists are fetched when the first try fails:
+# they are not there yet, or older than what the mirror holds.
+define install
+@command -v dpkg-query >/dev/null || exit 0; \
+have=$$(dpkg-query -W -f '$${Package} $${db:Status-Status},' $(1) 2>/dev/null); \
+missing=; \
+for package in $(1); do \
+  case ",$$have" in *",$$package installed,"*) ;; *) missing="$$missing $$package" ;; esac; \
+done; \
+[ -n "$$missing" ] || exit 0; \
+if [ "$$(id -u)" != 0 ]; then \
+  echo "not installed:$$missing; where one is needed, as root: apt-get install -y$$missing" >&2; exit 0; \
+fi; \
+echo "installing:$$missing" >&2; \
+export DEBIAN_FRONTEND=noninteractive; \
+get() { apt-get install -y -qq --no-install-recommends $$missing </dev/null >&2; }; \
+get || { apt-get update -qq >&2 && get; }
+endef
