@@ -12,61 +12,55 @@ from __future__ import annotations
 import hashlib
 import os
 import stat as stat_bits
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from stalker.config.evidence import content_digest, names_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_CHUNK_BYTES = 1024 * 1024
 
-
-def digest_directory(path: str, *, on_entry: Callable[[str], None] | None = None) -> str:
+def digest_directory(path: str, *, on_entry: Callable[[str, str, str], None] | None = None) -> str:
     """Return the SHA-256 (hex) over all entries below a folder, sorted by path, framed by length.
 
-    Links are not followed, contents are read in pieces. `on_entry` is told the absolute path of
-    each folder and file. Cost: one read of everything below.
+    Links are not followed, contents are read in pieces. `on_entry` is told what was seen of each
+    folder and file: its absolute path, `names` or `content`, and the digest of that. Cost: one read
+    of everything below.
 
     Raises:
         OSError: something below cannot be read.
     """
     state = hashlib.sha256()
-    pending = [b""]
-    root = os.fsencode(path)
+    pending = [""]
     while pending:
         inside = pending.pop()
-        folder = os.path.join(root, inside)
-        if on_entry is not None:
-            on_entry(os.fsdecode(folder.rstrip(b"/")))
-        folders: list[bytes] = []
+        folder = os.path.join(path, inside) if inside else path
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
+        if on_entry is not None:
+            on_entry(folder, "names", names_digest([entry.name for entry in entries]))
+        folders: list[str] = []
         for entry in entries:
             name = os.path.join(inside, entry.name)
-            _frame(state, name, *_entry(entry, on_entry))
+            kind, value = _entry(entry, on_entry)
+            for text in (name, kind, value):
+                data = os.fsencode(text)
+                state.update(b"%d:" % len(data))
+                state.update(data)
             if entry.is_dir(follow_symlinks=False):
                 folders.append(name)
         pending.extend(reversed(folders))
     return state.hexdigest()
 
 
-def _entry(entry: os.DirEntry[bytes], on_entry: Callable[[str], None] | None) -> tuple[bytes, bytes]:
+def _entry(entry: os.DirEntry[str], on_entry: Callable[[str, str, str], None] | None) -> tuple[str, str]:
     mode = entry.stat(follow_symlinks=False).st_mode
     if stat_bits.S_ISLNK(mode):
-        return b"link", os.readlink(entry.path)
-    kind = b"%06o" % (stat_bits.S_IFMT(mode) | stat_bits.S_IMODE(mode))
+        return "link", os.readlink(entry.path)
+    kind = f"{mode:06o}"
     if not stat_bits.S_ISREG(mode):
-        return kind, b""
+        return kind, ""
+    content = content_digest(entry.path)
     if on_entry is not None:
-        on_entry(os.fsdecode(entry.path))
-    content = hashlib.sha256()
-    with Path(os.fsdecode(entry.path)).open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            content.update(chunk)
-    return kind, content.digest()
-
-
-def _frame(state: hashlib._Hash, *fields: bytes) -> None:
-    for data in fields:
-        state.update(b"%d:" % len(data))
-        state.update(data)
+        on_entry(entry.path, "content", content)
+    return kind, content

@@ -1,7 +1,7 @@
 """A tree file and all that hangs on it: files in, one frozen Tree out, or all problems at once."""
 
 # os.path is several times faster than pathlib, and thousands of paths are looked at.
-# ruff: noqa: PTH100, PTH113, PTH118, PTH119
+# ruff: noqa: PTH119
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stalker.config import names, shapes
 from stalker.config.links import link_stalks
+from stalker.config.locate import find_tree
 from stalker.config.nodes import NO_VARIABLES, Trunk
 from stalker.config.report import Report, did_you_mean
 from stalker.config.scope import Setting, settings_of
@@ -48,7 +49,11 @@ def read_tree(path: str, workspace: str, overrides: Mapping[str, str] | None = N
     Raises:
         FilesError: all problems of all files, by file, then line.
     """
-    reading = load_tree(path, workspace, overrides or {})
+    return checked(load_tree(path, workspace, overrides or {}))
+
+
+def checked(reading: Reading) -> Tree:
+    """Return the tree of a reading, with its warnings. Raises FilesError when it has problems."""
     if reading.report.has_errors or reading.tree is None:
         raise FilesError(reading.report.errors())
     return replace(reading.tree, warnings=reading.report.warnings())
@@ -58,7 +63,7 @@ def load_tree(path: str, workspace: str, overrides: Mapping[str, str]) -> Readin
     """Read a tree; problems are in the report, and the tree is as good as they allow."""
     report = Report()
     files = Workspace(workspace, report)
-    name = find_tree(path, files)
+    name = find_tree(path, workspace)
     reading = Reading(None, report, files)
     if not name:
         known = [tree for tree, _ in tree_files(files)]
@@ -105,24 +110,6 @@ def load_tree(path: str, workspace: str, overrides: Mapping[str, str]) -> Readin
     _tell_unused(trunk, report)
     reading.tree = replace(tree, files_read=tuple(sorted(files.digests.items())))
     return reading
-
-
-def find_tree(path: str, workspace: Workspace) -> str:
-    """Return the absolute path of a tree's file, empty when there is none."""
-    candidates = [os.path.abspath(path), workspace.absolute(path)]
-    if "/" not in path and path not in {"", ".", ".."}:
-        name = path.removesuffix(".hjson")
-        candidates += [
-            workspace.absolute(f"trees/{name}/{name}.hjson"),
-            workspace.absolute(f"trees/{name}.hjson"),
-        ]
-    for candidate in candidates:
-        if os.path.isfile(candidate):
-            return candidate
-        inside = os.path.join(candidate, os.path.basename(candidate) + ".hjson")
-        if os.path.isfile(inside):
-            return inside
-    return ""
 
 
 def tree_files(workspace: Workspace) -> list[tuple[str, str]]:

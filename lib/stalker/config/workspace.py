@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.config.digests import digest_directory
+from stalker.config.evidence import content_digest, kind_of, names_digest
 from stalker.config.hjson_reader import Document, read_hjson
 from stalker.model.places import Place
 
@@ -27,8 +28,6 @@ FILE_MAX_BYTES = 4 * 1024 * 1024
 SOURCE_MAX_BYTES = 64 * 1024 * 1024
 """A script, or a file whose text is substituted, larger than this is not read."""
 
-_CHUNK_BYTES = 1024 * 1024
-
 
 class Workspace:
     """A workspace while it is read: one instance a reading.
@@ -40,8 +39,8 @@ class Workspace:
         self.path = os.path.abspath(path)
         self.report = report
         self.digests: dict[str, str] = {}
-        self.looked_at: set[str] = set()
-        """Absolute paths of all files and folders that were read, listed or asked for in vain."""
+        self.seen: dict[str, tuple[str, str]] = {}
+        """What was seen of each absolute path, as `evidence` puts it; nothing that decided is left out."""
         self._documents: dict[str, Document | None] = {}
         self._directories: dict[str, str] = {}
 
@@ -63,23 +62,20 @@ class Workspace:
     def kind(self, name: str) -> str:
         """Return `file`, `directory`, `other`, or empty when nothing is there; links are followed."""
         absolute = self.absolute(name)
-        self.looked_at.add(absolute)
-        try:
-            mode = os.stat(absolute).st_mode
-        except (OSError, ValueError):
-            return ""
-        if stat_bits.S_ISREG(mode):
-            return "file"
-        return "directory" if stat_bits.S_ISDIR(mode) else "other"
+        kind = kind_of(absolute)
+        self.seen.setdefault(absolute, ("kind", kind))
+        return kind
 
     def listing(self, name: str) -> list[str]:
         """Return the sorted names in a folder, none when it is not there."""
         absolute = self.absolute(name)
-        self.looked_at.add(absolute)
         try:
-            return sorted(os.listdir(absolute))
+            names = sorted(os.listdir(absolute))
         except OSError:
+            self.seen.setdefault(absolute, ("kind", kind_of(absolute)))
             return []
+        self.seen[absolute] = ("names", names_digest(names))
+        return names
 
     def document(self, name: str) -> Document | None:
         """Read a Hjson file; None when that is not possible, and the report says why. Read once."""
@@ -111,7 +107,6 @@ class Workspace:
         """Return the bytes of a regular file; None when it cannot be read, told at `asked_at`."""
         absolute = self.absolute(name)
         shown = self.shown(name)
-        self.looked_at.add(absolute)
         try:
             found = os.stat(absolute)
             if not stat_bits.S_ISREG(found.st_mode):
@@ -129,23 +124,22 @@ class Workspace:
         except (OSError, ValueError) as error:
             self.report.problem(asked_at, f"{shown} cannot be read: {why(error)}")
             return None
-        self.digests[shown] = hashlib.sha256(data).hexdigest()
+        digest = hashlib.sha256(data).hexdigest()
+        self.digests[shown] = digest
+        self.seen[absolute] = ("content", digest)
         return data
 
     def digest(self, name: str, asked_at: Place) -> str | None:
         """Return the SHA-256 (hex) of a file of any size, read in pieces; None when that fails."""
         absolute = self.absolute(name)
-        self.looked_at.add(absolute)
-        state = hashlib.sha256()
         try:
-            with Path(absolute).open("rb") as stream:
-                while chunk := stream.read(_CHUNK_BYTES):
-                    state.update(chunk)
+            digest = content_digest(absolute)
         except OSError as error:
             self.report.problem(asked_at, f"{self.shown(name)} cannot be read: {why(error)}")
             return None
-        self.digests[self.shown(name)] = state.hexdigest()
-        return state.hexdigest()
+        self.digests[self.shown(name)] = digest
+        self.seen[absolute] = ("content", digest)
+        return digest
 
     def directory_digest(self, name: str, asked_at: Place) -> str:
         """Return the digest of a folder's content, empty when that fails, told at `asked_at`.
@@ -167,11 +161,14 @@ class Workspace:
             )
             return ""
         try:
-            return digest_directory(absolute, on_entry=self.looked_at.add)
+            return digest_directory(absolute, on_entry=self._saw)
         except OSError as error:
             where = os.fsdecode(error.filename) if error.filename else absolute
             self.report.problem(asked_at, f"{self.shown(where)} cannot be read: {why(error)}")
             return ""
+
+    def _saw(self, path: str, what: str, value: str) -> None:
+        self.seen[path] = (what, value)
 
 
 def decoded(data: bytes, here: Place, report: Report) -> str | None:

@@ -1,0 +1,144 @@
+"""A read tree kept for the next run, as long as a reading would see the same files.
+
+Kept is the pickled Tree with what the reading saw of every file and folder (`evidence.py`). A file
+that is broken or not ours, another version of stalker or Python, a folder that cannot be written:
+then the tree is read again. No Tree holds a secret, so no cache does.
+"""
+
+# os.path is several times faster than pathlib, which a warm start does without.
+# ruff: noqa: PTH100, PTH111, PTH116, PTH118, PTH208, S301
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import stalker
+from stalker.config.evidence import is_same, sign
+from stalker.config.locate import find_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stalker.model.tree import Tree
+
+KEPT_MAX = 200
+"""More trees than this are not kept; the oldest go first."""
+
+_MAGIC = b"stalker tree 1\n"
+
+
+def read_tree_cached(
+    path: str, workspace: str, overrides: Mapping[str, str] | None = None, *, cache: str = ""
+) -> Tree:
+    """Read a tree as `read_tree` does, from the cache where nothing has changed.
+
+    `cache` is the folder of the cache, by default `$XDG_CACHE_HOME/stalker/trees`. Cost of a warm
+    read: one or two system calls for each file and folder that the tree depends on.
+
+    Raises:
+        FilesError: all problems of all files; such a tree is never kept.
+    """
+    found = find_tree(path, workspace)
+    folder = cache or _usual_folder()
+    kept_at = os.path.join(folder, _key(found, workspace, overrides or {}))
+    kept = _load(kept_at) if found else None
+    if kept is not None:
+        return kept
+
+    from stalker.config.trees import checked, load_tree  # a warm start does without the readers
+
+    began_ns = time.time_ns()
+    reading = load_tree(path, workspace, overrides or {})
+    tree = checked(reading)
+    with contextlib.suppress(OSError):
+        _keep(kept_at, pickle.dumps((sign(reading.workspace.seen, began_ns), tree), protocol=5))
+    return tree
+
+
+def _usual_folder() -> str:
+    root = os.environ.get("XDG_CACHE_HOME", "")
+    return os.path.join(root if root.startswith("/") else os.path.expanduser("~/.cache"), "stalker", "trees")
+
+
+def _key(found: str, workspace: str, overrides: Mapping[str, str]) -> str:
+    fields = [
+        found,
+        os.path.abspath(workspace),
+        stalker.__version__,
+        sys.version,
+        _code(),
+        *(text for name in sorted(overrides) for text in (name, overrides[name])),
+    ]
+    framed = b"".join(b"%d:%s" % (len(data), data) for data in map(os.fsencode, fields))
+    return hashlib.sha256(framed).hexdigest()
+
+
+def _code() -> str:
+    """Tell apart states of the code that makes trees: a checkout changes without a new version."""
+    root = os.path.dirname(os.path.abspath(stalker.__file__))  # noqa: PTH120
+    newest = 0
+    for folder in ("config", "model"):
+        with contextlib.suppress(OSError), os.scandir(os.path.join(root, folder)) as listing:
+            newest = max(
+                [newest, *(entry.stat().st_mtime_ns for entry in listing if entry.name.endswith(".py"))]
+            )
+    return str(newest)
+
+
+def _load(kept_at: str) -> Tree | None:
+    """Return a kept tree that still holds, None in any other case."""
+    try:
+        with open(kept_at, "rb") as stream:  # noqa: PTH123
+            owner = os.fstat(stream.fileno())
+            if owner.st_uid != os.getuid() or owner.st_mode & 0o022:
+                return None
+            data = stream.read()
+    except OSError:
+        return None
+    head = len(_MAGIC) + 32
+    payload = memoryview(data)[head:]
+    if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(payload).digest() != data[len(_MAGIC) : head]:
+        return None
+    try:
+        signed, tree = pickle.loads(payload)
+        return tree if is_same(signed) else None
+    except Exception:  # noqa: BLE001 - whatever is wrong with a cache, the files themselves are read
+        return None
+
+
+def _keep(kept_at: str, payload: bytes) -> None:
+    """Write a cache file whole or not at all. Raises OSError."""
+    import tempfile
+
+    folder = os.path.dirname(kept_at)  # noqa: PTH120
+    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(_MAGIC + hashlib.sha256(payload).digest())
+            stream.write(payload)
+        os.replace(temporary, kept_at)  # noqa: PTH105
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+    _thin_out(folder)
+
+
+def _thin_out(folder: str) -> None:
+    names = os.listdir(folder)
+    if len(names) <= KEPT_MAX:
+        return
+    ages: list[tuple[float, str]] = []
+    for name in names:
+        with contextlib.suppress(OSError):
+            ages.append((os.stat(os.path.join(folder, name)).st_mtime, name))
+    for _, name in sorted(ages)[: len(names) - KEPT_MAX]:
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(folder, name))  # noqa: PTH108

@@ -1,0 +1,99 @@
+"""What a reading saw of each file and folder, and whether it would see the same again.
+
+Of a file it saw the content, of a folder the names in it, of others only their kind. What `stat`
+tells stands for content and names, except for what changed so shortly before the reading that a
+second change could look the same: that is looked at again.
+"""
+
+# os.path is several times faster than pathlib, and thousands of paths are looked at.
+# ruff: noqa: PTH116, PTH208
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat as stat_bits
+from pathlib import Path
+from typing import NamedTuple
+
+YOUNG_NS = 2_000_000_000
+"""File systems tick as slowly as once in two seconds (FAT)."""
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+class Sight(NamedTuple):
+    """What was seen of a path: `what` is `kind`, `names` or `content`; `stat` is empty for a kind."""
+
+    what: str
+    value: str
+    stat: tuple[int, ...] = ()
+    is_young: bool = False
+
+
+def kind_of(path: str) -> str:
+    """Return `file`, `directory`, `other`, or empty when nothing is there; links are followed."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return ""
+    if stat_bits.S_ISREG(mode):
+        return "file"
+    return "directory" if stat_bits.S_ISDIR(mode) else "other"
+
+
+def names_digest(names: list[str]) -> str:
+    """Return a digest of the sorted names in a folder."""
+    return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def content_digest(path: str) -> str:
+    """Return the SHA-256 (hex) of a file, read in pieces. Raises OSError."""
+    state = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def sign(seen: dict[str, tuple[str, str]], began_ns: int) -> dict[str, Sight]:
+    """Add to what was seen what `stat` tells of it.
+
+    `began_ns` is when the reading began (Unix time). What changed since then, or shortly before, is
+    young: its value, seen by the reading itself, is compared again by `is_same`.
+    """
+    signed: dict[str, Sight] = {}
+    for path, (what, value) in seen.items():
+        stat = () if what == "kind" else _stat(path)
+        is_young = bool(stat) and max(stat[2:4]) > began_ns - YOUNG_NS
+        signed[path] = Sight(what, value, stat, is_young)
+    return signed
+
+
+def is_same(signed: dict[str, Sight]) -> bool:
+    """Whether a reading would see the same; costs one or two system calls a path."""
+    try:
+        return all(_is_same(path, sight) for path, sight in signed.items())
+    except OSError:
+        return False
+
+
+def _is_same(path: str, sight: Sight) -> bool:
+    if sight.what == "kind":
+        return kind_of(path) == sight.value
+    if _stat(path) != sight.stat:
+        return False
+    if not sight.is_young:
+        return True
+    if sight.what == "names":
+        return names_digest(sorted(os.listdir(path))) == sight.value
+    return content_digest(path) == sight.value
+
+
+def _stat(path: str) -> tuple[int, ...]:
+    """Return what tells one state of a file from another; empty when it is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
