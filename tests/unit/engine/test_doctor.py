@@ -1,0 +1,150 @@
+"""What the doctor finds, and the command that mends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stalker.engine.doctor import GB, Facts, diagnose, judge
+from stalker.engine.foreign import Emulator, judge_foreign, read_emulators
+from stalker.engine.interface import EngineInfo
+
+INFO = EngineInfo(
+    id="id", name="vm", version="20.10.24", storage="overlay2", os="linux", architecture="x86_64", cpus=2,
+    memory_bytes=GB, root_dir="/var/lib/docker", address="unix:///var/run/docker.sock",
+)  # fmt: skip
+NOW = 1_790_000_000.0
+WELL = Facts(
+    address="unix:///var/run/docker.sock",
+    info=INFO,
+    api_version="1.41",
+    engine_clock_s=NOW + 1,
+    clock_s=NOW,
+    engine_free_bytes=80 * GB,
+    workspace="/w",
+    workspace_free_bytes=80 * GB,
+    folders=tuple((name, True) for name in ("trees", "stalks", "plugins", "sysroot", "logs")),
+    workspace_writable=True,
+    tools=(("dot", "/usr/bin/dot"), ("mmdebstrap", ""), ("gpg", "/usr/bin/gpg"), ("git", "")),
+    emulators=(),
+)
+
+
+def without_folder(name):
+    return tuple(entry for entry in WELL.folders if entry[0] != name)
+
+
+def test_a_healthy_machine_has_only_good_findings():
+    """Everything is listed, nothing is wrong, and no remedy is offered."""
+    found = judge(WELL)
+
+    assert {finding.state for finding in found} == {"ok"}
+    assert not any(finding.remedy for finding in found)
+    assert {"engine", "storage driver", "clock", "workspace", "dot"} <= {finding.name for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "state", "what", "remedy"),
+    [
+        ({"address": "", "info": None, "trouble": ("no engine answers", "./stalker engine up")},
+         "engine", "wrong", "no engine answers", "./stalker engine up"),
+        ({"api_version": "1.40"}, "engine", "wrong", "older than 20.10", "newer Docker"),
+        ({"info": replace(INFO, storage="vfs")}, "storage driver", "warning", "whole image", "overlay2"),
+        ({"info": replace(INFO, storage="devicemapper")}, "storage driver", "warning", "slow", "overlay2"),
+        ({"engine_free_bytes": GB}, "engine's disk", "warning", "1.0 GB", "prune"),
+        ({"engine_free_bytes": 0}, "engine's disk", "wrong", "0.0 GB", "prune"),
+        ({"workspace_free_bytes": 1000}, "workspace's disk", "wrong", "free", "df -h /w"),
+        ({"clock_s": 3600.0, "engine_clock_s": None}, "clock", "wrong", "1970", "date"),
+        ({"engine_clock_s": NOW - 90}, "clock", "warning", "90 s behind", "on the engine's host"),
+        ({"engine_clock_s": NOW + 90}, "clock", "warning", "90 s ahead", "on the engine's host"),
+        ({"folders": without_folder("trees")}, "workspace", "wrong", "no folder trees", "--workspace"),
+        ({"folders": without_folder("sysroot")}, "workspace", "warning", "no folder sysroot", "mkdir /w/sysroot"),
+        ({"folders": (*without_folder("logs"), ("logs", False))}, "workspace", "wrong", "logs", "chown"),
+        ({"folders": without_folder("logs"), "workspace_writable": False}, "workspace", "wrong", "logs", "chown"),
+        ({"tools": (("dot", ""),)}, "dot", "warning", "not installed", "apt-get install -y graphviz"),
+        ({"needed": frozenset({"mmdebstrap"})}, "mmdebstrap", "wrong", "a tree needs it", "apt-get install"),
+        ({"leftovers": ("stalker-1", "stalker-2")}, "leftovers", "warning", "2 containers", "docker rm -fv stalker-1"),
+        ({"platforms": frozenset({"linux/arm/v7"})}, "platform linux/arm/v7", "wrong", "no emulator", "qemu-arm"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_found_alone_with_its_remedy(change, name, state, what, remedy):
+    """One thing is wrong: one finding says so, with the command that mends it."""
+    found = [finding for finding in judge(replace(WELL, **change)) if finding.state != "ok"]
+
+    assert [(finding.name, finding.state) for finding in found] == [(name, state)]
+    assert what in found[0].what
+    assert remedy in found[0].remedy
+
+
+def test_the_containerd_store_is_named():
+    """Its commits take longer, which is worth knowing and no fault."""
+    found = judge(replace(WELL, info=replace(INFO, storage="overlayfs")))
+
+    assert any("containerd store" in finding.what for finding in found)
+    assert {finding.state for finding in found} == {"ok"}
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "amd64"])
+@pytest.mark.parametrize("platform", ["linux/amd64", "amd64", "linux/386"])
+def test_an_own_platform_is_no_matter(platform, architecture):
+    """A processor runs its own programs, and the narrow ones of its family."""
+    assert judge_foreign(platform, architecture, ()) is None
+
+
+@pytest.mark.parametrize(
+    ("emulators", "state", "what"),
+    [
+        ((), "wrong", "no emulator"),
+        ((Emulator("qemu-aarch64", "OCPF", True),), "wrong", "no emulator"),
+        ((Emulator("qemu-arm", "OCPF", False),), "wrong", "disabled"),
+        ((Emulator("qemu-arm", "OC", True),), "wrong", "lacks flag F"),
+        ((Emulator("qemu-arm", "PF", True),), "warning", "setuid"),
+        ((Emulator("qemu-arm", "OCPF", True),), "ok", "emulated by qemu-arm"),
+        (None, "ok", "cannot be seen"),
+    ],
+)
+def test_a_foreign_platform_needs_a_registered_emulator(emulators, state, what):
+    """The flags of the kernel's entry decide, and each fault has its command."""
+    verdict = judge_foreign("linux/arm/v7", "x86_64", emulators)
+
+    assert verdict is not None
+    assert verdict[0] == state
+    assert what in verdict[1]
+    assert bool(verdict[2]) == (state != "ok")
+
+
+def test_entries_of_the_kernel_are_read(tmp_path):
+    """The format is that of binfmt_misc; its own two files are no entries."""
+    (tmp_path / "register").write_text("")
+    (tmp_path / "status").write_text("enabled\n")
+    (tmp_path / "qemu-arm").write_text(
+        "enabled\ninterpreter /usr/bin/qemu-arm-static\nflags: POCF\noffset 0\n"
+    )
+    (tmp_path / "qemu-riscv64").write_text("disabled\ninterpreter /x\nflags: \n")
+
+    assert read_emulators(str(tmp_path)) == (
+        Emulator("qemu-arm", "POCF", True),
+        Emulator("qemu-riscv64", "", False),
+    )
+
+
+def test_a_machine_without_an_engine_is_diagnosed_too(tmp_path):
+    """The doctor never ends with an error of its own: it says what is wrong."""
+    (tmp_path / "trees").mkdir()
+
+    found = diagnose(
+        None, str(tmp_path), environ={"DOCKER_HOST": f"unix://{tmp_path}/none", "PATH": "/usr/bin"}
+    )
+
+    wrong = [finding for finding in found if finding.state == "wrong"]
+    assert wrong[0].name == "engine"
+    assert "DOCKER_HOST: no such socket" in wrong[0].what
+    assert any("stalks" in finding.what for finding in wrong)
+
+
+def test_a_workspace_that_is_not_there_is_a_finding(tmp_path):
+    """A wrong --workspace is told, no crash."""
+    found = diagnose(None, str(tmp_path / "nowhere"), environ={"DOCKER_HOST": f"unix://{tmp_path}/none"})
+
+    assert any(finding.name == "workspace" and finding.state == "wrong" for finding in found)
