@@ -177,10 +177,9 @@ def _check_keys(node: Node, shape: Keys, named: Mapping[str, Shape], report: Rep
 
 def _refuse_key(key: str, child: Node, shape: Keys, report: Report) -> None:
     hint = did_you_mean(key, shape.keys, "keys")
-    if shape.variables and not hint.startswith("did"):
-        hint += "; a variable is in UPPER CASE"
-    if shape.others_are:
-        hint += f"; {shape.others_are}"
+    if not hint.startswith("did"):
+        more = [hint, "a variable is in UPPER CASE" if shape.variables else "", shape.others_are]
+        hint = "; ".join(part for part in more if part)
     report.problem(child.key_place, f"unknown key '{key}'", hint)
 
 

@@ -1,0 +1,676 @@
+"""Trees as a whole: every kind of problem with its place, precedence, names, starts."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from stalker.config import read_tree
+from stalker.errors import FilesError
+from stalker.model.tree import TagBase
+
+STEP = 'exec: true\n text: "#!/bin/sh\\n"'
+
+
+def one(problems: list[str]) -> str:
+    assert len(problems) == 1, problems
+    return problems[0]
+
+
+# each: what the node holds, what the top of the tree holds, what the step holds, the whole message
+IN_TREE = {
+    "unknown key of a node": (
+        "neds: x",
+        "",
+        "trees/t/t.hjson:10:7: stalks.web.neds: unknown key 'neds'\n  did you mean 'needs'?",
+    ),
+    "unknown key of the tree": (
+        "",
+        "platfrm: linux/arm",
+        "trees/t/t.hjson:7:3: platfrm: unknown key 'platfrm'\n  did you mean 'platform'?",
+    ),
+    "wrong type": (
+        "pretend: 'true'",
+        "",
+        "trees/t/t.hjson:10:16: stalks.web.pretend: must be true or false, is text\n  write true without quotes",
+    ),
+    "missing stalk file": (
+        "wbe: {}",
+        "",
+        "trees/t/t.hjson:10:7: stalks.web.wbe: no stalk file stalks/wbe/wbe.hjson\n  did you mean 'web'?",
+    ),
+    "control key that became a stalk": (
+        "bases: {}",
+        "",
+        "trees/t/t.hjson:10:7: stalks.web.bases: no stalk file stalks/bases/bases.hjson\n  did you mean 'base'?",
+    ),
+    "stalk file by a path": (
+        "x: { stalk: '../web' }",
+        "",
+        "trees/t/t.hjson:10:19: stalks.web.x.stalk: '../web' cannot name a stalk file\n  a name, not a path",
+    ),
+    "unknown stalk in needs": (
+        "needs: wbe",
+        "",
+        "trees/t/t.hjson:10:14: stalks.web.needs: no stalk named 'wbe' in this tree\n  did you mean 'web'?",
+    ),
+    "unknown step in needs": (
+        "b: { stalk: 'web', needs: ['web:og'] }",
+        "",
+        "trees/t/t.hjson:10:34: stalks.web.b.needs.0: stalk 'web' has no step 'og'\n  steps: go",
+    ),
+    "unknown step in skip_until": (
+        "skip_until: gone",
+        "",
+        "trees/t/t.hjson:10:19: stalks.web.skip_until: stalk 'web' has no step 'gone'\n  did you mean 'go'?",
+    ),
+    "a circle with itself": (
+        "needs: web",
+        "",
+        "trees/t/t.hjson:10:14: stalks.web.needs: a circle: web -> web\n"
+        "  a stalk waits for the one it is nested in and for those it needs",
+    ),
+    "a circle by nesting": (
+        "needs: b\n b: { stalk: 'web' }",
+        "",
+        "trees/t/t.hjson:10:14: stalks.web.needs: a circle: web -> b -> web\n"
+        "  a stalk waits for the one it is nested in and for those it needs",
+    ),
+    "bad platform": (
+        "platform: arm",
+        "",
+        "trees/t/t.hjson:10:17: stalks.web.platform: 'arm' is no platform; write os/architecture[/variant], like linux/arm/v7",
+    ),
+    "a variable that is a list": (
+        "X: [1]",
+        "",
+        "trees/t/t.hjson:10:10: stalks.web.X: a variable is text, a number, true or false, not a list\n"
+        "  several words are one text with blanks",
+    ),
+    "a variable that is null": (
+        "X: null",
+        "",
+        "trees/t/t.hjson:10:10: stalks.web.X: a variable is text, a number, true or false, not null\n"
+        "  an empty text is written as ''",
+    ),
+    "no variable's name": (
+        "X-Y: 1",
+        "",
+        "trees/t/t.hjson:10:7: stalks.web.X-Y: 'X-Y' cannot be a variable's name\n"
+        "  names are A-Z, 0-9 and _, not beginning with a digit",
+    ),
+    "base of a nested stalk": (
+        "b: { stalk: 'web', base: 'x' }",
+        "",
+        "trees/t/t.hjson:10:26: stalks.web.b.base: this stalk is nested in 'web', which gives its first image\n"
+        "  move the stalk up, or leave base out",
+    ),
+    "a stalk twice": (
+        "b: { stalk: 'web', web: {} }",
+        "",
+        "trees/t/t.hjson:10:26: stalks.web.b.web: a stalk named 'web' stands in this tree already\n"
+        "  at trees/t/t.hjson:9:5; `stalk: web` under another name makes a variant",
+    ),
+    "two stalks with one image name": (
+        "Web: { stalk: 'web' }",
+        "",
+        "trees/t/t.hjson:10:7: stalks.web.Web: two stalks have the image name debian/arm-32bit/raspi3/web\n"
+        "  the other one stands at trees/t/t.hjson:9:5",
+    ),
+    "a name that no image can have": (
+        "a__-b: { stalk: 'web' }",
+        "",
+        "trees/t/t.hjson:10:7: stalks.web.a__-b: 'a__-b' cannot be part of an image name: "
+        "letters and digits, with single _ . or - between them",
+    ),
+    "a start that is no stalk:tag": (
+        "DOCKER_INIT_IMG: web",
+        "",
+        "trees/t/t.hjson:10:24: stalks.web.DOCKER_INIT_IMG: 'web' is not of the form stalk:tag",
+    ),
+    "a start at an unknown step": (
+        "b: { stalk: 'web', DOCKER_INIT_IMG: 'web:goo' }",
+        "",
+        "trees/t/t.hjson:10:43: stalks.web.b.DOCKER_INIT_IMG: stalk 'web' has no step 'goo'\n  did you mean 'go'?",
+    ),
+    "base and start": (
+        "base: 'debian:12'\n DOCKER_INIT_IMG: 'x:y'",
+        "",
+        "trees/t/t.hjson:10:7: stalks.web.base: both 'base' and 'DOCKER_INIT_IMG'\n  keep one of them",
+    ),
+    "DOCKER_OPTS in the tree": (
+        "",
+        "globals: { DOCKER_INIT_IMG: 'a:b' }",
+        "trees/t/t.hjson:7:14: globals.DOCKER_INIT_IMG: DOCKER_INIT_IMG cannot be set for all stalks\n"
+        "  write it in the node or stalk file that it is for",
+    ),
+    "a secret that is a variable too": (
+        "",
+        "globals: { KEY: 1 }\n secrets: { KEY: { env: 'KEY' } }",
+        "trees/t/t.hjson:7:14: globals.KEY: KEY is a secret too\n  the secret stands at trees/t/t.hjson:8:13; keep one",
+    ),
+    "a secret from two places": (
+        "",
+        "secrets: { KEY: { env: 'KEY', file: 'x' } }",
+        "trees/t/t.hjson:7:19: secrets.KEY: a secret comes from either env or file\n  { env: NAME } or { file: path }",
+    ),
+    "a secret's file outside": (
+        "",
+        "secrets: { KEY: { file: '../x' } }",
+        "trees/t/t.hjson:7:27: secrets.KEY.file: '../x' leaves the workspace\n  write an absolute path",
+    ),
+    "a sysroot outside": (
+        "",
+        "paths: { SYSROOT_DIR: '../x' }",
+        "trees/t/t.hjson:7:12: paths.SYSROOT_DIR: '../x' leaves the workspace\n  write an absolute path",
+    ),
+    "logs outside": (
+        "",
+        "paths: { LOG_DIR: '../x' }",
+        "trees/t/t.hjson:7:12: paths.LOG_DIR: '../x' leaves the workspace\n  write an absolute path",
+    ),
+}
+
+
+@pytest.mark.parametrize(("node", "top", "message"), IN_TREE.values(), ids=IN_TREE.keys())
+def test_a_slip_in_a_tree_is_told_with_its_place_and_a_suggestion(space, node, top, message):
+    """Each slip gives one problem: file:line:column, the keys, what is wrong, what to do."""
+    space.tree(node, top)
+
+    assert one(space.problems()) == message
+
+
+# each: keys of the step `go`, keys at the top of the stalk, the whole message
+IN_STALK = {
+    "a key given twice": (
+        "retries: 1\n retries: 2",
+        "",
+        "stalks/web/web.hjson:8:2: plugins.go.retries: key 'retries' is given twice\n"
+        "  it stands first in line 7, column 7; keep one",
+    ),
+    "unknown key": (
+        "timout: 1",
+        "",
+        "stalks/web/web.hjson:7:7: plugins.go.timout: unknown key 'timout'\n  did you mean 'timeout'?",
+    ),
+    "text with path": (
+        "path: 'x'",
+        "",
+        "stalks/web/web.hjson:7:7: plugins.go.path: both 'text' and 'path'\n  keep one of them",
+    ),
+    "bind of a step": (
+        "bind: '/x'",
+        "",
+        "stalks/web/web.hjson:7:7: plugins.go.bind: 'bind' does not go with exec",
+    ),
+    "copy of a step": (
+        "copy: '/x'",
+        "",
+        "stalks/web/web.hjson:7:7: plugins.go.copy: 'copy' does not go with exec\n  what a script leaves behind is in the image",
+    ),
+    "a variable nobody set": (
+        "WHO: ''",
+        "",
+        "stalks/web/web.hjson:7:7: plugins.go.WHO: '' inherits, but nobody set WHO\n"
+        "  set it in the tree, or with --set WHO=VALUE",
+    ),
+    "a variable nobody set but nearly": (
+        "SUBARCG: ''",
+        "",
+        "stalks/web/web.hjson:7:7: plugins.go.SUBARCG: '' inherits, but nobody set SUBARCG\n  did you mean 'SUBARCH'?",
+    ),
+    "no duration": (
+        "timeout: 'ten'",
+        "",
+        "stalks/web/web.hjson:7:16: plugins.go.timeout: 'ten' is no duration: 90s, 10m, 1h30m, or seconds",
+    ),
+    "too many retries": (
+        "retries: 11",
+        "",
+        "stalks/web/web.hjson:7:16: plugins.go.retries: must lie between 0 and 10, is 11",
+    ),
+    "with without use": (
+        "with: {a: 1}",
+        "",
+        "stalks/web/web.hjson:7:7: plugins.go.with: 'with' gives arguments to 'use', which is missing",
+    ),
+    "unknown option": (
+        "",
+        "DOCKER_OPTS: { extra_host: {} }",
+        "stalks/web/web.hjson:2:18: DOCKER_OPTS.extra_host: unknown option 'extra_host'\n  did you mean 'extra_hosts'?",
+    ),
+    "daemonize without network": (
+        "daemonize: true",
+        "DOCKER_OPTS: { network: 'none' }",
+        "stalks/web/web.hjson:4:5: plugins.go: nobody can talk to a daemonized step with network: none",
+    ),
+    "unknown template language": (
+        "template: 'mako'",
+        "",
+        "stalks/web/web.hjson:7:17: plugins.go.template: 'mako' is not possible here\n  known: jinja2",
+    ),
+    "a name the environment cannot hold": (
+        "",
+        "envplugins: { a-b: 1 }",
+        "stalks/web/web.hjson:2:17: envplugins.a-b: 'a-b' cannot be a variable's name",
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "top", "message"), IN_STALK.values(), ids=IN_STALK.keys())
+def test_a_slip_in_a_stalk_is_told_with_its_place_and_a_suggestion(space, keys, top, message):
+    """Each slip gives one problem: file:line:column, the keys, what is wrong, what to do."""
+    space.step(keys, top)
+
+    assert one(space.problems()) == message
+
+
+FILES = {
+    "not UTF-8": (
+        b"{\n  plugins: {\n  \xc3\xa4 \xff",
+        "stalks/web/web.hjson:3:5: not UTF-8: byte 0xff at offset 20\n  save the file as UTF-8",
+    ),
+    "UTF-16": (
+        "{plugins: {}}".encode("utf-16"),
+        "stalks/web/web.hjson:1:1: not UTF-8: byte 0xff at offset 0\n  the file is UTF-16; save it as UTF-8",
+    ),
+    "empty": (b"", "stalks/web/web.hjson:1:1: the file is empty"),
+    "nothing but a comment": (b"# nothing\n", "stalks/web/web.hjson:1:1: there is nothing in the file"),
+    "syntax": (
+        b"{\n  plugins: {\n",
+        "stalks/web/web.hjson:3:1: plugins: the file ends inside a mapping\n  its '{' of line 2 is never closed",
+    ),
+    "a list": (b"[1]", "stalks/web/web.hjson:1:1: must be a mapping, is a list"),
+    "no plugins": (b"{A: 1}", "stalks/web/web.hjson:1:1: the key 'plugins' is missing"),
+    "a thousand levels": (
+        b"{a:" * 1000,
+        "stalks/web/web.hjson:1:301: "
+        + ".".join("a" * 100)
+        + ": nested deeper than 100 levels\n  files are not meant to be so deep",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), FILES.values(), ids=FILES.keys())
+def test_a_file_that_cannot_be_read_is_one_problem(space, content, message):
+    """Whatever stands in a file, the answer is a message with a place."""
+    space.write("stalks/web/web.hjson", content)
+
+    problem = one(space.problems())
+
+    assert problem == message or (problem.startswith(message[:40]) and "100 levels" in message)
+
+
+@pytest.mark.parametrize("file", ["trees/t/t.hjson", "stalks/web/web.hjson"])
+def test_a_file_of_50_mb_is_refused_by_its_size(space, file):
+    """A huge file is not read at all: it is sparse here, and reading it would be zeros."""
+    with (space.root / file).open("wb") as stream:
+        stream.truncate(50_000_000)
+
+    assert (
+        one(space.problems())
+        == f"{file}:1:1: {file} has 48 MiB; more than 4 MiB are not read\n  is it the right file?"
+    )
+
+
+def test_all_problems_of_all_files_are_told_at_once_by_file_then_line(space):
+    """One run of the check shows all there is to mend, in the order of the files."""
+    space.tree("needs: nobody\n OTHER: [1]\n db: {}")
+    space.step("WHO: ''\n bind: relative")
+    space.stalk("go: { exec: true, text: 'echo' }\n file: { bind: 'x', text: 'y' }", name="db")
+
+    places = [problem.split(": ")[0] for problem in space.problems()]
+
+    assert places == [
+        "stalks/db/db.hjson:4:29",
+        "stalks/db/db.hjson:5:16",
+        "stalks/web/web.hjson:7:7",
+        "stalks/web/web.hjson:8:2",
+        "trees/t/t.hjson:10:14",
+        "trees/t/t.hjson:11:9",
+    ]
+
+
+def test_a_problem_of_a_stalk_that_two_nodes_use_is_told_once(space):
+    """A variant does not double what is wrong in its stalk file."""
+    space.tree("lite: { stalk: 'web' }")
+    space.step("timeout: never")
+
+    assert len(space.problems()) == 1
+
+
+def test_a_circle_in_needs_is_named_in_order(space):
+    """`a` needs `b`, `b` needs `c`, `c` needs `a`: the message says a -> b -> c -> a."""
+    space.tree(
+        "x: { stalk: 'web' }\n }\n a: { stalk: 'web', needs: ['b'] }\n b: { stalk: 'web', needs: ['c:go'] }\n c: { stalk: 'web', needs: ['a']"
+    )
+
+    assert "a circle: a -> b -> c -> a" in one(space.problems())
+
+
+def test_needs_between_branches_is_no_circle(space):
+    """A join over two branches is fine, and so is needing one step of another stalk."""
+    space.tree("a: { stalk: 'web' }\n b: { stalk: 'web', needs: ['a:go'] }")
+
+    stalk = space.read().stalk("b")
+
+    assert [need for need, _ in stalk.needs] == ["a:go"]
+
+
+# precedence
+
+
+SCOPES = {
+    "the stalk file is the weakest": ("", "", "V: stalk", None, "stalk"),
+    "architecture over the stalk file": ("", "architecture", "V: stalk", None, "architecture"),
+    "paths over architecture": ("", "architecture paths", "", None, "paths"),
+    "globals over paths": ("", "paths globals", "", None, "globals"),
+    "the node over globals": ("V: node", "globals", "", None, "node"),
+    "--set over the node": ("V: node", "globals", "V: stalk", {"V": "set"}, "set"),
+    "an empty value counts as set": ("V: ''", "globals", "", None, ""),
+}
+
+
+@pytest.mark.parametrize(("node", "tops", "stalk", "overrides", "value"), SCOPES.values(), ids=SCOPES.keys())
+def test_the_stronger_setting_of_a_variable_wins(space, node, tops, stalk, overrides, value):
+    """`V: ''` in a plugin gives the value of the strongest scope that sets V."""
+    text = "{\n" + "\n".join(
+        f"{key}: {{\n OS: debian\n ARCH: a\n SUBARCH: b\n {f'V: {key}' if key in tops else ''}\n}}"
+        for key in ("architecture", "paths", "globals")
+    )
+    space.write("trees/t/t.hjson", text + f"\nstalks: {{ web: {{\n {node}\n}} }} }}")
+    space.step("V: ''", stalk)
+
+    step = space.go(overrides)
+
+    assert [(v.name, v.value) for v in step.variables] == [("V", value)]
+
+
+def test_the_plugins_own_value_beats_everything(space):
+    """A value that stands in the plugin is not overridden, not even by --set."""
+    space.tree("V: node")
+    space.step("V: own")
+
+    assert space.go({"V": "set"}).variables[0].value == "own"
+
+
+def test_a_nested_stalk_inherits_from_its_parents_and_never_from_its_siblings(space):
+    """V of the root is seen below it unless a node nearer sets it; a sibling's V is not."""
+    space.tree(
+        "V: root\n a: {\n stalk: web\n V: a\n b: { stalk: 'web' }\n }\n c: { stalk: 'web' }\n d: {\n stalk: web\n W: d\n }"
+    )
+    space.step("V: ''")
+
+    values = {stalk.name: stalk.steps[0].variables[0].value for stalk in space.read().stalks}
+
+    assert values == {"web": "root", "a": "a", "b": "a", "c": "root", "d": "root"}
+
+
+def test_a_variable_set_by_a_sibling_only_is_set_by_nobody(space):
+    """The sibling's variable does not leak: inheriting it is an error."""
+    space.tree("a: {\n stalk: web\n V: a\n }\n c: { stalk: 'web' }")
+    space.step("V: ''", "")
+
+    assert len(space.problems()) == 1
+    assert "nobody set V" in one(space.problems())
+
+
+def test_a_variable_tells_where_it_was_set(space):
+    """`show` can print file and line of each value, and --set for the command line."""
+    space.tree("A: 1")
+    space.step("A: ''\n B: ''\n C: 3\n D: ''", "D: 4")
+
+    places = {v.name: str(v.place) for v in space.go({"B": "2"}).variables}
+
+    assert places == {
+        "A": "trees/t/t.hjson:10:7",
+        "B": "--set:1:1",
+        "C": "stalks/web/web.hjson:9:2",
+        "D": "stalks/web/web.hjson:2:3",
+    }
+
+
+@pytest.mark.parametrize("written", ["1", "1.10", "true", "0644", "-1", "1e3", "hello world"])
+def test_a_value_is_taken_as_written(space, written):
+    """Numbers and booleans become text as they were written."""
+    space.step("V: ''", f"V: {written}")
+
+    assert space.go().variables[0].value == written
+
+
+SETS = {
+    "v": "'v' cannot be a variable's name\n  did you mean 'V'?",
+    "9": "'9' cannot be a variable's name\n  names are in UPPER CASE",
+    "DOCKER_OPTS": "DOCKER_OPTS cannot be set for all stalks",
+    "KEY": "KEY is a secret; an argument is seen by all users of the host",
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_set_refuses_what_is_no_variable(space, name):
+    """--set takes variables, no secrets and nothing else."""
+    space.tree(top="secrets: { KEY: { env: 'KEY' } }")
+
+    assert SETS[name] in one(space.problems({name: "x"}))
+
+
+def test_set_of_a_variable_that_nobody_uses_is_a_warning(space):
+    """A slip in --set does not pass in silence."""
+    space.step("GREETING: ''")
+
+    tree = space.read({"GREETING": "x", "GREETINGS": "y"})
+
+    assert tree.warnings == (
+        "--set:1:1: GREETINGS: no plugin of this tree inherits it\n  did you mean 'GREETING'?",
+    )
+
+
+# names and starts
+
+
+def test_images_are_named_by_architecture_and_node_in_lower_case(space):
+    """<OS>/<ARCH>/<SUBARCH>/<node>, whatever stalk file the node uses."""
+    space.tree("Lite: { stalk: 'web' }", "globals: {}")
+    space.write("trees/t/t.hjson", (space.root / "trees/t/t.hjson").read_text().replace("debian", "Debian"))
+
+    tree = space.read()
+
+    assert [stalk.repository for stalk in tree.stalks] == [
+        "debian/arm-32bit/raspi3/web",
+        "debian/arm-32bit/raspi3/lite",
+    ]
+    assert (tree.architecture, tree.arch_label) == ("debian/arm-32bit/raspi3", "arm-32bit-raspi3")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("OS", "de bian"), ("ARCH", "a/b"), ("SUBARCH", "-x"), ("OS", "a..b")]
+)
+def test_an_architecture_that_no_image_can_have_is_refused(space, key, value):
+    """What becomes part of an image's name follows Docker's grammar."""
+    assert "cannot be part of an image name" in one(space.problems({key: value}))
+
+
+def test_an_architecture_without_its_parts_is_refused(space):
+    """OS, ARCH and SUBARCH are needed to name images."""
+    space.write("trees/t/t.hjson", "{architecture: {OS: 'x', ARCH: 'y'}, stalks: {web: {}}}")
+
+    assert "SUBARCH is missing" in one(space.problems())
+
+
+STARTS = {
+    "nothing said": ("", "", (None, "debian/arm-32bit/raspi3/web:initial")),
+    "the node says another stalk": (
+        "DOCKER_INIT_IMG: other:done",
+        "",
+        (None, "debian/arm-32bit/raspi3/other:done"),
+    ),
+    "the stalk file says it": (
+        "",
+        "DOCKER_INIT_IMG: stage3:initial",
+        (None, "debian/arm-32bit/raspi3/stage3:initial"),
+    ),
+    "a whole image name": ("DOCKER_INIT_IMG: a/b/c:d", "", (None, "a/b/c:d")),
+    "a step of this tree": ("}\n db: {\n DOCKER_INIT_IMG: web:go", "", ("web:go", None)),
+    "the last step of a stalk of this tree": ("}\n db: {\n DOCKER_INIT_IMG: web:final", "", ("web:go", None)),
+    "the first image of a stalk of this tree": (
+        "}\n db: {\n DOCKER_INIT_IMG: web:initial",
+        "",
+        (None, "debian/arm-32bit/raspi3/web:initial"),
+    ),
+    "a nested stalk with another start": (
+        "db: {\n DOCKER_INIT_IMG: other:final\n }",
+        "",
+        (None, "debian/arm-32bit/raspi3/other:final"),
+    ),
+    "a nested stalk": ("db: {}", "", (None, None)),
+}
+
+
+@pytest.mark.parametrize(("node", "top", "expected"), STARTS.values(), ids=STARTS.keys())
+def test_a_stalk_starts_where_the_files_say(space, node, top, expected):
+    """Parent, DOCKER_INIT_IMG of node or stalk file, or the image :initial that is already there."""
+    space.tree(node)
+    space.step(top=top)
+    space.step(name="db")
+
+    stalk = space.read().stalks[-1]
+
+    start, tag = expected
+    assert stalk.start == start
+    assert [base.name for base in stalk.bases if isinstance(base, TagBase)] == ([tag] if tag else [])
+
+
+def test_a_stalk_files_start_has_no_effect_below_a_parent_and_says_so(space):
+    """The tree gives a nested stalk its first image; the default in the file is a warning."""
+    space.tree("lite: { stalk: 'web' }")
+    space.step(top="DOCKER_INIT_IMG: stage3:initial")
+
+    tree = space.read()
+
+    assert tree.stalk("lite").bases == ()
+    assert ["nested in 'web'" in warning for warning in tree.warnings] == [True]
+
+
+def test_pretend_skip_until_platform_and_resources_reach_the_stalk(space):
+    """What a node says of its running is in the tree; the platform goes down to nested stalks."""
+    space.tree(
+        "pretend: true\n skip_until: go\n platform: linux/arm/v7\n resources: { cpus: 2, board: 'pi' }\n lite: { stalk: 'web' }"
+    )
+
+    web, lite = space.read().stalks
+
+    assert (web.pretend, web.skip_until, web.platform) == (True, "go", "linux/arm/v7")
+    assert web.resources == (("board", "pi"), ("cpus", "2"))
+    assert (lite.parent, lite.pretend, lite.platform, lite.steps[0].platform) == (
+        "web",
+        False,
+        "linux/arm/v7",
+        "linux/arm/v7",
+    )
+
+
+# original trees
+
+
+def test_a_tree_of_the_original_tool_loads_unchanged(space):
+    """Keys that only the original knew are taken with a warning at most."""
+    space.write(
+        "trees/t/t.hjson",
+        """{
+  architecture: {
+    OS: funtoo
+    ARCH: x86-64bit
+    SUBARCH: amd64-k10
+    DIST: 1.3-release-std
+    STAGE3_ARCHIVE: stage3-latest.tar.xz
+    ENTROPY_ARCH: amd64
+  }
+  paths: {
+    SYSROOT_DIR: lib/sysroot
+    TMPFS: tmpfs
+    LOG_DIR: logs
+  }
+  stalks: {
+    web: {
+      TREE_CONFIG_VAR: hello
+      interactive: false
+      pretend: false
+      skip_until: ''
+    }
+  }
+}""",
+    )
+    space.step(
+        "TREE_CONFIG_VAR: ''\n mode: ro\n skip: false\n tmpfs: false",
+        "DOCKER_OPTS: { tty: true, init: true, remove: false, detach: true, entrypoint: '/bin/bash' }",
+    )
+
+    tree = space.read()
+
+    assert tree.stalks[0].repository == "funtoo/x86-64bit/amd64-k10/web"
+    assert [warning.split(": ")[1] for warning in tree.warnings] == [
+        "DOCKER_OPTS.entrypoint",
+        "plugins.go.tmpfs",
+        "paths.SYSROOT_DIR",
+        "stalks.web.interactive",
+    ]
+
+
+# finding a tree
+
+
+@pytest.mark.parametrize("name", ["t", "trees/t/t.hjson", "trees/t", "t.hjson"])
+def test_a_tree_is_found_by_file_folder_or_name(space, name):
+    """The file, its folder or the bare name; relative to the workspace."""
+    assert read_tree(name, str(space.root)).file == "trees/t/t.hjson"
+
+
+def test_a_tree_can_stand_directly_in_trees(space):
+    """trees/x.hjson is a tree, too, and its name is the stem."""
+    (space.root / "trees/t/t.hjson").rename(space.root / "trees/x.hjson")
+
+    assert read_tree("x", str(space.root)).name == "x"
+
+
+def test_a_tree_that_is_not_there_is_told_with_the_nearest_name(space):
+    """`--config tt` says what there is."""
+    with pytest.raises(FilesError) as caught:
+        read_tree("tt", str(space.root))
+
+    assert caught.value.details == "tt:1:1: there is no such tree\n  did you mean 't'?"
+    assert caught.value.exit_code == 2
+
+
+def test_a_tree_outside_the_workspace_keeps_its_own_path(space, tmp_path_factory):
+    """Any path can be a tree; its stalks are those of the workspace."""
+    away = tmp_path_factory.mktemp("away") / "x.hjson"
+    away.write_bytes((space.root / "trees/t/t.hjson").read_bytes())
+
+    assert read_tree(str(away), str(space.root)).file == str(away)
+
+
+def test_a_tree_pickles_and_names_all_files_it_was_made_of(space):
+    """It crosses processes, and says by digest what decided it."""
+    space.write("sysroot/etc/motd", "hi")
+
+    tree = space.read()
+
+    assert pickle.loads(pickle.dumps(tree)) == tree
+    assert [name for name, _ in tree.files_read] == [
+        "stalks/web/web.hjson",
+        "sysroot/etc/motd",
+        "trees/t/t.hjson",
+    ]
+
+
+def test_the_order_of_keys_changes_nothing_but_places(space):
+    """Variables come by name, options by name, wherever they stand."""
+    space.step("A: 1\n B: 2", "DOCKER_OPTS: { tty: true, hostname: 'x' }")
+    first = space.go()
+    space.step("B: 2\n A: 1", "DOCKER_OPTS: { hostname: 'x', tty: true }")
+
+    second = space.go()
+
+    assert [(v.name, v.value) for v in first.variables] == [(v.name, v.value) for v in second.variables]
+    assert [(o.name, o.value) for o in first.options] == [(o.name, o.value) for o in second.options]
