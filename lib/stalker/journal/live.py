@@ -7,6 +7,7 @@ line. Drawing happens in rich's own thread; events only change the state.
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -46,6 +47,7 @@ class LiveView:
         self._progress = Progress()
         self._console: Console | None = None
         self._live: Live | None = None
+        self._has_begun = False
         self._is_over = False
 
     def on_event(self, event: ev.Event) -> None:
@@ -55,7 +57,7 @@ class LiveView:
                 return
             self._progress.on_event(event)
         match event:
-            case ev.BaseStarted() | ev.StepStarted() if self._live is None:
+            case ev.BaseStarted() | ev.StepStarted() if not self._has_begun:
                 self._start()
             case ev.Note():
                 warning = "warning: " if event.level == "warning" else ""
@@ -75,28 +77,30 @@ class LiveView:
         atexit.unregister(self.close)
 
     def _start(self) -> None:
+        with self._lock:
+            if self._has_begun or self._is_over:
+                return
+            self._has_begun = True
         from rich.console import Console
         from rich.live import Live
 
-        with self._lock:
-            if self._live or self._is_over:
-                return
-            self._console = Console(
-                file=self._sink.stream,
-                force_terminal=True,
-                no_color=not self._has_colour,
-                highlight=False,
-                markup=False,
-            )
-            self._live = Live(
-                console=self._console,
-                get_renderable=self._draw,
-                refresh_per_second=UPDATES_A_SECOND,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-                vertical_overflow="crop",
-            )
+        # Never under our lock: rich draws with its own lock held, and drawing takes ours.
+        self._console = Console(
+            file=self._sink.stream,
+            force_terminal=True,
+            no_color=not self._has_colour,
+            highlight=False,
+            markup=False,
+        )
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._draw,
+            refresh_per_second=UPDATES_A_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="crop",
+        )
         atexit.register(self.close)  # the cursor comes back even after a crash
         self._live.start()
 
@@ -104,7 +108,8 @@ class LiveView:
         from rich.text import Text
 
         assert self._console
-        width, height = self._console.size
+        width, height = self._size()
+        self._console.size = (width, height)
         now = self._clock()
         with self._lock:
             found = rows(self._progress, now, max(height - 1, 1), width)
@@ -114,6 +119,14 @@ class LiveView:
                 text.append("\n")
             self._append(text, row, width, now)
         return text
+
+    def _size(self) -> tuple[int, int]:
+        """Return columns and lines of the terminal that is drawn on; rich would ask stdin first."""
+        try:
+            columns, lines = os.get_terminal_size(self._sink.stream.fileno())
+        except (OSError, ValueError):
+            columns, lines = 0, 0
+        return columns or 80, lines or 25  # a terminal that was never told its size says 0
 
     def _append(self, text: Text, row: Row, width: int, now: float) -> None:
         # One column stays free: terminals differ in what they do after the last one.

@@ -15,12 +15,17 @@ from stalker.journal.terminal import clean_line, last_line
 from stalker.journal.wording import count, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from stalker.journal.progress import Progress, StalkProgress, StepProgress
 
 WIDEST = 100
 """Times stand at most this far to the right: the eye loses the line else."""
+NARROW = 60
+"""Below this many columns less is said."""
+ECHO_COLUMNS = 5
+"""Left free in the last line: a terminal shows `^C` there, and a line that wraps would spoil the picture."""
+MOST_FINAL_ROWS = 30
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _SYMBOLS = {
     "waiting": "·", "pausing": "↻", "done": "✓", "reused": "✓", "failed": "✗", "timeout": "✗",
@@ -58,7 +63,7 @@ def rows(progress: Progress, now: float, height: int, width: int) -> list[Row]:
     every = [
         row
         for stalk in progress.stalks.values()
-        for row in _stalk_rows(stalk, now, height, is_narrow=width < 60)
+        for row in _stalk_rows(stalk, now, height, is_narrow=width < NARROW)
     ]
     late = sum(max(0, _unseen_waiting(stalk, height)) for stalk in progress.stalks.values())
     room = max(height - 1, 1)
@@ -70,21 +75,34 @@ def rows(progress: Progress, now: float, height: int, width: int) -> list[Row]:
         shown = [row for index, row in enumerate(every) if index in kept]
         hidden += sum(row.hides for index, row in enumerate(every) if index not in kept)
     more = [Row("more", f"{hidden} more", style="dim")] if hidden else []
-    return [*shown, *more, _total(progress, now)][-max(height, 1) :]
+    return [*shown, *more, _total(progress, now, is_narrow=width < NARROW)][-max(height, 1) :]
 
 
 def final_rows(progress: Progress) -> list[Row]:
-    """Return one row a stalk, and one a step that went wrong, to stay on the screen."""
+    """Return one row a stalk that something was done for, and one a step that went wrong.
+
+    These stay on the screen. Stalks of which there is nothing to say are counted, and when there are
+    very many, so are those that went well.
+    """
+    stalks = progress.stalks.values()
+    untouched = [stalk for stalk in stalks if stalk.counts["reused"] == len(stalk.steps)]
+    unreached = [
+        stalk for stalk in stalks if not stalk.is_over and not (stalk.counts["done"] or stalk.is_bad)
+    ]
+    well = [stalk for stalk in stalks if stalk.is_over and stalk.counts["done"] and not stalk.is_bad]
+    too_many = well if len(well) > MOST_FINAL_ROWS else []
+    counted = {stalk.name for stalk in (*untouched, *unreached, *too_many)}
     found = []
-    untouched = 0
-    for stalk in progress.stalks.values():
-        if stalk.counts["reused"] == len(stalk.steps):
-            untouched += 1
-            continue
-        found.append(_closed_row(stalk))
-        found += [_step_row(step, 0.0, stalk.depth + 1, is_narrow=True) for step in _bad(stalk)]
-    if untouched and found:
-        found.append(Row("reused", f"{count(untouched, 'stalk')} more, all there", style="dim"))
+    for stalk in stalks:
+        if stalk.name not in counted:
+            found.append(_closed_row(stalk))
+            found += [_step_row(step, 0.0, stalk.depth + 1, is_narrow=True) for step in _bad(stalk)]
+    if too_many:
+        found.append(Row("done", f"{count(len(too_many), 'stalk')} done", style="green"))
+    if untouched and (found or unreached):
+        found.append(Row("reused", f"{count(len(untouched), 'stalk')} already there", style="dim"))
+    if unreached:
+        found.append(Row("waiting", f"{count(len(unreached), 'stalk')} not reached", style="dim"))
     return found
 
 
@@ -92,8 +110,8 @@ def fit(row: Row, width: int, now: float, *, is_ascii: bool) -> tuple[str, str, 
     """Return a row as left part, symbol, text and right part that fill at most `width` columns."""
     from rich.cells import cell_len, set_cell_size  # late: only a live view needs it
 
-    width = max(width, 10)
-    indent = "  " * min(row.indent, max(width // 16, 1))
+    width = max(width - (ECHO_COLUMNS if row.kind == "total" else 0), 10)
+    indent = " " * min(row.indent, 5) if width < NARROW else "  " * min(row.indent, 6)
     symbols = _ASCII if is_ascii else _SYMBOLS
     if row.kind == "running":
         symbol = "|/-\\"[int(now * 4) % 4] if is_ascii else SPINNER[int(now * 8) % len(SPINNER)]
@@ -122,7 +140,8 @@ def _stalk_rows(stalk: StalkProgress, now: float, height: int, *, is_narrow: boo
         return
     ended = len(stalk.steps) - sum(stalk.counts[state] for state in ("waiting", "running", "pausing"))
     rank = _RUNNING if stalk.is_active else _NEXT
-    yield Row("stalk", stalk.name, f"{ended}/{len(stalk.steps)}", stalk.depth, rank, 0, "stalk")
+    ratio = f"{ended}/{len(stalk.steps)}" if stalk.steps else ""
+    yield Row("stalk", stalk.name, ratio, stalk.depth, rank, 0, "stalk")
     if stalk.base:
         took = duration(now - stalk.base_started_at)
         yield Row(
@@ -198,19 +217,17 @@ def _closed_row(stalk: StalkProgress) -> Row:
     return Row(kind, text, right, stalk.depth, rank, steps, STYLES.get(kind, ""))
 
 
-def _total(progress: Progress, now: float) -> Row:
+def _total(progress: Progress, now: float, *, is_narrow: bool) -> Row:
     counts = progress.counts
     ended = counts["done"] + counts["reused"]
-    parts = [f"{ended} of {len(progress.steps)} there"]
+    there = f"{ended}/{len(progress.steps)}" if is_narrow else f"{ended} of {len(progress.steps)} there"
+    parts = [there if progress.steps else "getting first images"]
     parts += [f"{counts['running']} running"] if counts["running"] else []
     failed = sum(counts[state] for state in BAD)
     parts += [f"{failed} failed"] if failed else []
     left, is_known = progress.left_s(now)
     if left >= 1:
-        parts.append(f"{'about' if is_known else 'at least'} {duration(left)} left")
-    return Row("total", ", ".join(parts), duration(now - progress.started_at) if progress.started_at else "")
-
-
-def plain_text(parts: Sequence[str]) -> str:
-    """Join what `fit` returned."""
-    return "".join(parts).rstrip()
+        about = ("~" if is_known else ">") if is_narrow else ("about " if is_known else "at least ")
+        parts.append(f"{about}{duration(left)} left")
+    took = f"{duration(now - progress.started_at)}: " if progress.started_at else ""
+    return Row("total", took + ", ".join(parts))
