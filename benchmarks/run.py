@@ -1,0 +1,144 @@
+"""Measure what the README claims, each figure beside a peer in the same run.
+
+`make bench`, or `.venv/bin/python benchmarks/run.py [--only NAME] [--rounds N] [--json FILE]`.
+Exit code 0 when every bar is met, 1 when one is missed, 2 when something could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+import branches
+import export
+import machine
+import peer as peers
+import plan
+import trivial
+import unchanged
+import writes
+from timing import ROOT, BenchError, Figure, run, say
+
+ROWS = {
+    "trivial": trivial,
+    "unchanged": unchanged,
+    "branches": branches,
+    "writes": writes,
+    "plan": plan,
+    "export": export,
+}
+
+
+def main() -> int:
+    """Measure the rows asked for, print the table, and say by the exit code whether all bars are met."""
+    asked = _arguments()
+    scratch = Path(tempfile.mkdtemp(prefix="stalker-bench-"))
+    os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")  # ours is not to fill the user's
+    figures: list[Figure] = []
+    failures: dict[str, str] = {}
+    with _alone():
+        try:
+            run([str(ROOT / "stalker"), "--version"])  # makes .venv where it is missing
+            peer = peers.Peer.find(scratch)
+            peer.remove_all()  # what a run that was killed left
+            about = machine.describe(peer)
+            peer.load_image(peers.BUSYBOX, [peers.busybox_layer(scratch)])
+        except BenchError as error:
+            say(f"benchmarks: {error}")
+            shutil.rmtree(scratch, ignore_errors=True)
+            return 2
+        try:
+            for name in asked.only or ROWS:
+                began_s = time.monotonic()
+                say(f"{name}: {(ROWS[name].__doc__ or '').splitlines()[0]}")
+                try:
+                    figures += ROWS[name].measure(peer, scratch, asked.rounds or ROWS[name].ROUNDS)
+                except BenchError as error:
+                    failures[name] = str(error)
+                    say(f"{name}: {error}")
+                say(f"  {name} took {time.monotonic() - began_s:.0f} s in all")
+        finally:
+            say("removing what was made; the builder keeps its cache (`docker builder prune` empties it)")
+            peer.remove_all()
+            shutil.rmtree(scratch, ignore_errors=True)
+    print(_table(about, figures, failures))
+    if asked.json:
+        _write_json(asked.json, about, figures, failures)
+    if failures:
+        return 2
+    return int(any(figure.mark == "MISSED" for figure in figures))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument(
+        "--only", action="append", choices=list(ROWS), help="measure only this; may be given again"
+    )
+    parser.add_argument("--rounds", type=_positive, help="rounds of each; default: what the row needs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures with all rounds")
+    return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _alone() -> IO[str]:
+    """Wait until no other benchmark runs here: names are shared, and two at once measure each other."""
+    lock = (Path(tempfile.gettempdir()) / f"stalker-bench-{os.getuid()}.lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("waiting for another benchmark to end")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def _table(about: dict[str, str], figures: list[Figure], failures: dict[str, str]) -> str:
+    lines = [f"{name:8} {text}" for name, text in about.items()]
+    lines.append("")
+    width = max([len(figure.work) for figure in figures] + [4])
+    peer_width = max([len(figure.peer_name) for figure in figures] + [4])
+    lines.append(f"{'work':{width}}  {'ours':>9}  {'peer':>9} {'':{peer_width}}  ratio    bar    aim")
+    for figure in figures:
+        bar = "" if figure.bar is None else f"{figure.bar:.2f}"
+        aim = "" if figure.aim is None else f"{figure.aim:.2f}"
+        lines.append(
+            f"{figure.work:{width}}  {_amount(figure.ours, figure.unit):>9}  "
+            f"{_amount(figure.peer, figure.unit):>9} {figure.peer_name:{peer_width}}  "
+            f"{figure.ratio:5.2f}  {bar:>5}  {aim:>5}  {figure.mark}".rstrip()
+        )
+    lines += [f"{name}: not measured: {text.splitlines()[0]}" for name, text in failures.items()]
+    return "\n".join(lines)
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "s":
+        return f"{value:.3f} s" if value < 1 else f"{value:.2f} s"
+    return f"{value:.0f} {unit}"
+
+
+def _write_json(file: Path, about: dict[str, str], figures: list[Figure], failures: dict[str, str]) -> None:
+    content = {
+        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **about,
+        "figures": [{**asdict(figure), "ratio": figure.ratio, "mark": figure.mark} for figure in figures],
+        "failures": failures,
+    }
+    file.write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
