@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import stalker
 from stalker.engine.interface import Engine
 from stalker.errors import EngineError, InputError, NoEngine, NotThere
 from stalker.fetch.bootstrap import (
@@ -20,10 +18,11 @@ from stalker.fetch.bootstrap import (
 )
 from stalker.fetch.context import context_obstacle, folder_context, git_context
 from stalker.fetch.files import Progress, locked
+from stalker.fetch.making import Maker, split_name
 from stalker.fetch.probe import suite_obstacle, tarball_obstacle
 from stalker.fetch.tarball import verified_tarball
-from stalker.model.bases import BASE_COMMENT, base_key, describe_base, find_base
-from stalker.model.images import BASE, VERSION, Image
+from stalker.model.bases import base_key, describe_base, find_base
+from stalker.model.images import Image
 from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 
 _QUESTION = "mmdebstrap is needed to bootstrap Debian and is not installed. Install it with apt-get?"
@@ -40,8 +39,8 @@ class Bases:
     def __init__(
         self,
         engine: Engine,
-        cache_dir: Path,
-        workspace: Path,
+        cache_dir: Path | str,
+        workspace: Path | str,
         yes: bool = False,  # noqa: FBT001, FBT002 - the agreed order of the constructor
         ask: Callable[[str], bool] | None = None,
         *,
@@ -98,16 +97,29 @@ class Bases:
     def _make(
         self, base: TarballBase | BootstrapBase | DockerfileBase, key: str, name: str, progress: Progress
     ) -> Image:
+        maker = Maker(self._engine, describe_base(base), key, name, self._platform)
         match base:
             case TarballBase():
                 with verified_tarball(base, self._workspace, self._cache_dir, progress) as stream:
-                    return self._import(stream, base, key, name, progress)
+                    return maker.import_rootfs(stream, progress)
             case BootstrapBase():
                 self._ensure_tool(base, progress)
                 with bootstrapped(base, progress) as stream:
-                    return self._import(stream, base, key, name, progress)
+                    return maker.import_rootfs(stream, progress)
             case DockerfileBase():
-                return self._build(base, key, name, progress)
+                with self._context(base, progress) as stream:
+                    return maker.build(stream, base.dockerfile, dict(base.arguments), progress)
+
+    @contextlib.contextmanager
+    def _context(self, base: DockerfileBase, progress: Progress) -> Iterator[Iterator[bytes]]:
+        if base.commit:
+            with git_context(base.context, base.commit, base.dockerfile, self._workspace, progress) as stream:
+                yield stream
+            return
+        problem = context_obstacle(base.context, "", base.dockerfile, self._workspace)
+        if problem:
+            raise InputError(problem, "", f"correct the base at {base.place}")
+        yield folder_context(self._workspace / base.context, base.dockerfile)
 
     # Images that are had by name
 
@@ -156,83 +168,6 @@ class Bases:
             raise NotThere(f"there is no image {name}", "", "make it first, or give the stalk another base")
         return image
 
-    # Images that are made
-
-    def _labels(self, key: str) -> dict[str, str]:
-        return {VERSION: stalker.__version__, BASE: key}
-
-    def _import(
-        self,
-        stream: Iterator[bytes],
-        base: TarballBase | BootstrapBase,
-        key: str,
-        name: str,
-        progress: Progress,
-    ) -> Image:
-        """Import under a passing name, so that a stream which turns out bad leaves no image at all."""
-        first = next(stream, b"")
-        if not first:
-            raise InputError(
-                f"{describe_base(base)} is empty", "not one byte came", "check where it comes from"
-            )
-        progress(f"importing {describe_base(base)}")
-        watched = _Watched(first, stream)
-        passing = f"{_repository(name)}:import-{uuid.uuid4().hex[:12]}"
-        comment = BASE_COMMENT + key
-        try:
-            image = self._engine.import_rootfs(watched, passing, self._labels(key), comment, self._platform)
-            if watched.failure is None:
-                self._engine.tag(image.id, name)
-                return image
-        except EngineError as error:
-            if isinstance(error, NoEngine) and watched.failure is None:
-                # An engine that refuses a stream hangs up: one that still answers did refuse.
-                self._engine.info()
-            if watched.failure is None:
-                raise InputError(
-                    f"{describe_base(base)} is no root file system that the engine takes",
-                    error.details or error.brief,
-                    "check that it is a tar file, compressed or not",
-                ) from error
-        except Exception:
-            # What the stream raised may come out of the engine's client in other clothes.
-            if watched.failure is None:
-                raise
-        finally:
-            with contextlib.suppress(EngineError):
-                self._engine.untag(passing)
-        assert watched.failure is not None
-        raise watched.failure
-
-    def _build(self, base: DockerfileBase, key: str, name: str, progress: Progress) -> Image:
-        with contextlib.ExitStack() as stack:
-            stream: Iterator[bytes]
-            if base.commit:
-                stream = stack.enter_context(
-                    git_context(base.context, base.commit, base.dockerfile, self._workspace, progress)
-                )
-            else:
-                problem = context_obstacle(base.context, "", base.dockerfile, self._workspace)
-                if problem:
-                    raise InputError(problem, "", f"correct the base at {base.place}")
-                stream = folder_context(self._workspace / base.context, base.dockerfile)
-            progress(f"building {describe_base(base)}")
-            watched = _Watched(b"", stream)
-            try:
-                return self._engine.build(
-                    watched,
-                    base.dockerfile,
-                    name,
-                    self._labels(key),
-                    dict(base.arguments),
-                    self._platform,
-                    progress,
-                )
-            except Exception:
-                if watched.failure is not None:
-                    raise watched.failure from None
-                raise
-
     def _ensure_tool(self, base: BootstrapBase, progress: Progress) -> None:
         if not tool_for(base):
             with locked(self._cache_dir / "install", progress, "mmdebstrap"):
@@ -241,35 +176,9 @@ class Bases:
         check_tool(base)
 
 
-class _Watched:
-    """A stream that remembers what it failed with."""
-
-    def __init__(self, first: bytes, rest: Iterable[bytes]) -> None:
-        self._first = first
-        self._rest = rest
-        self.failure: BaseException | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            if self._first:
-                yield self._first
-            yield from self._rest
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self.failure = error
-            raise
-
-
 def _reference(base: ImageBase) -> str:
     """Return what is pulled: with a digest a tag says nothing more."""
-    return f"{_repository(base.name)}@{base.digest}" if base.digest else base.name
-
-
-def _repository(name: str) -> str:
-    name = name.partition("@")[0]
-    head, colon, tag = name.rpartition(":")
-    return head if colon and "/" not in tag else name
+    return f"{split_name(base.name)[0]}@{base.digest}" if base.digest else base.name
 
 
 def _has_digest(image: Image, digest: str) -> bool:

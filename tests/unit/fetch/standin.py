@@ -18,6 +18,8 @@ class Keeper:
         self.streams: list[bytes] = []
         self.pulled: list[tuple[str, str]] = []
         self.built: list[dict[str, object]] = []
+        self.containers: dict[str, object] = {}
+        self.inherits: dict[str, str] = {}
         self.is_down = False
         self.is_hanging_up = False
         self.swallows_errors = False
@@ -70,9 +72,26 @@ class Keeper:
         data = b"".join(context)
         self.built.append({"dockerfile": dockerfile, "arguments": arguments, "platform": platform})
         self.streams.append(data)
-        image = Image(f"sha256:{len(self.streams):064d}", (name,), dict(labels))
+        labels = {**self.inherits, **labels}
+        image = Image(f"sha256:{len(self.streams):064d}", (name,), labels, config={"Labels": labels})
         self.names[name] = image
         return image
+
+    def create(self, spec):
+        self.containers[spec.name] = spec
+        return spec.name
+
+    def commit(self, container, repository, tag, labels, config, comment, *, pause):
+        base = self.image(self.containers[container].image)
+        name = f"{repository}:{tag}"
+        merged = {**config.get("Labels", {}), **labels}
+        self.names[name] = Image(
+            "sha256:c" + base.id[8:], (name,), merged, comment=comment, config=dict(config)
+        )
+        return self.names[name].id
+
+    def remove_container(self, container):
+        del self.containers[container]
 
     def tag(self, image, name):
         self.names[name] = next(one for one in self.names.values() if one.id == image or image in one.tags)

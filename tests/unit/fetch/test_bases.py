@@ -4,7 +4,7 @@ import threading
 import pytest
 
 import stalker
-from stalker.errors import EngineError, InputError, NoEngine, NotThere
+from stalker.errors import EngineError, EngineFull, InputError, NoEngine, NotThere
 from stalker.fetch import bases as module
 from stalker.fetch.bases import Bases
 from stalker.model.bases import base_key
@@ -142,6 +142,17 @@ def test_an_engine_that_hangs_up_on_a_stream_refuses_it(bases):
         bases(engine).provide(LOCAL, NAME, quiet)
 
 
+def test_a_full_engine_is_no_bad_tarball(bases):
+    """No room is told as no room."""
+
+    class Full(Keeper):
+        def import_rootfs(self, *_):
+            raise EngineFull("could not import: the engine's disk is full")
+
+    with pytest.raises(EngineFull):
+        bases(Full()).provide(LOCAL, NAME, quiet)
+
+
 def test_an_engine_that_went_away_is_no_bad_tarball(bases):
     """It answers no more."""
     engine = Keeper()
@@ -180,6 +191,20 @@ def test_a_dockerfile_is_built_from_its_folder(bases, tmp_path):
 
     assert engine.built == [{"dockerfile": "Dockerfile", "arguments": {"A": "1"}, "platform": "linux/arm64"}]
     assert made.labels[BASE] == base_key(base, "linux/arm64")
+    assert set(engine.names) == {NAME}
+    assert engine.containers == {}
+
+
+def test_a_dockerfile_on_a_step_of_ours_is_no_step(bases, tmp_path):
+    """Labels of ours that come from below are not this image's; others' are kept."""
+    (tmp_path / "Dockerfile").write_text("FROM x\n")
+    engine = Keeper()
+    engine.inherits = {"io.stalker.fingerprint": "f", "io.stalker.base": "other", "maintainer": "me"}
+    base = DockerfileBase(".", PLACE, context_digest="c" * 64)
+
+    made = bases(engine).provide(base, NAME, quiet)
+
+    assert made.labels == {"maintainer": "me", BASE: base_key(base), VERSION: stalker.__version__}
 
 
 def test_a_missing_dockerfile_is_an_input_error(bases):
