@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from stalker.engine import wire
+from stalker.engine.host import user_name
 from stalker.errors import NoEngine
 
 if TYPE_CHECKING:
@@ -163,19 +164,19 @@ def _host_address(host: str, environ: Mapping[str, str], config: Path) -> wire.A
 
 def _with_tls(url: str, folder: Path, *, verify: bool) -> wire.Address:
     files = (folder / f"{name}.pem" for name in ("ca", "cert", "key"))
-    ca, cert, key = (str(file) if file.is_file() else "" for file in files)
+    ca, cert, key = (str(file) if os.access(file, os.R_OK) else "" for file in files)
     port = "" if urlsplit(url).port else ":2376"
     return wire.Address(url.replace("tcp://", "https://", 1) + port, ca, cert, key, verify)
 
 
 def _current_context(config: Path) -> str:
-    file = config / "config.json"
-    if not file.exists():
-        return ""
+    """Return the context that the docker CLI is set to, empty for its default.
+
+    docker itself only warns of a configuration that it cannot read, and goes on with the default.
+    """
     try:
-        found = _read_json(file)
+        found = _read_json(config / "config.json")
     except (OSError, ValueError):
-        # docker itself only warns of it and goes on with the default
         return ""
     return str(found.get("currentContext") or "")
 
@@ -224,10 +225,9 @@ def _explain(candidate: Candidate, error: OSError) -> tuple[str, str]:
 
 
 def _explain_refusal(path: str) -> tuple[str, str]:
-    import getpass
     import grp
 
-    user = getpass.getuser()
+    user = user_name()
     add = f"add yourself to the docker group (sudo usermod -aG docker {user}), then log in again"
     try:
         entry = Path(path).stat()

@@ -57,14 +57,22 @@ class Host:
 
 def look_around(environ: Mapping[str, str]) -> Host:
     """See who we are and what runs services here."""
-    import getpass
-
     return Host(
         is_root=os.geteuid() == 0,
         has_systemd=Path("/run/systemd/system").is_dir(),
-        user=getpass.getuser(),
+        user=user_name(),
         environ=environ,
     )
+
+
+def user_name() -> str:
+    """Return who runs this; the number where the system has no name for it."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def is_process(pid: str, program: str) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import getpass  # noqa: F401  loaded before a test gives up the right to read the libraries
-import grp  # noqa: F401
+import grp  # noqa: F401  loaded before a test gives up the right to read the libraries
 import hashlib
 import json
 import os
+import pwd  # noqa: F401
 import socket
 import threading
 from contextlib import contextmanager
@@ -143,6 +143,15 @@ def test_a_broken_or_default_docker_configuration_leaves_the_usual_places(conten
     """The docker CLI goes on with its default there, and so does stalker."""
     (tmp_path / ".docker").mkdir()
     (tmp_path / ".docker/config.json").write_text(content)
+
+    found = find_address({}, str(tmp_path))
+
+    assert found[0].socket == "/var/run/docker.sock"
+
+
+def test_a_configuration_that_may_not_be_read_leaves_the_usual_places(tmp_path):
+    """A home of somebody else, as `su` leaves it, is no reason to fail."""
+    (tmp_path / ".docker/config.json").mkdir(parents=True)
 
     found = find_address({}, str(tmp_path))
 
