@@ -1,0 +1,1 @@
+"""What becomes of images: listed, compared, exported, pruned; tar streams passed on, never extracted."""
