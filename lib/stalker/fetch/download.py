@@ -96,6 +96,7 @@ def _fetch(
     pause: Callable[[float], None],
 ) -> str:
     part = Partial(target, url)
+    progress(f"downloading {shown(url)}")
     was_continued = bool(part.request_headers())
     with new_client(timeout_s) as client:
         _gather(client, url, part, progress, retries, pause)
