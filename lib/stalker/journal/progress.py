@@ -17,6 +17,8 @@ State = Literal[
 BAD = frozenset({"failed", "timeout", "cancelled"})
 OPEN = frozenset({"waiting", "running", "pausing"})
 TAIL_BYTES = 2048
+MANY = 1000
+"""Up to so many steps the time left is counted anew for each picture."""
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class Progress:
         self.config = ""
         self.failures: list[ev.StepFinished] = []
         self._most_at_once = 1
+        self._left_at = float("-inf")
+        self._left = (0.0, True)
 
     def on_event(self, event: ev.Event) -> None:
         """Take one event."""
@@ -122,7 +126,14 @@ class Progress:
         """Return the seconds still needed, and whether that is all: else some steps are unknown.
 
         The longest path of what is left, or its sum over the most steps seen at once, if that is more.
+        Takes about 2 µs a step, so for very many the answer may be a second old.
         """
+        may_be_old_s = (len(self.steps) - MANY) * 1e-4
+        if not 0 <= now - self._left_at < may_be_old_s:
+            self._left_at, self._left = now, self._count_left(now)
+        return self._left
+
+    def _count_left(self, now: float) -> tuple[float, bool]:
         until: dict[StepId, float] = {}
         total = 0.0
         is_known = True

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from stalker.journal.json_view import JsonView
 from stalker.journal.plain import Detail, PlainView
 from stalker.journal.sink import Sink
 from stalker.journal.terminal import clean_line
-from stalker.journal.watch import WatchView
 from stalker.model import events as ev
 
 if TYPE_CHECKING:
@@ -81,7 +79,10 @@ def choose_view(
     colour = colour and can_draw
     info: list[View] = [InfoView(out)] if eliot_info and not json else []
     main: View
+    # The views are imported where they are chosen: start-up time is what every run pays.
     if json:
+        from stalker.journal.json_view import JsonView
+
         main = Several(
             [JsonView(out), PlainView(err, detail="errors" if quiet else "results", colour=colour)]
         )
@@ -91,9 +92,11 @@ def choose_view(
         detail: Detail = (
             "errors" if quiet else "all" if err.is_terminal and not out.is_terminal else "results"
         )
+        from stalker.journal.watch import WatchView
+
         main = WatchView(out, PlainView(err, detail=detail, colour=colour))
     elif can_draw and not info:
-        from stalker.journal.live import LiveView  # late: pipes and --json have no use for it
+        from stalker.journal.live import LiveView
 
         main = LiveView(err, colour=colour)
     else:

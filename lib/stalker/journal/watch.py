@@ -6,7 +6,6 @@ seen live; the others are kept (in memory, then in a temporary file) till the fl
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, TextIO
@@ -145,6 +144,8 @@ def _keep(block: _Block, data: bytes) -> None:
         return
     try:
         if block.kept is None:
+            import tempfile  # late: with one step at a time nothing is ever put aside
+
             block.kept = tempfile.SpooledTemporaryFile(KEPT_IN_MEMORY)  # noqa: SIM115 - closed when shown
         block.kept.write(data)
     except OSError as error:
