@@ -17,7 +17,7 @@ _HOMES = {
     "read_secrets": "secrets",
     "read_tree": "trees",
     "read_tree_cached": "compiled",
-    "schema": "schema",
+    "schema": "json_schema",
     "tree_files": "trees",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from stalker.config import names
+from stalker.config import names, shapes
 from stalker.config.contents import tell_missing, usable_path
 from stalker.model.tree import (
     Base,
@@ -60,6 +60,8 @@ class _Reader:
         if not isinstance(node.value, dict):
             return None
         kinds = [key for key in node.value if key in _KINDS]
+        if not kinds and not node.value.keys() <= shapes.BASE.keys.keys():
+            return None  # an unknown key, which was told
         if len(kinds) != 1:
             what = f"a base is one of {', '.join(_KINDS)}" + (f", not {' and '.join(kinds)}" if kinds else "")
             self.report.problem(node.place, what, "several bases are a list, tried in order" if kinds else "")
@@ -138,6 +140,8 @@ class _Reader:
         checksum, signature = around.get("sha256"), around.get("signature")
         keys = self.key_files(around)
         fingerprints = self.fingerprints(around.get("fingerprints"))
+        has_keys = around.get("key") is not None or around.get("keys") is not None
+        has_fingerprints = around.get("fingerprints") is not None
         if checksum is not None and not _SHA256.match(checksum.text):
             self.report.problem(checksum.place, f"'{checksum.text}' is no SHA-256: 64 digits of 0-9a-f")
         if signature is not None and not self.is_source(signature):
@@ -145,11 +149,11 @@ class _Reader:
         signed = signature.text if signature is not None else ""
         if usual_signature and not signed and checksum is None:
             signed = usual_signature
-        if usual_signature and signed and not (keys and fingerprints):
+        if usual_signature and signed and not (has_keys and has_fingerprints):
             what = "nothing says whose signature of the stage3 to trust"
             self.report.problem(node.place, what, "add fingerprints: [...] and keys: [...], or sha256")
             return None
-        if signed and not keys:
+        if signed and not has_keys:
             self.report.problem(
                 node.place, "a signature is verified with a key, which is missing", "add key: file"
             )

@@ -198,6 +198,7 @@ TABLE: tuple[Row, ...] = (
     _refused("network_disabled", "use network: none"),
     _refused("mac_address", "steps in parallel could not share it"),
     _refused("image", "a stalk starts from its base or parent"),
+    _refused("init_path", "the idle process of a container is stalker's own"),
     _refused("detach_keys", "nobody is attached"),
     _refused("stream", "output is always streamed"),
     _refused("use_config_proxy", "use envplugins"),

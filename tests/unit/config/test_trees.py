@@ -68,14 +68,18 @@ IN_TREE = {
     "a circle with itself": (
         "needs: web",
         "",
-        "trees/t/t.hjson:10:14: stalks.web.needs: a circle: web -> web\n"
-        "  a stalk waits for the one it is nested in and for those it needs",
+        (
+            "trees/t/t.hjson:10:14: stalks.web.needs: a circle: web -> web\n"
+            "  a stalk waits for the one it is nested in and for those it needs"
+        ),
     ),
     "a circle by nesting": (
         "needs: b\n b: { stalk: 'web' }",
         "",
-        "trees/t/t.hjson:10:14: stalks.web.needs: a circle: web -> b -> web\n"
-        "  a stalk waits for the one it is nested in and for those it needs",
+        (
+            "trees/t/t.hjson:10:14: stalks.web.needs: a circle: web -> b -> web\n"
+            "  a stalk waits for the one it is nested in and for those it needs"
+        ),
     ),
     "bad platform": (
         "platform: arm",
@@ -85,44 +89,58 @@ IN_TREE = {
     "a variable that is a list": (
         "X: [1]",
         "",
-        "trees/t/t.hjson:10:10: stalks.web.X: a variable is text, a number, true or false, not a list\n"
-        "  several words are one text with blanks",
+        (
+            "trees/t/t.hjson:10:10: stalks.web.X: a variable is text, a number, true or false, not a list\n"
+            "  several words are one text with blanks"
+        ),
     ),
     "a variable that is null": (
         "X: null",
         "",
-        "trees/t/t.hjson:10:10: stalks.web.X: a variable is text, a number, true or false, not null\n"
-        "  an empty text is written as ''",
+        (
+            "trees/t/t.hjson:10:10: stalks.web.X: a variable is text, a number, true or false, not null\n"
+            "  an empty text is written as ''"
+        ),
     ),
     "no variable's name": (
         "X-Y: 1",
         "",
-        "trees/t/t.hjson:10:7: stalks.web.X-Y: 'X-Y' cannot be a variable's name\n"
-        "  names are A-Z, 0-9 and _, not beginning with a digit",
+        (
+            "trees/t/t.hjson:10:7: stalks.web.X-Y: 'X-Y' cannot be a variable's name\n"
+            "  names are A-Z, 0-9 and _, not beginning with a digit"
+        ),
     ),
     "base of a nested stalk": (
         "b: { stalk: 'web', base: 'x' }",
         "",
-        "trees/t/t.hjson:10:26: stalks.web.b.base: this stalk is nested in 'web', which gives its first image\n"
-        "  move the stalk up, or leave base out",
+        (
+            "trees/t/t.hjson:10:26: stalks.web.b.base: this stalk is nested in 'web', which gives its first image\n"
+            "  move the stalk up, or leave base out"
+        ),
     ),
     "a stalk twice": (
         "b: { stalk: 'web', web: {} }",
         "",
-        "trees/t/t.hjson:10:26: stalks.web.b.web: a stalk named 'web' stands in this tree already\n"
-        "  at trees/t/t.hjson:9:5; `stalk: web` under another name makes a variant",
+        (
+            "trees/t/t.hjson:10:26: stalks.web.b.web: a stalk named 'web' stands in this tree already\n"
+            "  at trees/t/t.hjson:9:5; `stalk: web` under another name makes a variant"
+        ),
     ),
     "two stalks with one image name": (
         "Web: { stalk: 'web' }",
         "",
-        "trees/t/t.hjson:10:7: stalks.web.Web: two stalks have the image name debian/arm-32bit/raspi3/web\n"
-        "  the other one stands at trees/t/t.hjson:9:5",
+        (
+            "trees/t/t.hjson:10:7: stalks.web.Web: two stalks have the image name debian/arm-32bit/raspi3/web\n"
+            "  the other one stands at trees/t/t.hjson:9:5"
+        ),
     ),
     "a name that no image can have": (
         "a__-b: { stalk: 'web' }",
         "",
-        "trees/t/t.hjson:10:7: stalks.web.a__-b: 'a__-b' cannot be part of an image name: "
-        "letters and digits, with single _ . or - between them",
+        (
+            "trees/t/t.hjson:10:7: stalks.web.a__-b: 'a__-b' cannot be part of an image name: "
+            "letters and digits, with single _ . or - between them"
+        ),
     ),
     "a start that is no stalk:tag": (
         "DOCKER_INIT_IMG: web",
@@ -142,8 +160,10 @@ IN_TREE = {
     "DOCKER_OPTS in the tree": (
         "",
         "globals: { DOCKER_INIT_IMG: 'a:b' }",
-        "trees/t/t.hjson:7:14: globals.DOCKER_INIT_IMG: DOCKER_INIT_IMG cannot be set for all stalks\n"
-        "  write it in the node or stalk file that it is for",
+        (
+            "trees/t/t.hjson:7:14: globals.DOCKER_INIT_IMG: DOCKER_INIT_IMG cannot be set for all stalks\n"
+            "  write it in the node or stalk file that it is for"
+        ),
     ),
     "a secret that is a variable too": (
         "",
@@ -186,8 +206,10 @@ IN_STALK = {
     "a key given twice": (
         "retries: 1\n retries: 2",
         "",
-        "stalks/web/web.hjson:8:2: plugins.go.retries: key 'retries' is given twice\n"
-        "  it stands first in line 7, column 7; keep one",
+        (
+            "stalks/web/web.hjson:8:2: plugins.go.retries: key 'retries' is given twice\n"
+            "  it stands first in line 7, column 7; keep one"
+        ),
     ),
     "unknown key": (
         "timout: 1",
@@ -212,8 +234,10 @@ IN_STALK = {
     "a variable nobody set": (
         "WHO: ''",
         "",
-        "stalks/web/web.hjson:7:7: plugins.go.WHO: '' inherits, but nobody set WHO\n"
-        "  set it in the tree, or with --set WHO=VALUE",
+        (
+            "stalks/web/web.hjson:7:7: plugins.go.WHO: '' inherits, but nobody set WHO\n"
+            "  set it in the tree, or with --set WHO=VALUE"
+        ),
     ),
     "a variable nobody set but nearly": (
         "SUBARCG: ''",

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import pytest
+
+from stalker.config import list_plugins, plugin_page
+from stalker.errors import FilesError
+
+SIDECAR = """{
+  summary: Install packages with apt
+  arguments: {
+    packages: { type: list, required: true, pattern: "[a-z0-9.+-]+", help: "names of packages" }
+    update: { type: boolean, default: true }
+    retries: { type: integer, default: 3 }
+    release: { allowed: ["stable", "testing"] }
+    labels: { type: mapping }
+    user-name: { pattern: "[a-z]+" }
+  }
+  needs: { packages: ["apt"], network: true, capabilities: ["CAP_CHOWN", "SYS_ADMIN"] }
+  example: "install: { exec: true, use: apt.install }"
+}
+"""
+SIDECAR = SIDECAR.replace("type: list,", 'type: "list",').replace("type: boolean,", 'type: "boolean",')
+SIDECAR = SIDECAR.replace("type: integer,", 'type: "integer",').replace(
+    "type: mapping }", 'type: "mapping" }'
+)
+
+
+@pytest.fixture
+def plugins(space):
+    """A workspace with one reusable plugin."""
+    space.write("plugins/apt.install.sh", "#!/bin/sh -e\necho {PACKAGES}\n")
+    space.write("plugins/apt.install.hjson", SIDECAR)
+    return space
+
+
+def use(space, arguments: str, more: str = "", top: str = "DOCKER_OPTS: { cap_add: ['SYS_ADMIN'] }") -> None:
+    space.stalk(f"go: {{\n exec: true\n use: apt.install\n {more}\n with: {{ {arguments} }}\n }}", top)
+
+
+def test_arguments_reach_the_script_as_variables(plugins):
+    """Upper case; lists by line, mappings as key=value by line, booleans as words, the rest by default."""
+    use(
+        plugins,
+        "packages: ['chrony', 'avahi-daemon'], update: false, labels: { a: 1, b: 'x y' }, user-name: 'pi'",
+    )
+
+    step = plugins.go()
+
+    assert {v.name: v.value for v in step.variables} == {
+        "PACKAGES": "chrony\navahi-daemon",
+        "UPDATE": "false",
+        "RETRIES": "3",
+        "RELEASE": "",
+        "LABELS": "a=1\nb=x y",
+        "USER_NAME": "pi",
+    }
+    assert step.uses == "apt.install"
+    assert step.script.interpreter == ("/bin/sh", "-e")
+    assert step.script.place.file == "plugins/apt.install.sh"
+
+
+def test_a_reusable_script_is_taken_as_it_is(plugins):
+    """Its author does not know the user's variables: no braces are replaced, whatever runs it."""
+    plugins.write("plugins/apt.install.sh", "#!/usr/bin/python3\nprint(f'{PACKAGES}')\n")
+    use(plugins, "packages: ['x']")
+
+    assert plugins.go().script.content == b"#!/usr/bin/python3\nprint(f'{PACKAGES}')\n"
+
+
+def test_an_argument_can_hold_the_plugins_own_variables(plugins):
+    """{NAME} of the plugin, inherited or not; other braces stay."""
+    plugins.tree("WHO: pi")
+    use(plugins, "packages: ['lib{WHO}', 'x'], labels: { a: '{OTHER}' }", "WHO: ''")
+    plugins.write("plugins/apt.install.hjson", SIDECAR.replace('pattern: "[a-z0-9.+-]+", ', ""))
+
+    values = {v.name: v.value for v in plugins.go().variables}
+
+    assert (values["PACKAGES"], values["LABELS"], values["WHO"]) == ("libpi\nx", "a={OTHER}", "pi")
+
+
+def test_a_whole_argument_can_be_a_secret_and_part_of_one_cannot(plugins):
+    """A secret travels by name only."""
+    plugins.tree(top="secrets: { KEY: { env: 'KEY' } }")
+    use(plugins, "packages: ['x'], release: '{KEY}'", "KEY: ''")
+    plugins.write("plugins/apt.install.hjson", SIDECAR.replace('{ allowed: ["stable", "testing"] }', "{}"))
+    secrets = {v.name: v.secret for v in plugins.go().variables if v.secret}
+
+    use(plugins, "packages: ['x'], release: 'a{KEY}'", "KEY: ''")
+
+    assert secrets == {"KEY": "KEY", "RELEASE": "KEY"}
+    assert "the secret KEY is only part of the argument" in plugins.problems()[0]
+
+
+WRONG = {
+    "": "plugins.go.with: plugin 'apt.install' needs the argument 'packages'\n  names of packages",
+    "packages: ['x'], pakages: 1": "plugins.go.with.pakages: plugin 'apt.install' has no argument 'pakages'\n  did you mean 'packages'?",
+    "packages: 'x'": "plugins.go.with.packages: must be a list, is text\n  write [x]",
+    "packages: ['X y']": "plugins.go.with.packages.0: 'X y' is not of the form [a-z0-9.+-]+\n  names of packages",
+    "packages: [['x']]": "plugins.go.with.packages.0: must be text, a number, true or false, is a list",
+    "packages: ['x'], update: 'yes'": "plugins.go.with.update: must be true or false, is text",
+    "packages: ['x'], retries: 1.5": "plugins.go.with.retries: must be a whole number, is a number",
+    "packages: ['x'], release: 'stabel'": "plugins.go.with.release: 'stabel' is not possible here\n  did you mean 'stable'?",
+    "packages: ['x'], release: true": "plugins.go.with.release: must be text, is true or false",
+    "packages: ['x'], labels: ['a']": "plugins.go.with.labels: must be a mapping, is a list",
+    "packages: ['x'], labels: { a: \"x\\ny\" }": "plugins.go.with.labels.a: a mapping cannot hold a line break",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_arguments_are_checked_before_anything_runs(plugins, arguments):
+    """Unknown, missing, of the wrong type, or not allowed."""
+    use(plugins, arguments)
+
+    (problem,) = plugins.problems()
+
+    assert WRONG[arguments] in problem
+
+
+def test_a_plugin_that_is_not_there_is_told_with_the_nearest_name(plugins):
+    """Did you mean, and how to list them."""
+    plugins.stalk("go: {\n exec: true\n use: apt.instal\n }")
+
+    assert plugins.problems() == [
+        (
+            "stalks/web/web.hjson:6:7: plugins.go.use: no plugin named 'apt.instal'\n"
+            "  did you mean 'apt.install'?   `stalker plugins` lists them"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        (
+            "DOCKER_OPTS: { network: 'none', privileged: true }",
+            "needs the network, and DOCKER_OPTS has network: none",
+        ),
+        ("", "plugin 'apt.install' needs the capability SYS_ADMIN"),
+        ("DOCKER_OPTS: { cap_add: ['SYS_ADMIN'], cap_drop: ['CHOWN'] }", "needs the capability CHOWN"),
+    ],
+)
+def test_options_that_withhold_what_a_plugin_needs_are_told(plugins, top, message):
+    """The sidecar's needs are held against DOCKER_OPTS."""
+    use(plugins, "packages: ['x']", top=top)
+
+    (problem,) = plugins.problems()
+
+    assert message in problem
+
+
+SIDECARS = {
+    "{ sumary: 'x' }": ["the key 'summary' is missing", "unknown key 'sumary'"],
+    "{ summary: 'x', arguments: { a: { type: 'int' } } }": ["'int' is not possible here"],
+    "{ summary: 'x', arguments: { a: { pattern: '(' } } }": ["'(' is no regular expression"],
+    "{ summary: 'x', arguments: { a: { type: 'list', default: 'x' } } }": ["must be a list, is text"],
+    "{ summary: 'x', arguments: { a: { required: true, default: 'x' } } }": [
+        "a required argument has no default"
+    ],
+    "{ summary: 'x', arguments: { a: { allowed: ['y'], default: 'x' } } }": ["'x' is not possible here"],
+    "{ summary: 'x', arguments: { 'a b': {} } }": ["'a b' cannot name an argument"],
+    "{ summary: 'x', arguments: { a-b: {}, a_b: {} } }": ["'a_b' and 'a-b' are the same variable"],
+    "{ summary: 'x', needs: { network: 'yes' } }": ["must be true or false"],
+}
+
+
+@pytest.mark.parametrize("text", SIDECARS)
+def test_a_sidecar_is_checked_itself(plugins, text):
+    """Its own slips are told at its own lines."""
+    plugins.write("plugins/apt.install.hjson", text)
+
+    with pytest.raises(FilesError) as caught:
+        list_plugins(str(plugins.root))
+
+    assert all(said in str(p) for said, p in zip(SIDECARS[text], caught.value.problems, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("gone", "added", "message"),
+    [
+        ("plugins/apt.install.hjson", "", "plugin 'apt.install' has no sidecar plugins/apt.install.hjson"),
+        ("plugins/apt.install.sh", "", "a sidecar without a script"),
+        ("", "plugins/apt.install.py", "two scripts are plugin 'apt.install'"),
+    ],
+)
+def test_script_and_sidecar_belong_together(plugins, gone, added, message):
+    """One script and one sidecar a plugin."""
+    if gone:
+        (plugins.root / gone).unlink()
+    if added:
+        plugins.write(added, "#!/usr/bin/python3\n")
+
+    with pytest.raises(FilesError) as caught:
+        list_plugins(str(plugins.root))
+
+    assert message in caught.value.details
+
+
+def test_plugins_are_listed_by_name(plugins):
+    """`stalker plugins` has names and summaries; a workspace without plugins has none."""
+    (info,) = list_plugins(str(plugins.root))
+
+    assert (info.name, info.summary, info.script) == (
+        "apt.install",
+        "Install packages with apt",
+        "plugins/apt.install.sh",
+    )
+    assert list_plugins(str(plugins.root / "stalks")) == []
+
+
+def test_a_plugins_page_tells_arguments_needs_and_an_example(plugins):
+    """`stalker plugins NAME`."""
+    assert (
+        plugin_page("apt.install", str(plugins.root))
+        == """apt.install - Install packages with apt
+script: plugins/apt.install.sh
+
+Arguments
+  packages   list, required, of the form [a-z0-9.+-]+: names of packages
+  update     boolean, default true
+  retries    integer, default 3
+  release    string, one of stable, testing
+  labels     mapping
+  user-name  string, of the form [a-z]+
+
+Needs
+  package apt, network, capability CHOWN, capability SYS_ADMIN
+
+Example
+  install: { exec: true, use: apt.install }
+"""
+    )
+
+
+def test_the_page_of_no_plugin_is_an_error_with_a_suggestion(plugins):
+    """`stalker plugins apt.instal`."""
+    with pytest.raises(FilesError, match="1 problem") as caught:
+        plugin_page("apt.instal", str(plugins.root))
+
+    assert "did you mean 'apt.install'?" in caught.value.details

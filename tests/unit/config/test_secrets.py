@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from stalker.config import read_secrets
+from stalker.errors import FilesError
+
+SECRETS = "secrets: {\n KEY: { env: 'MY_KEY' }\n PEM: { file: 'private/pem' }\n AWAY: { file: '%s' }\n }"
+
+
+@pytest.fixture
+def tree(space, tmp_path_factory):
+    """A tree with secrets of the environment, of the workspace and of elsewhere."""
+    away = tmp_path_factory.mktemp("away") / "secret"
+    away.write_text("elsewhere\n")
+    space.write("private/pem", "two\nlines\n")
+    space.tree(top=SECRETS % away)
+    return space.read()
+
+
+def test_secrets_are_read_when_asked_for(tree):
+    """Of a file without its last newline."""
+    values = read_secrets(tree, ["KEY", "PEM", "AWAY"], {"MY_KEY": "s3cr3t"})
+
+    assert values == {"KEY": "s3cr3t", "PEM": "two\nlines", "AWAY": "elsewhere"}
+
+
+def test_only_the_secrets_that_are_needed_are_read(tree):
+    """A secret that nobody uses need not be there."""
+    assert read_secrets(tree, ["PEM"], {}) == {"PEM": "two\nlines"}
+
+
+def test_no_value_of_a_secret_is_in_the_tree(tree):
+    """The tree can be kept and sent."""
+    assert b"two\nlines" not in pickle.dumps(tree)
+    assert "private/pem" not in dict(tree.files_read)
+
+
+BAD = {
+    "KEY": ({}, "the environment variable MY_KEY is not set\n  export MY_KEY before the run"),
+    "OTHER": ({}, "no secret named 'OTHER'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_secret_that_cannot_be_had_is_told_without_its_value(tree, name):
+    """The message names where it should come from."""
+    environ, message = BAD[name]
+
+    with pytest.raises(FilesError) as caught:
+        read_secrets(tree, [name], environ)
+
+    assert message in caught.value.details
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff", "is not UTF-8"),
+        (b"a\0b", "character NUL"),
+        (b"x" * 1024 * 1025, "larger than"),
+    ],
+)
+def test_a_secret_file_that_is_no_secret_is_told(space, tree, content, message):
+    """Missing, empty, binary, huge."""
+    file = space.root / "private/pem"
+    file.unlink() if content is None else file.write_bytes(content)
+
+    with pytest.raises(FilesError) as caught:
+        read_secrets(tree, ["PEM"], {})
+
+    assert message in caught.value.details
+
+
+def test_all_secrets_that_lack_are_told_at_once(tree):
+    """One look, all there is to mend."""
+    with pytest.raises(FilesError) as caught:
+        read_secrets(tree, ["KEY", "OTHER"], {"MY_KEY": ""})
+
+    assert len(caught.value.problems) == 2
