@@ -17,7 +17,6 @@ _HOMES = {
     "read_secrets": "secrets",
     "read_tree": "trees",
     "read_tree_cached": "compiled",
-    "schema": "json_schema",
     "tree_files": "trees",
 }
 

@@ -1,6 +1,6 @@
 """The kinds of values that files are declared with; `shapes.py` declares the files themselves.
 
-One declaration serves twice: `check` holds a document against it, `json_schema.py` prints it as JSON
+One declaration serves twice: `check` holds a document against it, `schema.py` prints it as JSON
 Schema for editors.
 """
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from stalker.config import schema
 from stalker.config.docker_opts import TABLE
+from stalker.config.schema import schema
 from stalker.config.shapes import KINDS, NODE, PLUGIN, STALK
 
 
