@@ -1,0 +1,207 @@
+"""`stalker log`: what a step wrote, byte for byte, or the runs as a table."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stalker.cli.settings import Settings, connect, read_tree
+from stalker.errors import FilesError, PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from stalker.journal.reader import RunSummary
+    from stalker.model.tree import StepId, Tree
+
+LOG_DIR = "logs"
+"""Where logs stand unless a tree says otherwise."""
+
+TREES_MAX = 10
+"""In so many trees that ran last a bare `stalk:step` is looked for."""
+
+
+@click.command()
+@click.argument("ref", required=False)
+@click.option("--tree", metavar="TREE", help="The tree that REF belongs to, or whose runs are listed.")
+@click.option("--json", "as_json", is_flag=True, help="The runs for programs.")
+@click.pass_context
+def log(ctx: click.Context, ref: str | None, tree: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Print the newest output of the step REF; without REF list the runs.
+
+    REF is `stalk:step`, a full image name, or a fingerprint: the latter two give the output of the
+    very run that left that image.
+    """
+    read = read_tree(ctx.obj, tree) if tree else None
+    if ref is None:
+        runs = list_runs(ctx.obj, read)
+        print(json.dumps([as_document(run) for run in runs], indent=2) if as_json else as_table(runs))
+        return
+    if as_json:
+        raise PlanError("log REF --json: a step's output is not JSON", "", "leave out --json, or REF")
+    print_file(find_log(ctx.obj, ref, read))
+
+
+def list_runs(settings: Settings, tree: Tree | None) -> list[RunSummary]:
+    """Return the runs of a tree, or all below the usual log folder; the newest first."""
+    from stalker.journal import reader
+
+    found = reader.list_runs(_log_dir(settings, tree))
+    return [run for run in found if tree is None or run.tree == tree.name]
+
+
+def find_log(settings: Settings, ref: str, tree: Tree | None) -> Path:
+    """Return the log file of a step.
+
+    Raises:
+        PlanError: the step is unknown, or has no log. NoEngine: only an image could tell.
+    """
+    stalk, colon, step = ref.removesuffix(".failed").partition(":")
+    is_step = bool(colon) and "/" not in ref and ":" not in step
+    if is_step and tree is not None:
+        from stalker.plan.graph import split_name
+
+        wanted = split_name(f"{stalk}:{step}", tree)[0]
+        found = _newest(settings, tree, wanted)
+        if found is None:
+            raise _no_log(wanted, f"nothing of it in {_log_dir(settings, tree)}")
+        return found
+    if is_step:
+        for ran in _trees_that_ran(settings):
+            found = _newest(settings, ran, f"{stalk}:{step}")
+            if found is not None and any(one.name == stalk for one in ran.stalks):
+                return found
+        raise _no_log(ref, "no tree that ran here has one of it", "name the tree: --tree TREE")
+    return _log_of_image(settings, ref, tree)
+
+
+def _newest(settings: Settings, tree: Tree, step: StepId | str) -> Path | None:
+    from stalker.journal.reader import find_step_log
+
+    stalk, _, name = step.partition(":")
+    return find_step_log(_log_dir(settings, tree), stalk, name, tree.arch_label)
+
+
+def _trees_that_ran(settings: Settings) -> Iterator[Tree]:
+    """Yield the trees of the last runs, each once, the newest first; those that cannot be read are left out."""
+    from stalker.journal import reader
+
+    configs = dict.fromkeys(run.config for run in reader.list_runs(_log_dir(settings, None)))
+    for config in list(configs)[:TREES_MAX]:
+        try:
+            yield read_tree(settings, config)
+        except FilesError:
+            continue
+
+
+def _log_of_image(settings: Settings, ref: str, tree: Tree | None) -> Path:
+    from stalker.cli.refs import find_ref
+    from stalker.model import images as labels
+
+    engine = connect()
+    try:
+        name, image = find_ref(engine, ref, tree)
+    finally:
+        engine.close()
+    written = image.labels.get(labels.LOG)
+    if not written:
+        raise _no_log(name, "no step left that image")
+    path = Path(tree.workspace if tree else settings.workspace, written)
+    if not path.is_file():
+        raise _no_log(name, f"it was {path}, which is gone")
+    return path
+
+
+def _no_log(ref: str, details: str, resolution: str = "") -> PlanError:
+    return PlanError(f"there is no log of {ref}", details, resolution or "`./stalker log` lists the runs")
+
+
+def _log_dir(settings: Settings, tree: Tree | None) -> Path:
+    return Path(tree.workspace, tree.log_dir) if tree else Path(settings.workspace, LOG_DIR)
+
+
+def print_file(path: Path) -> None:
+    """Copy a file to stdout as it is."""
+    import shutil
+
+    sys.stdout.flush()
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise _no_log(path.name, str(error)) from error
+    with source:
+        shutil.copyfileobj(source, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+def state_of(run: RunSummary) -> str:
+    """Return the exit code of a run, or why it has none."""
+    if run.exit_code is not None:
+        return str(run.exit_code)
+    from stalker.run.owner import is_dead
+
+    return "killed" if is_dead(run.run) else "running"
+
+
+def as_document(run: RunSummary) -> dict[str, Any]:
+    """Return a run as JSON data; the keys are a contract with programs."""
+    return {
+        "run": run.run,
+        "tree": run.tree,
+        "config": run.config,
+        "started_at": run.started_at,
+        "duration_s": run.duration_s,
+        "exit_code": run.exit_code,
+        "state": "finished" if run.exit_code is not None else state_of(run),
+        "ran": run.ran,
+        "reused": run.reused,
+        "failed": list(run.failed),
+        "blocked": list(run.blocked),
+        "brief": run.brief,
+        "journal": run.path,
+    }
+
+
+def as_table(runs: list[RunSummary]) -> str:
+    """Return the runs as a table, and the failed steps by name."""
+    if not runs:
+        return "no run yet"
+    rows: list[tuple[str, ...]] = [
+        ("RUN", "TREE", "STARTED", "TOOK", "EXIT", "RAN", "REUSED", "BLOCKED", "FAILED")
+    ]
+    rows += [
+        (
+            run.run,
+            run.tree,
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started_at)),
+            "" if run.duration_s is None else took(run.duration_s),
+            state_of(run),
+            *("" if run.exit_code is None else str(n) for n in (run.ran, run.reused, len(run.blocked))),
+            " ".join(run.failed),
+        )
+        for run in runs
+    ]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[tuple[str, ...]], indent: str = "") -> str:
+    """Return rows as columns; the last column is as long as it is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append((indent + "  ".join([*cells, row[-1]])).rstrip())
+    return "\n".join(lines)
+
+
+def took(seconds: float) -> str:
+    """Return a duration as people say it: 4.2 s, 1 min 05 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
