@@ -82,7 +82,7 @@ class Record:
                 self._trail.log(self._root, event.level, event.at, msg=event.text)
             case ev.FileRead():
                 self._trail.log(self._root, "file", event.at, file=event.file, digest=event.digest)
-            case ev.VariablesSet():
+            case ev.VariablesSet() if event.variables:
                 self._variables[event.step] = _values(event)
             case ev.Planned():
                 self._write_plan(event)
@@ -119,9 +119,8 @@ class Record:
     def _write_reading(self, early: Sequence[ev.Event], begin: float) -> None:
         """Write reading as one action with two messages, however many files and steps there are."""
         files = {event.file: event.digest for event in early if isinstance(event, ev.FileRead)}
-        self._variables = {
-            event.step: _values(event) for event in early if isinstance(event, ev.VariablesSet)
-        }
+        told = [event for event in early if isinstance(event, ev.VariablesSet) and event.variables]
+        self._variables = {event.step: _values(event) for event in told}
         times = [event.at for event in early if isinstance(event, ev.FileRead)]
         self._settled_at = max(times, default=begin)
         is_planned = any(isinstance(event, ev.Planned) for event in early)

@@ -94,7 +94,7 @@ def failure_lines(event: StepFinished, config: str) -> list[str]:
 
 
 def summary_lines(event: RunFinished) -> list[str]:
-    """Say how a run ended. What went wrong besides steps is said with its details."""
+    """Say how a run ended. What went wrong besides steps, which were told of, is said with its details."""
     took = duration(event.duration_s)
     if event.exit_code == 0 and event.ran == 0:
         if event.reused == 1:
@@ -106,8 +106,8 @@ def summary_lines(event: RunFinished) -> list[str]:
     parts += [f"{len(event.blocked)} blocked"] if event.blocked else []
     word = {0: "done", 130: "interrupted"}.get(event.exit_code, "failed")
     lines = []
-    is_told = event.exit_code == 130 or (event.exit_code == 1 and event.failed)
-    if event.brief and not is_told:
+    is_of_step = (event.exit_code == 1 and event.failed) or event.brief.startswith(tuple(event.failed))
+    if event.brief and not (is_of_step or event.exit_code == 130):
         lines.append(f"error: {clean_line(event.brief)}")
         lines += [f"  {clean_line(line)}" for line in event.details.splitlines()]
         lines += [f"  {clean_line(line)}" for line in event.resolution.splitlines()]

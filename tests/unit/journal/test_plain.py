@@ -132,6 +132,13 @@ def test_what_ended_a_run_is_told_once(exit_code, failed, is_told):
     assert (lines[:-1] == ["error: the engine went away", "  why", "  start it"]) is is_told
 
 
+def test_an_engine_that_went_away_in_a_step_is_told_with_the_step_alone():
+    """The same sentence does not stand there twice."""
+    end = RunFinished(T, "r1", 3, 1, 0, (WEB,), (), 1.0, "web:nginx: the engine went away", "why", "start it")
+
+    assert shown([end]) == "failed: 1 step ran, 1 failed (web:nginx) in 1.0 s\n"
+
+
 def test_an_interrupted_run_says_so():
     """Exit 130 is no failure."""
     end = RunFinished(T, "r1", 130, 1, 2, (), (), 3.2, "interrupted")
