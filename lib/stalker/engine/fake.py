@@ -41,7 +41,7 @@ class _Live:
     is_running: bool = False
 
 
-_SCRIPT = re.compile(r"^\S+(?: \S+)* '?/entropy/plugins/([^'\s]+)'?$", re.MULTILINE)
+_SCRIPT = re.compile(r"^\S+(?: \S+)* '?/entropy/plugins/([^'\s]+)'?\n_stk_rc=", re.MULTILINE)
 _NONCE = re.compile(r"\\001stalker:([0-9a-f]+):")
 
 

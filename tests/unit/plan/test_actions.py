@@ -1,0 +1,308 @@
+"""Verdicts and reasons: state of the engine in, exact plan out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from build import BASE, PREFIX, plan, run, stalk, step, tree
+
+from stalker.engine.fake import FakeEngine
+from stalker.errors import PlanError
+from stalker.model.tree import ImageBase
+
+
+@pytest.fixture
+def engine():
+    made = FakeEngine()
+    made.add_image(BASE)
+    return made
+
+
+def chain(**variables):
+    return tree(
+        stalk("root", step("a", variables=variables), "b"),
+        stalk("left", "c", parent="root"),
+        stalk("right", "d", parent="root", needs=["left"]),
+    )
+
+
+def verdicts(drawn):
+    return {name: (action.verdict, action.reason) for name, action in drawn.actions.items()}
+
+
+def test_a_first_plan_runs_everything(engine):
+    found = verdicts(plan(chain(), engine))
+
+    assert found == {
+        "root:a": ("RUN", "not built yet"),
+        "root:b": ("RUN", "parent root:a ran"),
+        "left:c": ("RUN", "parent root:b ran"),
+        "right:d": ("RUN", "parent root:b ran; needs left:c ran"),
+    }
+
+
+def test_a_second_run_of_an_unchanged_tree_runs_nothing(engine):
+    run(chain(), engine)
+
+    ran = run(chain(), engine)
+
+    assert set(ran.verdicts.values()) == {"REUSE"}
+    assert engine.scripts == ["a", "b", "c", "d"]
+
+
+def test_a_change_runs_exactly_that_step_and_what_grows_on_it(engine):
+    run(chain(), engine)
+    changed = tree(
+        stalk("root", "a", "b"),
+        stalk("left", step("c", "echo other\n"), parent="root"),
+        stalk("right", "d", parent="root", needs=["left"]),
+    )
+
+    found = verdicts(plan(changed, engine))
+
+    assert found == {
+        "root:a": ("REUSE", "unchanged"),
+        "root:b": ("REUSE", "unchanged"),
+        "left:c": ("RUN", "script changed (stalks/s/s.hjson:3)"),
+        "right:d": ("RUN", "needs left:c ran"),
+    }
+
+
+def test_a_changed_variable_is_told_with_both_values(engine):
+    run(chain(CONFIG_SERIAL=1), engine)
+
+    found = verdicts(plan(chain(CONFIG_SERIAL=2), engine))
+
+    assert found["root:a"] == ("RUN", "variable CONFIG_SERIAL: 1 -> 2")
+
+
+def test_going_back_to_an_earlier_input_reuses_the_earlier_image(engine):
+    run(chain(V=1), engine)
+    run(chain(V=2), engine)
+
+    drawn = plan(chain(V=1), engine)
+
+    assert {action.verdict for action in drawn.actions.values()} == {"REUSE"}
+    assert drawn.actions["root:a"].retag
+
+
+def test_another_base_runs_all_that_grows_on_it(engine):
+    run(chain(), engine)
+    engine.add_image(BASE)
+
+    found = verdicts(plan(chain(), engine))
+
+    assert found["root:a"][0] == "RUN"
+    assert found["root:a"][1].startswith("base image is another one: ")
+
+
+def test_from_runs_again_from_there(engine):
+    run(chain(), engine)
+
+    found = verdicts(plan(chain(), engine, start="left"))
+
+    assert found["root:b"] == ("REUSE", "unchanged")
+    assert found["left:c"] == ("RUN", "asked for by --from left:c")
+    assert found["right:d"][0] == "RUN"
+
+
+def test_an_interrupted_from_goes_on_with_what_grew_on_the_old_image(engine):
+    """root:a was run again; what grew on its former image is not taken for current."""
+    run(chain(), engine)
+    run(chain(), engine, start="root:a", until="root:a")
+
+    found = verdicts(plan(chain(), engine))
+
+    assert found["root:a"] == ("REUSE", "unchanged")
+    assert found["root:b"][0] == "RUN"
+    assert found["root:b"][1].startswith("root:a was run again since")
+
+
+def test_until_leaves_out_what_comes_after(engine):
+    drawn = plan(chain(), engine, until="root")
+
+    assert list(drawn.actions) == ["root:a", "root:b"]
+
+
+def test_only_takes_all_else_as_it_is_committed(engine):
+    run(chain(V=1), engine)
+
+    found = verdicts(plan(chain(V=2), engine, only="left"))
+
+    assert found["root:b"] == ("REUSE", "taken as it is committed")
+    assert found["left:c"][0] == "REUSE"
+
+
+def test_only_without_a_committed_parent_is_blocked(engine):
+    found = verdicts(plan(chain(), engine, only="left"))
+
+    assert found["root:b"] == (
+        "BLOCKED",
+        f"left:c starts from {PREFIX}/root:b, which is not in the engine",
+    )
+    assert found["left:c"] == ("BLOCKED", "root:b is blocked")
+
+
+def test_no_cache_runs_everything(engine):
+    run(chain(), engine)
+
+    found = verdicts(plan(chain(), engine, no_cache=True))
+
+    assert {verdict for verdict, _ in found.values()} == {"RUN"}
+    assert found["root:a"][1] == "asked for by --no-cache"
+
+
+def test_pretend_takes_committed_tags_whatever_made_them(engine):
+    engine.add_image(f"{PREFIX}/root:b")
+    made = tree(stalk("root", "a", "b", pretend=True), stalk("left", "c", parent="root"))
+
+    found = verdicts(plan(made, engine))
+
+    assert found["root:a"] == ("REUSE", f"there is no {PREFIX}/root:a, and nothing asks for it")
+    assert found["root:b"] == ("REUSE", "taken as it is committed")
+    assert found["left:c"][0] == "RUN"
+
+
+def test_skip_until_takes_the_steps_before_as_they_are(engine):
+    run(tree(stalk("root", "a", "b", "c")), engine)
+    made = tree(stalk("root", step("a", "other\n"), "b", step("c", "other\n"), skip_until="c"))
+
+    found = verdicts(plan(made, engine))
+
+    assert found["root:a"] == ("REUSE", "taken as it is committed")
+    assert found["root:c"] == ("RUN", "script changed (stalks/s/s.hjson:3)")
+
+
+def test_a_removed_tag_is_noticed_and_put_back(engine):
+    """The image is still there, under a name of the user's own."""
+    run(chain(), engine)
+    engine.tag(engine.image(f"{PREFIX}/root:a").id, "mine/kept:1")
+    engine.untag(f"{PREFIX}/root:a")
+
+    drawn = plan(chain(), engine)
+    run(chain(), engine)
+
+    assert drawn.actions["root:a"].reason.startswith("unchanged; the tag was removed")
+    assert engine.image(f"{PREFIX}/root:a") is not None
+    assert len(engine.scripts) == 4
+
+
+def test_a_moved_tag_is_noticed_and_explained(engine):
+    run(chain(), engine)
+    other = engine.add_image()
+    engine.tag(other.id, f"{PREFIX}/root:a")
+
+    drawn = plan(chain(), engine)
+
+    action = drawn.actions["root:a"]
+    assert (action.verdict, action.retag) == ("REUSE", True)
+
+
+def test_an_image_that_is_gone_is_not_built_again_for_nothing(engine):
+    """All that grows on it is there."""
+    run(chain(), engine)
+    gone = engine.image(f"{PREFIX}/root:a")
+    del engine.images_by_id[gone.id]
+
+    found = verdicts(plan(chain(), engine))
+
+    assert found["root:a"] == ("REUSE", "its image was removed, but what grows on it is there")
+    assert {verdict for verdict, _ in found.values()} == {"REUSE"}
+
+
+def test_an_image_that_is_gone_is_built_again_when_it_is_needed(engine):
+    run(chain(), engine)
+    for name in ("root:b", "left:c"):
+        del engine.images_by_id[engine.image(f"{PREFIX}/{name}").id]
+
+    found = verdicts(plan(chain(), engine))
+
+    assert found["root:a"] == ("REUSE", "unchanged")
+    assert found["left:c"][0] == "REUSE"
+    assert found["right:d"][0] == "REUSE"
+
+
+def test_a_missing_leaf_runs_again(engine):
+    run(chain(), engine)
+    del engine.images_by_id[engine.image(f"{PREFIX}/right:d").id]
+
+    found = verdicts(plan(chain(), engine))
+
+    assert found["right:d"] == ("RUN", "not built yet")
+    assert found["left:c"] == ("REUSE", "unchanged")
+
+
+def test_an_image_derived_by_another_tool_is_not_taken_for_the_step(engine):
+    """`docker build FROM` a tag of ours inherits our labels."""
+    made = tree(stalk("root", "a"))
+    run(made, engine)
+    image = engine.image(f"{PREFIX}/root:a")
+    derived = engine.add_image(labels=image.labels, parent=image.id)
+    engine.tag(derived.id, f"{PREFIX}/root:a")
+
+    drawn = plan(made, engine)
+
+    assert drawn.actions["root:a"].image == image.id
+    assert drawn.actions["root:a"].retag
+
+
+def test_an_image_that_came_over_a_registry_is_recognised_by_its_comment(engine):
+    """Listings of such images name no parent."""
+    made = tree(stalk("root", "a"))
+    run(made, engine)
+    image = engine.image(f"{PREFIX}/root:a")
+    engine.images_by_id[image.id] = replace(image, parent_id="", tags=())
+
+    drawn = plan(made, engine)
+
+    assert drawn.actions["root:a"].image == image.id
+
+
+def test_a_failed_state_is_never_found_by_a_fingerprint():
+    from stalker.engine.fake import FakeRun
+
+    engine = FakeEngine(lambda name, _: FakeRun(7 if name == "b" else 0))
+    engine.add_image(BASE)
+    made = tree(stalk("root", "a", "b"))
+    run(made, engine)
+
+    found = verdicts(plan(made, engine))
+
+    assert engine.image(f"{PREFIX}/root:b.failed") is not None
+    assert found["root:b"][0] == "RUN"
+
+
+def test_a_base_that_nobody_can_give_blocks_before_anything_runs(engine):
+    made = tree(stalk("root", "a", bases=(ImageBase("nowhere:1", stalk("x").place),)), stalk("x", "b", parent="root"))
+
+    drawn = plan(made, engine)
+
+    assert drawn.bases["root"].verdict == "BLOCKED"
+    assert verdicts(drawn)["root:a"] == ("BLOCKED", "image nowhere:1: not to be had")
+    assert verdicts(drawn)["x:b"] == ("BLOCKED", "root:a is blocked")
+
+
+def test_a_base_that_is_here_serves_before_one_that_must_be_fetched(engine):
+    place = stalk("x").place
+    made = tree(stalk("root", "a", bases=(ImageBase("nowhere:1", place), ImageBase(BASE, place))))
+
+    drawn = plan(made, engine)
+
+    assert drawn.bases["root"].verdict == "REUSE"
+    assert "image nowhere:1 is not here" in drawn.bases["root"].reason
+
+
+def test_from_something_that_is_left_out_is_refused(engine):
+    with pytest.raises(PlanError):
+        plan(chain(), engine, start="right", until="root")
+
+
+def test_a_plan_touches_nothing(engine):
+    run(chain(), engine)
+    before = dict(engine.calls)
+
+    plan(chain(V=3), engine)
+
+    after = {name: count for name, count in engine.calls.items() if count != before.get(name, 0)}
+    assert set(after) == {"labelled_images", "image"}

@@ -1,0 +1,290 @@
+"""A plan, done, on the fake engine."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from build import BASE, PREFIX, run, stalk, step, tree
+
+from stalker.engine.fake import FakeEngine, FakeRun
+from stalker.errors import EngineFull, NoEngine
+from stalker.model import events
+from stalker.model import images as labels
+from stalker.model.places import Place
+from stalker.model.tree import File, Mount, Option, Variable
+
+PLACE = Place("stalks/s/s.hjson", 9)
+
+
+def engine_with(program=None):
+    made = FakeEngine(program)
+    made.add_image(BASE)
+    return made
+
+
+def failing(*names):
+    return engine_with(lambda name, _: FakeRun(7 if name in names else 0, stdout=f"{name} says\n".encode()))
+
+
+TWO = (stalk("base", "apt"), stalk("db", "pg", "tune", parent="base"), stalk("web", "nginx", parent="base"))
+
+
+def test_a_failed_step_blocks_only_what_grows_on_it():
+    """web is built although db, its neighbour on the same base, failed."""
+    engine = failing("pg")
+
+    ran = run(tree(*TWO), engine, keep_going=True)
+
+    assert set(ran.result.done) == {"base:apt", "web:nginx"}
+    assert ran.result.failed == ["db:pg"]
+    assert {(event.step, event.cause) for event in ran.of(events.StepBlocked)} == {("db:tune", "db:pg failed")}
+    assert ran.result.exit_code == 1
+
+
+def test_a_failed_step_is_not_committed_as_success():
+    """`exit 7` was committed by the first tool, and the program returned 0."""
+    engine = failing("a")
+
+    ran = run(tree(stalk("root", "a", "b")), engine)
+
+    assert ran.result.exit_code == 1
+    assert engine.image(f"{PREFIX}/root:a") is None
+    assert engine.scripts == ["a"]
+
+
+def test_a_failure_tells_its_exit_code_and_last_lines_and_keeps_its_state():
+    engine = failing("a")
+
+    ran = run(tree(stalk("root", "a")), engine)
+
+    ended = ran.of(events.StepFinished)[-1]
+    assert (ended.state, ended.exit_code, ended.last_lines) == ("failed", 7, ("a says",))
+    assert ended.name == f"{PREFIX}/root:a.failed"
+    assert "stalker shell root:a.failed" in ended.resolution
+    kept = engine.image(ended.name)
+    assert not kept.labels.get(labels.FINGERPRINT)
+    assert kept.labels[labels.FAILED] == f"{PREFIX}/root:a"
+
+
+def test_no_container_is_left_whatever_happens():
+    engine = failing("b")
+
+    run(tree(stalk("root", "a", "b"), stalk("x", "c", parent="root")), engine)
+
+    assert engine.live == {}
+
+
+def test_siblings_see_their_own_variables_only():
+    """A sibling's variables leaked into every stalk."""
+    seen = {}
+
+    def program(name, environment):
+        seen[name] = environment.get("V")
+        return FakeRun()
+
+    run(
+        tree(
+            stalk("root", "a"),
+            stalk("one", step("b", variables={"V": 1}), parent="root"),
+            stalk("two", step("c", variables={"V": 2}), parent="root"),
+        ),
+        engine_with(program),
+    )
+
+    assert seen == {"a": None, "b": "1", "c": "2"}
+
+
+def test_one_session_serves_the_steps_of_a_stalk():
+    engine = engine_with()
+
+    ran = run(tree(stalk("root", "a", "b", "c")), engine)
+
+    assert engine.calls["create"] == 1
+    assert [event.is_reused for event in ran.of(events.ContainerStarted)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("why", "first", "second"),
+    [
+        ("a process is left running", FakeRun(left=1), {}),
+        ("its layer has grown", FakeRun(writes={"/big": b"x" * (3 << 20)}), {}),
+        ("the options differ", FakeRun(), {"options": (Option("network", '"none"', True, PLACE),)}),
+        ("the mounts differ", FakeRun(), {"mounts": (Mount("/c", "store", "c", True, PLACE),)}),
+    ],
+)
+def test_a_session_is_not_reused_when(why, first, second):
+    engine = engine_with(lambda name, _: first if name == "a" else FakeRun())
+
+    run(tree(stalk("root", "a", step("b", **second), "c")), engine)
+
+    assert engine.calls["create"] >= 2, why
+
+
+def test_what_a_left_process_could_change_is_committed_under_a_pause():
+    engine = engine_with(lambda name, _: FakeRun(left=1 if name == "a" else 0))
+
+    run(tree(stalk("root", "a", "b")), engine)
+
+    assert (engine.calls["commit_paused"], engine.calls["commit"]) == (1, 1)
+
+
+def test_retries_start_again_from_the_clean_image():
+    attempts = []
+
+    def program(name, _):
+        attempts.append(name)
+        return FakeRun(0 if len(attempts) == 2 else 1, writes={f"/{len(attempts)}": b""})
+
+    engine = engine_with(program)
+
+    ran = run(tree(stalk("root", step("a", retries=2))), engine)
+
+    assert ran.result.exit_code == 0
+    first, second = ran.of(events.StepFinished)
+    assert (first.state, first.will_retry_in_s, second.state) == ("failed", 1.0, "done")
+    assert set(engine.files[second.image]) == {"/2"}
+
+
+def test_a_step_that_takes_too_long_loses_its_container():
+    engine = engine_with(lambda *_: FakeRun(None))
+
+    ran = run(tree(stalk("root", step("a", timeout_s=0.05))), engine)
+
+    ended = ran.of(events.StepFinished)[-1]
+    assert (ended.state, ended.exit_code) == ("timeout", None)
+    assert ended.brief == "root:a did not end within 0.05 s"
+    assert engine.live == {}
+
+
+def test_the_first_and_last_image_of_a_stalk_have_names():
+    engine = engine_with()
+
+    run(tree(stalk("root", "a", "b"), stalk("x", "c", parent="root")), engine)
+
+    def of(name):
+        return engine.image(f"{PREFIX}/{name}").id
+
+    assert of("root:initial") == engine.image(BASE).id
+    assert of("root:final") == of("root:b") == of("x:initial")
+    assert of("x:final") == of("x:c")
+
+
+def test_an_image_carries_its_history():
+    engine = engine_with()
+
+    run(tree(stalk("root", step("a", variables={"V": 1}), "b")), engine)
+
+    image = engine.image(f"{PREFIX}/root:b")
+    assert len(image.labels[labels.FINGERPRINT]) == 64
+    assert image.comment == labels.COMMENT + image.labels[labels.FINGERPRINT]
+    assert '"parent root:a"' in image.labels[labels.INPUTS]
+
+
+def test_no_secret_reaches_an_event_or_a_label():
+    value = "hunter2-is-secret"
+
+    def program(_, environment):
+        return FakeRun(3, stdout=b"it is " + environment["KEY"].encode()[:4] , stderr=environment["KEY"].encode())
+
+    engine = engine_with(program)
+    made = tree(stalk("root", step("a", variables=(Variable("KEY", "", PLACE, "KEY"),))))
+
+    ran = run(made, engine, secrets={"KEY": value})
+
+    assert value not in repr(ran.events)
+    assert value not in repr(engine.images_by_id)
+
+
+def test_an_engine_that_goes_away_ends_the_run_with_3_and_names_the_step():
+    engine = engine_with()
+
+    def program(name, _):
+        if name == "b":
+            engine.is_gone = True
+        return FakeRun()
+
+    engine._program = program
+
+    ran = run(tree(stalk("root", "a", "b", "c")), engine)
+
+    assert ran.result.exit_code == 3
+    assert isinstance(ran.result.error, NoEngine)
+    assert ran.result.error.brief.startswith("root:b: ")
+    assert ran.result.done == ["root:a"]
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_no_tag():
+    engine = engine_with()
+    commit = engine.commit
+
+    def full(container, repository, tag, *rest, **more):
+        if tag == "b":
+            raise EngineFull("could not commit: the engine's disk is full", "", "make room")
+        return commit(container, repository, tag, *rest, **more)
+
+    engine.commit = full
+
+    ran = run(tree(stalk("root", "a", "b")), engine)
+
+    ended = ran.of(events.StepFinished)[-1]
+    assert (ended.brief, ended.resolution) == ("could not commit: the engine's disk is full", "make room")
+    assert engine.image(f"{PREFIX}/root:b") is None
+    assert ran.result.exit_code == 1
+
+
+def test_independent_stalks_run_at_the_same_time():
+    together = threading.Barrier(2, timeout=5)
+
+    def program(name, _):
+        if name in {"b", "c"}:
+            together.wait()
+        return FakeRun()
+
+    ran = run(
+        tree(stalk("root", "a"), stalk("x", "b", parent="root"), stalk("y", "c", parent="root")),
+        engine_with(program),
+        jobs=2,
+    )
+
+    assert ran.result.exit_code == 0
+
+
+def test_a_daemonized_step_is_up_while_later_steps_of_its_stalk_run():
+    engine = engine_with(lambda name, _: FakeRun(None if name == "server" else 0))
+    made = tree(stalk("root", step("server", daemonize=True), "client"))
+
+    ran = run(made, engine)
+
+    client = next(event for event in ran.of(events.ContainerStarted) if event.step == "root:client")
+    assert ran.result.exit_code == 0
+    assert not client.is_reused
+    assert engine.live == {}
+
+
+def test_a_reused_daemonized_step_is_started_again_for_the_step_that_talks_to_it():
+    engine = engine_with(lambda name, _: FakeRun(None if name == "server" else 0))
+    run(tree(stalk("root", step("server", daemonize=True), "client")), engine)
+
+    ran = run(tree(stalk("root", step("server", daemonize=True), step("client", "other\n"))), engine)
+
+    assert ran.verdicts == {"root:server": "REUSE", "root:client": "RUN"}
+    started = [event for event in ran.of(events.StepStarted) if event.step == "root:server"]
+    assert [event.service for event in started] == [True]
+
+
+def test_a_writable_folder_of_the_workspace_is_made(tmp_path):
+    mount = Mount("/out", "directory", "workspace/out", True, PLACE)
+
+    run(tree(stalk("root", step("a", mounts=(mount,))), workspace=str(tmp_path)), engine_with())
+
+    assert (tmp_path / "workspace/out").is_dir()
+
+
+def test_a_large_or_binary_file_travels_as_an_archive():
+    engine = engine_with()
+    binary = File("/usr/bin/x", "x", "d", PLACE, 0o755, content=b"\x00\xff")
+
+    run(tree(stalk("root", step("a", files=(binary,)))), engine)
+
+    assert engine.calls["put"] == 1
