@@ -205,9 +205,15 @@ def _closed_row(stalk: StalkProgress) -> Row:
     if not stalk.is_over:
         kind, text, right, rank = "waiting", f"{stalk.name}  {count(steps, 'step')}{reused}", "", _WAITING
     elif stalk.is_bad:
-        blocked = f", {stalk.counts['blocked']} blocked" if stalk.counts["blocked"] else ""
-        failed = sum(stalk.counts[state] for state in BAD)
-        kind, text, right, rank = "failed", f"{stalk.name}  {failed} failed{blocked}", took, _BAD
+        failed = stalk.counts["failed"] + stalk.counts["timeout"]
+        parts = [
+            (failed, "failed"),
+            (stalk.counts["cancelled"], "cancelled"),
+            (stalk.counts["blocked"], "blocked"),
+        ]
+        said = ", ".join(f"{number} {word}" for number, word in parts if number)
+        kind = "failed" if failed else "cancelled"
+        text, right, rank = f"{stalk.name}  {said}", took, _BAD
     elif stalk.counts["blocked"]:
         kind, text, right, rank = "blocked", f"{stalk.name}  blocked", "", _OVER
     elif stalk.counts["reused"] == steps:
@@ -223,7 +229,7 @@ def _total(progress: Progress, now: float, *, is_narrow: bool) -> Row:
     there = f"{ended}/{len(progress.steps)}" if is_narrow else f"{ended} of {len(progress.steps)} there"
     parts = [there if progress.steps else "getting first images"]
     parts += [f"{counts['running']} running"] if counts["running"] else []
-    failed = sum(counts[state] for state in BAD)
+    failed = counts["failed"] + counts["timeout"]
     parts += [f"{failed} failed"] if failed else []
     left, is_known = progress.left_s(now)
     if left >= 1:

@@ -13,6 +13,7 @@ from stalker.model.events import (
     Planned,
     PlannedStep,
     RunStarted,
+    StepBlocked,
     StepFinished,
     StepOutput,
     StepReused,
@@ -165,3 +166,15 @@ def test_what_stays_on_the_screen_is_short():
 def test_what_stays_of_very_many_stalks_is_a_count():
     """Fifty that went well are one line."""
     assert texts(final_rows(many(50, 1, done=range(50)))) == ["done: 50 stalks done"]
+
+
+def test_a_stalk_that_was_stopped_did_not_fail():
+    """After Ctrl-C nothing looks like a mistake of the step."""
+    progress = many(1, 2)
+    progress.on_event(StepFinished(T, StepId("s000:n000"), 1, "cancelled", 1.0))
+    progress.on_event(StepBlocked(T, StepId("s000:n001"), "interrupted"))
+
+    assert texts(final_rows(progress)) == [
+        "cancelled: s000  1 cancelled, 1 blocked",
+        "cancelled: n000: cancelled",
+    ]
