@@ -1,6 +1,6 @@
 """Who a run is, and whether it still lives.
 
-A run's id says on which host and by which process: `20261121-020305-3f2a9c-4711`. It is a label of
+A run's id says on which host and by which process: `20261121-020305-3f2a9c-4711-1b4f`. It is a label of
 each container that the run makes, so a later run on the same host can tell what a dead one left.
 """
 
@@ -12,36 +12,23 @@ import socket
 import time
 from pathlib import Path
 
-CLOCK_SLACK_S = 2.0
-"""A process that started this much after the run's id was made is another one with its number."""
-
-
 def new_run_id(now_s: float) -> str:
     """Return the id of a run of this process that starts now (Unix time)."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_s))
-    return f"{stamp}-{_host()}-{os.getpid()}"
+    return f"{stamp}-{_host()}-{os.getpid()}-{_process_start(os.getpid()):x}"
 
 
 def is_dead(run: str) -> bool:
     """Say whether a run is known to be over: its process, on this host, is gone.
 
-    Runs of other hosts, and what is no run id, are never called dead.
+    Runs of other hosts, and what is no run id, are never called dead. A process is known by its number
+    and the tick at which it started, so neither a number that is used again nor a clock that was set
+    makes a living run look dead.
     """
     parts = run.split("-")
-    if len(parts) != 4 or parts[2] != _host() or not parts[3].isdigit():
+    if len(parts) != 5 or parts[2] != _host() or not parts[3].isdigit():
         return False
-    try:
-        started_s = _utc_s("-".join(parts[:2]))
-    except ValueError:
-        return False
-    process_s = _process_started_s(int(parts[3]))
-    return process_s is None or process_s > started_s + CLOCK_SLACK_S
-
-
-def _utc_s(stamp: str) -> float:
-    import calendar
-
-    return float(calendar.timegm(time.strptime(stamp, "%Y%m%d-%H%M%S")))
+    return f"{_process_start(int(parts[3])):x}" != parts[4]
 
 
 def _host() -> str:
@@ -52,13 +39,10 @@ def _host() -> str:
     return hashlib.sha256(f"{machine} {socket.gethostname()}".encode()).hexdigest()[:6]
 
 
-def _process_started_s(pid: int) -> float | None:
-    """Return when a process started (Unix time), None when there is none."""
+def _process_start(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot; 0 when there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        boot = Path("/proc/stat").read_text(encoding="ascii")
     except OSError:
-        return None
-    ticks = int(stat.rpartition(")")[2].split()[19])
-    booted_s = float(boot.partition("btime ")[2].split()[0])
-    return booted_s + ticks / os.sysconf("SC_CLK_TCK")
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])

@@ -27,7 +27,11 @@ def sweep(engine: Engine, images: Iterable[Image], say: Callable[[str], None]) -
             engine.remove_container(container.id)
             say(f"removed the container {container.name}, left by run {run}, which was killed")
             removed += 1
+    images = list(images)
+    grown_on = {image.parent_id for image in images}
     for image in images:
+        if image.id in grown_on:
+            continue
         run = image.labels.get(labels.TEMPORARY, "")
         if run and not image.tags and is_dead(run):
             try:
