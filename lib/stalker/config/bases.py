@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stalker.config import names, shapes
 from stalker.config.contents import tell_missing, usable_path
+from stalker.config.document import items_of, text_of
 from stalker.model.tree import (
     Base,
     BootstrapBase,
@@ -17,7 +18,7 @@ from stalker.model.tree import (
 )
 
 if TYPE_CHECKING:
-    from stalker.config.hjson_reader import Node
+    from stalker.config.document import Node
     from stalker.config.report import Report
     from stalker.config.scope import Scope
     from stalker.config.workspace import Workspace
@@ -43,7 +44,7 @@ STAGE3_VARIABLES = ("DIST", "ARCH", "SUBARCH", "STAGE3_ARCHIVE")
 def read_bases(node: Node, scope: Scope, workspace: Workspace, report: Report) -> tuple[Base, ...]:
     """Read a node's `base`: one or a list, tried in order; what is wrong is told and left out."""
     reader = _Reader(scope, workspace, report)
-    children = node.value if isinstance(node.value, list) else [node]
+    children = items_of(node)
     if not children:
         report.problem(node.place, "the list of bases is empty", "leave it out, or name one")
     found = [reader.read(child) for child in children]
@@ -184,7 +185,7 @@ class _Reader:
 
     def key_files(self, around: Node) -> tuple[str, ...]:
         found: list[str] = []
-        for child in [*_many(around.get("key")), *_many(around.get("keys"))]:
+        for child in [*_texts(around.get("key")), *_texts(around.get("keys"))]:
             kind = usable_path(child, self.workspace, self.report)
             if not kind:
                 tell_missing(child, self.workspace, self.report)
@@ -196,7 +197,7 @@ class _Reader:
 
     def fingerprints(self, node: Node | None) -> tuple[str, ...]:
         found: list[str] = []
-        for child in _many(node):
+        for child in _texts(node):
             name = child.text.upper().replace(" ", "").removeprefix("0X")
             if _FINGERPRINT.match(name):
                 found.append(name)
@@ -208,7 +209,7 @@ class _Reader:
         return tuple(found)
 
     def bootstrap(self, node: Node) -> Base | None:
-        suite = _text(node, "suite")
+        suite = text_of(node.get("suite"))
         if not suite:
             return None
         self.hold(node, "suite", _SUITE, "suite")
@@ -221,14 +222,14 @@ class _Reader:
             suite=suite,
             place=node.place,
             include=include,
-            variant=_text(node, "variant") or "minbase",
-            mirror=_text(node, "mirror"),
+            variant=text_of(node.get("variant")) or "minbase",
+            mirror=text_of(node.get("mirror")),
             components=components or ("main",),
-            architecture=_text(node, "architecture"),
+            architecture=text_of(node.get("architecture")),
         )
 
     def hold(self, node: Node, key: str, form: re.Pattern[str], what: str) -> tuple[str, ...]:
-        children = _many(node.get(key))
+        children = _texts(node.get(key))
         for child in children:
             if not form.match(child.text):
                 self.report.problem(child.place, f"'{child.text}' is no {what}'s name")
@@ -237,7 +238,11 @@ class _Reader:
     def dockerfile(self, node: Node, around: Node) -> Base | None:
         if not isinstance(node.value, str):
             return None
-        commit, file, args = around.get("commit"), _text(around, "file") or "Dockerfile", around.get("args")
+        commit, file, args = (
+            around.get("commit"),
+            text_of(around.get("file")) or "Dockerfile",
+            around.get("args"),
+        )
         arguments = tuple(sorted((key, child.text) for key, child in (args.items() if args else ())))
         if _GIT.match(node.text) or node.text.endswith(".git"):
             if commit is None or not _COMMIT.match(commit.text):
@@ -262,13 +267,5 @@ class _Reader:
         return None
 
 
-def _many(node: Node | None) -> list[Node]:
-    if node is None:
-        return []
-    children = node.value if isinstance(node.value, list) else [node]
-    return [child for child in children if isinstance(child.value, str)]
-
-
-def _text(node: Node, key: str) -> str:
-    child = node.get(key)
-    return child.value if child is not None and isinstance(child.value, str) else ""
+def _texts(node: Node | None) -> list[Node]:
+    return [child for child in items_of(node) if isinstance(child.value, str)]

@@ -22,7 +22,7 @@ from stalker.model.places import Place
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stalker.config.hjson_reader import Node
+    from stalker.config.document import Node
     from stalker.model.places import Problem
 
 _FOLDERS = {"trees": "tree", "stalks": "stalk", "plugins": "plugin"}

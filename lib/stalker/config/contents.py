@@ -18,7 +18,7 @@ from stalker.model.places import Place
 from stalker.model.tree import Script, Variable
 
 if TYPE_CHECKING:
-    from stalker.config.hjson_reader import Node
+    from stalker.config.document import Node
 
 KEPT_MAX_BYTES = 1024 * 1024
 """Larger contents stay on the host until they are placed."""

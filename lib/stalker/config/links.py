@@ -13,7 +13,7 @@ from stalker.model.tree import Base, Stalk, StepId, TagBase, step_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stalker.config.hjson_reader import Node
+    from stalker.config.document import Node
     from stalker.config.nodes import Grown, Trunk
     from stalker.config.report import Report
     from stalker.model.places import Place

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stalker.config import names, shapes
 from stalker.config.bases import read_bases
-from stalker.config.docker_opts import capabilities_of, read_options, value_of
-from stalker.config.plugins import Exec, Plugins, read_plugins
+from stalker.config.container import check_needs_of_plugins, read_environment
+from stalker.config.docker_opts import read_options, value_of
+from stalker.config.document import is_true, items_of
+from stalker.config.exec_plugins import Exec
+from stalker.config.plugins import Plugins, read_plugins
 from stalker.config.report import did_you_mean
 from stalker.config.scope import Scope, Setting, settings_of
 from stalker.config.shape import check
@@ -19,12 +21,11 @@ from stalker.model.places import Place
 from stalker.model.tree import Base, Option, SecretSource, Stalk, Step
 
 if TYPE_CHECKING:
-    from stalker.config.hjson_reader import Node
+    from stalker.config.document import Node
     from stalker.config.report import Report
     from stalker.config.workspace import Workspace
 
 NO_VARIABLES = ("DOCKER_OPTS", "DOCKER_INIT_IMG")
-_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ class Trunk:
             steps=(),
             parent=parent,
             bases=bases,
-            pretend=pretend is not None and pretend.value is True,
+            pretend=is_true(pretend),
             platform=platform,
             resources=self.resources(node.get("resources")),
         )
@@ -130,7 +131,7 @@ class Trunk:
             stalk,
             node.key_place,
             node.get("skip_until"),
-            tuple(c for c in _many(needs) if isinstance(c.value, str)),
+            tuple(c for c in items_of(needs) if isinstance(c.value, str)),
             self.init_image(node, root, parent, has_base=bool(bases)),
         )
 
@@ -227,44 +228,10 @@ class Trunk:
         options = tuple(option for option in options if option.name != "platform")
         if not plugins.execs and root.get("plugins") is not None:
             self.report.warning(root.place, f"the stalk '{stalk.name}' has no step: no plugin has exec: true")
-        self.check_needs_of_plugins(plugins, options)
+        check_needs_of_plugins(plugins.execs, options, self.report)
         platform = stalk.platform or wanted or ""
         steps = self.steps(stalk.name, plugins, scope, options, platform, root)
         return replace(stalk, steps=steps, platform=platform)
-
-    def check_needs_of_plugins(self, plugins: Plugins, options: tuple[Option, ...]) -> None:
-        """Tell where DOCKER_OPTS withhold what a step needs."""
-        has_network = value_of(next((o for o in options if o.name == "network_mode"), None)) != "none"
-        capabilities = capabilities_of(options)
-        for one in plugins.execs:
-            if one.daemonize and not has_network:
-                self.report.problem(one.place, "nobody can talk to a daemonized step with network: none")
-            if one.info is None:
-                continue
-            if one.info.network and not has_network:
-                what = f"plugin '{one.info.name}' needs the network, and DOCKER_OPTS has network: none"
-                self.report.problem(one.place, what)
-            lacking = [c for c in one.info.capabilities if capabilities is not None and c not in capabilities]
-            if lacking:
-                what = f"plugin '{one.info.name}' needs the capability {', '.join(lacking)}"
-                self.report.problem(one.place, what, f'DOCKER_OPTS: {{ cap_add: ["{lacking[0]}"] }}')
-
-    def environment(self, node: Node | None, scope: Scope) -> tuple[tuple[str, str], ...]:
-        """Read `envplugins`; `''` inherits what is set and is empty text otherwise."""
-        found: dict[str, str] = {}
-        for key, child in node.items() if node is not None else ():
-            if not _ENVIRONMENT_NAME.match(key):
-                self.report.problem(child.key_place, f"'{key}' cannot be a variable's name")
-            elif isinstance(child.value, dict | list) or child.value is None:
-                continue
-            elif "\0" in child.text:
-                self.report.problem(child.place, "a variable cannot hold the character NUL")
-            elif not child.text and key in scope.secrets:
-                what = f"the secret {key} would be seen by `docker inspect`"
-                self.report.problem(child.key_place, what, "declare it in the plugins that need it")
-            else:
-                found[key] = child.text or scope.value(key)
-        return tuple(sorted(found.items()))
 
     def steps(
         self,
@@ -281,7 +248,7 @@ class Trunk:
         ground = self.ground(scope).below(tuple(plugins.mounts), targets)
         files = ground.files + tuple(plugins.files) if plugins.files else ground.files
         mounts = ground.mounts + tuple(plugins.mounts) if plugins.mounts else ground.mounts
-        environment = self.environment(root.get("envplugins"), scope)
+        environment = read_environment(root.get("envplugins"), scope, self.report)
         last = len(plugins.execs) - 1
 
         def step(position: int, one: Exec) -> Step | None:
@@ -323,9 +290,3 @@ class Trunk:
                 place = setting.place if setting is not None else None
                 self.grounds[name] = read_ground(name, place, self.workspace, self.report)
         return self.grounds[name]
-
-
-def _many(node: Node | None) -> list[Node]:
-    if node is None:
-        return []
-    return node.value if isinstance(node.value, list) else [node]

@@ -12,13 +12,13 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
-from stalker.config.hjson_reader import plain
+from stalker.config.document import plain
 from stalker.config.quantities import size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stalker.config.hjson_reader import Node
+    from stalker.config.document import Node
 
 _CAPABILITY = re.compile(r"[A-Z][A-Z_]*\Z")
 _ULIMIT = re.compile(r"(-?\d+)(?::(-?\d+))?\Z")

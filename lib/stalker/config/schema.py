@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from stalker.config import docker_opts, shapes
+from stalker.config import shapes
+from stalker.config.docker_opts import options_schema
 from stalker.config.shape import Either, Flag, Items, Keys, Named, Options, Scalar, Shape, Text, Whole
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -51,7 +52,7 @@ def _bare(shape: Shape) -> dict[str, Any]:
         case Named():
             return {"$ref": f"#/$defs/{shape.name}"}
         case Options():
-            return docker_opts.options_schema()
+            return options_schema()
         case _:
             return {}
 

@@ -14,7 +14,7 @@ from stalker.model.tree import SecretSource, Variable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stalker.config.hjson_reader import Node
+    from stalker.config.document import Node
 
 
 class Setting(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stalker.config.document import text_of
 from stalker.config.report import Report, did_you_mean
 from stalker.config.shape import VARIABLE
 from stalker.errors import FilesError
@@ -14,7 +15,7 @@ from stalker.model.tree import SecretSource, Tree
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from stalker.config.hjson_reader import Node
+    from stalker.config.document import Node
     from stalker.config.workspace import Workspace
 
 SECRET_MAX_BYTES = 1024 * 1024
@@ -31,7 +32,7 @@ def declared_secrets(node: Node | None, workspace: Workspace, report: Report) ->
             continue
         if not isinstance(child.value, dict):
             continue
-        env, file = (_text(child.get(key)) for key in ("env", "file"))
+        env, file = (text_of(child.get(key)) for key in ("env", "file"))
         if bool(env) == bool(file):
             report.problem(
                 child.place, "a secret comes from either env or file", "{ env: NAME } or { file: path }"
@@ -44,10 +45,6 @@ def declared_secrets(node: Node | None, workspace: Workspace, report: Report) ->
             continue
         found[name] = SecretSource(name, child.key_place, env, file)
     return found
-
-
-def _text(node: Node | None) -> str:
-    return node.value if node is not None and isinstance(node.value, str) else ""
 
 
 def read_secrets(tree: Tree, names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:

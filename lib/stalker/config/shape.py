@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from stalker.config.report import did_you_mean
 
 if TYPE_CHECKING:
-    from stalker.config.hjson_reader import Node
+    from stalker.config.document import Node
     from stalker.config.report import Report
 
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z")

@@ -25,7 +25,7 @@ from stalker.model.tree import Tree
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stalker.config.hjson_reader import Node
+    from stalker.config.document import Node
 
 SET = "--set"
 """The file that a variable of the command line is said to come from."""

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.config.digests import digest_directory
+from stalker.config.document import Document
 from stalker.config.evidence import content_digest, kind_of, names_digest
-from stalker.config.hjson_reader import Document, read_hjson
+from stalker.config.hjson_reader import read_hjson
 from stalker.model.places import Place
 
 if TYPE_CHECKING:

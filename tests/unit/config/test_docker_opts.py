@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from stalker.config.docker_opts import DEFAULT_CAPABILITIES, ROWS, TABLE, capabilities_of, read_options
+from stalker.config.docker_opts import DEFAULT_CAPABILITIES, capabilities_of, read_options
 from stalker.config.hjson_reader import read_hjson
+from stalker.config.option_table import ROWS, TABLE
 from stalker.config.report import Report
 
 

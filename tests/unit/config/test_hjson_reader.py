@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stalker.config.hjson_reader import plain, read_hjson
+from stalker.config.document import plain
+from stalker.config.hjson_reader import read_hjson
 
 VALID = {
     "root without braces": "\na: 1\nb: two words",

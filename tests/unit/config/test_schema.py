@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stalker.config.docker_opts import TABLE
+from stalker.config.option_table import TABLE
 from stalker.config.schema import schema
 from stalker.config.shapes import KINDS, NODE, PLUGIN, STALK
 

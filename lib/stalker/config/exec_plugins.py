@@ -1,0 +1,108 @@
+"""Exec plugins: the scripts of the steps, their own or reusable ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stalker.config.arguments import given_arguments
+from stalker.config.contents import Source, script_of
+from stalker.config.document import is_true
+from stalker.config.quantities import duration_s
+from stalker.config.reusable import PluginInfo, find_plugin
+from stalker.config.scope import plugin_variables
+from stalker.config.substitution import substitute
+from stalker.model.places import Place
+from stalker.model.tree import PLUGINS_DIR, File, Script, Variable
+
+if TYPE_CHECKING:
+    from stalker.config.document import Node
+    from stalker.config.plugin_reader import PluginReader
+
+
+@dataclass(slots=True)
+class Exec:
+    """An exec plugin as read; `script` is None where it is wrong, which was told."""
+
+    name: str
+    place: Place
+    script: Script | None
+    variables: tuple[Variable, ...] = ()
+    timeout_s: float | None = None
+    retries: int = 0
+    daemonize: bool = False
+    info: PluginInfo | None = None
+    copies: tuple[File, ...] = ()
+
+
+def read_exec(name: str, node: Node, reader: PluginReader) -> Exec:
+    """Read an exec plugin; what is wrong is told."""
+    report = reader.report
+    reader.check_keys(node, "exec")
+    reader.targets.append((f"{PLUGINS_DIR}/{name}", node.key_place, False))
+    mode = node.get("mode")
+    if mode is not None and mode.text != "ro":
+        report.warning(mode.key_place, "'mode' has no effect on a script")
+    found = Exec(name, node.key_place, None, plugin_variables(node, reader.scope, report))
+    found.timeout_s = _timeout_s(node.get("timeout"), reader)
+    retries = node.get("retries")
+    found.retries = retries.value if retries is not None and isinstance(retries.value, int) else 0
+    found.daemonize = is_true(node.get("daemonize"))
+    use, arguments = node.get("use"), node.get("with")
+    if use is None and arguments is not None:
+        report.problem(arguments.key_place, "'with' gives arguments to 'use', which is missing")
+    if not reader.has_one_of(node, "text", "path", "use"):
+        return found
+    if use is None:
+        source = reader.source(node, is_read=True)
+        found.script = None if source is None else script_of(source, found.variables, report)
+        return found
+    found.info = find_plugin(use.text, use.place, reader.workspace, report)
+    if found.info is not None:
+        found.variables = _with_arguments(node, found.info, found.variables, reader)
+        found.script = _reusable_script(found.info, use, reader)
+    return found
+
+
+def _timeout_s(node: Node | None, reader: PluginReader) -> float | None:
+    if node is None or not isinstance(node.value, str | int) or isinstance(node.value, bool):
+        return None
+    try:
+        return duration_s(node.text)
+    except ValueError as error:
+        reader.report.problem(node.place, str(error))
+        return None
+
+
+def _reusable_script(info: PluginInfo, use: Node, reader: PluginReader) -> Script | None:
+    """Read a reusable script; it is taken as it is, because its author cannot know our variables."""
+    data = reader.workspace.read(info.script, use.place)
+    if data is None:
+        return None
+    source = Source(data, reader.workspace.digests[info.script], Place(info.script))
+    return script_of(source, (), reader.report, is_as_it_is=True)
+
+
+def _with_arguments(
+    node: Node, info: PluginInfo, own: tuple[Variable, ...], reader: PluginReader
+) -> tuple[Variable, ...]:
+    """Return the plugin's own variables and its arguments; `{NAME}` in an argument is an own one."""
+    given = given_arguments(node.get("with"), info, node.key_place, reader.report)
+    found = {variable.name: variable for variable in own}
+    secrets = {variable.name for variable in own if variable.secret}
+    for name, (value, place) in given.items():
+        if any(variable.name == name for variable in own):
+            what = f"the argument is the variable {name} in the script, which is also set as a variable"
+            reader.report.problem(place, what, "keep one of them")
+            continue
+        whole = value[1:-1] if value.startswith("{") and value.endswith("}") else ""
+        if whole in secrets:
+            found[name] = Variable(name, "", place, secret=found[whole].secret)
+            continue
+        mixed = next((secret for secret in sorted(secrets) if "{" + secret + "}" in value), "")
+        if mixed:
+            what = f"the secret {mixed} is only part of the argument"
+            reader.report.problem(place, what, f"the argument must be '{{{mixed}}}' alone")
+            continue
+        found[name] = Variable(name, substitute(value.encode(), own).decode(), place)
+    return tuple(found[name] for name in sorted(found))
