@@ -15,7 +15,7 @@ from stalker.config.exec_plugins import Exec
 from stalker.config.plugins import Plugins, read_plugins
 from stalker.config.report import did_you_mean
 from stalker.config.scope import Scope, Setting, settings_of
-from stalker.config.shape import check
+from stalker.config.shape import check, is_variable
 from stalker.config.sysroot import Ground, read_ground
 from stalker.model.places import Place
 from stalker.model.tree import Base, Option, SecretSource, Stalk, Step
@@ -76,7 +76,7 @@ class Trunk:
         else:
             self.grown[name] = self.read_node(name, node, parent, own, platform)
         for key, child in node.items():
-            if key not in shapes.NODE.keys and isinstance(child.value, dict) and key != key.upper():
+            if key not in shapes.NODE.keys and isinstance(child.value, dict) and not is_variable(key):
                 self.grow(key, child, name, own, platform)
 
     def read_platform(self, node: Node | None) -> str:

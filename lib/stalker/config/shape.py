@@ -164,7 +164,7 @@ def _check_keys(node: Node, shape: Keys, named: Mapping[str, Shape], report: Rep
         known = shape.keys.get(key)
         if known is not None:
             check(child, known, named, report)
-        elif shape.variables and key == key.upper() and not key.isdigit():
+        elif shape.variables and is_variable(key):
             check_variable(key, child, report)
         elif shape.others is not None and (not shape.only_mappings or isinstance(child.value, dict)):
             check(child, shape.others, named, report)
@@ -173,6 +173,11 @@ def _check_keys(node: Node, shape: Keys, named: Mapping[str, Shape], report: Rep
     for key in shape.required:
         if node.get(key) is None:
             report.problem(node.place, f"the key '{key}' is missing")
+
+
+def is_variable(key: str) -> bool:
+    """Whether a key is meant as a variable: in upper case, whether or not it can be one."""
+    return key == key.upper() and not key.isdigit()
 
 
 def _refuse_key(key: str, child: Node, shape: Keys, report: Report) -> None:

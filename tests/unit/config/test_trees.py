@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stalker.config import read_tree
 from stalker.errors import FilesError
 from stalker.model.tree import TagBase
+from unit.config.space import Space
 
 STEP = 'exec: true\n text: "#!/bin/sh\\n"'
 
@@ -644,6 +653,13 @@ def test_a_tree_of_the_original_tool_loads_unchanged(space):
 # finding a tree
 
 
+def test_a_stalk_can_be_named_by_a_number(space):
+    """2024 is a name like any other, and no variable."""
+    space.tree("2024: { stalk: 'web' }")
+
+    assert [stalk.name for stalk in space.read().stalks] == ["web", "2024"]
+
+
 @pytest.mark.parametrize("name", ["t", "trees/t/t.hjson", "trees/t", "t.hjson"])
 def test_a_tree_is_found_by_file_folder_or_name(space, name):
     """The file, its folder or the bare name; relative to the workspace."""
@@ -688,13 +704,55 @@ def test_a_tree_pickles_and_names_all_files_it_was_made_of(space):
     ]
 
 
-def test_the_order_of_keys_changes_nothing_but_places(space):
-    """Variables come by name, options by name, wherever they stand."""
-    space.step("A: 1\n B: 2", "DOCKER_OPTS: { tty: true, hostname: 'x' }")
-    first = space.go()
-    space.step("B: 2\n A: 1", "DOCKER_OPTS: { hostname: 'x', tty: true }")
+KEYS = {
+    "A": "1",
+    "B": "''",
+    "text": "'#!/bin/sh'",
+    "exec": "true",
+    "retries": "1",
+    "timeout": "5m",
+}
+OPTIONS = {"tty": "true", "hostname": "'x'", "cap_add": "['B', 'A']", "sysctls": "{ b: 1, a: 2 }"}
+NODE = {"B": "2", "needs": "[]", "resources": "{ b: 1, a: 2 }", "pretend": "false"}
 
-    second = space.go()
 
-    assert [(v.name, v.value) for v in first.variables] == [(v.name, v.value) for v in second.variables]
-    assert [(o.name, o.value) for o in first.options] == [(o.name, o.value) for o in second.options]
+@given(st.permutations(list(KEYS)), st.permutations(list(OPTIONS)), st.permutations(list(NODE)))
+def test_the_order_of_keys_changes_nothing_but_places(keys, options, node):
+    """Only plugins have an order; variables and options come by name, wherever they stand."""
+
+    def tree(keys, options, node):
+        with tempfile.TemporaryDirectory() as folder:
+            space = Space(Path(folder))
+            space.tree("\n".join(f"{key}: {NODE[key]}" for key in node))
+            step = "\n".join(f"{key}: {KEYS[key]}" for key in keys)
+            opts = "\n".join(f"{key}: {OPTIONS[key]}" for key in options)
+            space.stalk(f"go: {{\n {step}\n }}", f"DOCKER_OPTS: {{\n {opts}\n }}")
+            return repr(without_places(asdict(space.read().stalks[0])))
+
+    assert tree(keys, options, node) == tree(KEYS, OPTIONS, NODE)
+
+
+def without_places(value):
+    """Leave out where things stand."""
+    if isinstance(value, dict):
+        return {key: without_places(child) for key, child in value.items() if key != "place"}
+    return [without_places(child) for child in value] if isinstance(value, (list, tuple)) else value
+
+
+def test_reading_a_tree_loads_no_heavy_library(space):
+    """A run with nothing to do takes a tenth of a second in all."""
+    program = (
+        "import sys; from stalker.config import read_tree; read_tree('t', sys.argv[1]);"
+        "print(sorted({'pydantic', 'jinja2', 'hjson', 'networkx', 'docker', 'rich', 'difflib'} & set(sys.modules)))"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(space.root)],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == "[]"
