@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from stalker.journal.reader import RunSummary
-    from stalker.model.tree import StepId, Tree
+    from stalker.model.tree import Tree
 
 LOG_DIR = "logs"
 """Where logs stand unless a tree says otherwise."""
@@ -61,30 +61,35 @@ def find_log(settings: Settings, ref: str, tree: Tree | None) -> Path:
     Raises:
         PlanError: the step is unknown, or has no log. NoEngine: only an image could tell.
     """
-    stalk, colon, step = ref.removesuffix(".failed").partition(":")
-    is_step = bool(colon) and "/" not in ref and ":" not in step
-    if is_step and tree is not None:
+    step = ref.removesuffix(".failed")
+    stalk, _, name = step.partition(":")
+    if not name or "/" in step or ":" in name or name in {"initial", "final"} - _names(tree, stalk):
+        return _log_of_image(settings, ref, tree)
+    if tree is not None:
         from stalker.plan.graph import split_name
 
-        wanted = split_name(f"{stalk}:{step}", tree)[0]
-        found = _newest(settings, tree, wanted)
+        split_name(step, tree)  # refuses a step that is not there, and suggests the nearest
+        found = _newest(settings, tree, stalk, name)
         if found is None:
-            raise _no_log(wanted, f"nothing of it in {_log_dir(settings, tree)}")
+            raise _no_log(step, f"nothing of it in {_log_dir(settings, tree)}")
         return found
-    if is_step:
-        for ran in _trees_that_ran(settings):
-            found = _newest(settings, ran, f"{stalk}:{step}")
-            if found is not None and any(one.name == stalk for one in ran.stalks):
-                return found
-        raise _no_log(ref, "no tree that ran here has one of it", "name the tree: --tree TREE")
-    return _log_of_image(settings, ref, tree)
+    for ran in _trees_that_ran(settings):
+        found = _newest(settings, ran, stalk, name) if name in _names(ran, stalk) else None
+        if found is not None:
+            return found
+    raise _no_log(step, "no tree that ran here has one of it", "name the tree: --tree TREE")
 
 
-def _newest(settings: Settings, tree: Tree, step: StepId | str) -> Path | None:
+def _names(tree: Tree | None, stalk: str) -> set[str]:
+    """Return the names of a stalk's steps."""
+    found = [one for one in tree.stalks if one.name == stalk] if tree else []
+    return {step.name for one in found for step in one.steps}
+
+
+def _newest(settings: Settings, tree: Tree, stalk: str, step: str) -> Path | None:
     from stalker.journal.reader import find_step_log
 
-    stalk, _, name = step.partition(":")
-    return find_step_log(_log_dir(settings, tree), stalk, name, tree.arch_label)
+    return find_step_log(_log_dir(settings, tree), stalk, step, tree.arch_label)
 
 
 def _trees_that_ran(settings: Settings) -> Iterator[Tree]:

@@ -40,6 +40,13 @@ background may keep the stream open."""
 ENDING_S = 5.0
 """How long the engine may take to know the exit code after it closed the stream."""
 
+STOPPING_S = 0.5
+"""How long a container may take to be seen as stopped after its programs were killed."""
+
+POLL_S = 0.02
+KILLED = 137
+"""What the engine gives for a program that was killed: 128 + SIGKILL."""
+
 DETACH_KEYS = "ctrl-@,ctrl-^,ctrl-@,ctrl-_,ctrl-@"
 """The engine leaves a program on Ctrl-P Ctrl-Q and holds back every Ctrl-P for that, which shells and
 editors need. It cannot be told to leave none, so it gets one that nobody types."""
@@ -75,7 +82,7 @@ def run_in_terminal(engine: DockerEngine, program: Program, *, stdin: int, stdou
             _converse(
                 engine, exec_id, connection, first, stdin, lambda data: _write(stdout, data), is_terminal=True
             )
-    return _exit_code(engine, exec_id)
+    return _exit_code(engine, program.container, exec_id)
 
 
 def run_in_pipes(
@@ -91,7 +98,7 @@ def run_in_pipes(
     split = _Split(stdout, stderr)
     with _started(engine, exec_id, tty=False) as (connection, first):
         _converse(engine, exec_id, connection, first, stdin, split.feed)
-    return _exit_code(engine, exec_id)
+    return _exit_code(engine, program.container, exec_id)
 
 
 def _create(engine: DockerEngine, program: Program, *, tty: bool) -> str:
@@ -262,10 +269,7 @@ def _inspect(engine: DockerEngine, exec_id: str) -> tuple[bool, int | None]:
         with engine._translated("see how a program fares"):  # noqa: SLF001
             found = client.exec_inspect(exec_id)
     except NotThere as error:
-        raise EngineError(
-            "the container was removed under the program that ran in it",
-            "somebody else, or a clean-up of the engine, did that",
-        ) from error
+        raise _removed() from error
     return bool(found["Running"]), found["ExitCode"]
 
 
@@ -273,15 +277,42 @@ def _is_running(engine: DockerEngine, exec_id: str) -> bool:
     return _inspect(engine, exec_id)[0]
 
 
-def _exit_code(engine: DockerEngine, exec_id: str) -> int:
+def _exit_code(engine: DockerEngine, container: str, exec_id: str) -> int:
+    """Return the exit code of a program whose output has ended.
+
+    Raises:
+        EngineError: it did not end by itself, its container was stopped.
+    """
     until_s = time.monotonic() + ENDING_S
     while True:
         is_running, code = _inspect(engine, exec_id)
         if not is_running:
-            return 137 if code is None else code  # none: it was killed with its container
+            break
         if time.monotonic() > until_s:
             raise EngineError("the engine closed the connection to a program that still runs")
-        time.sleep(0.02)  # the stream ends a moment before the engine notes the exit
+        time.sleep(POLL_S)  # the stream ends a moment before the engine notes the exit
+    if code is None or code == KILLED:
+        _refuse_stopped(engine, container)
+    return KILLED if code is None else code
+
+
+def _refuse_stopped(engine: DockerEngine, container: str) -> None:
+    """Raise EngineError when a container stops just now: its programs are killed before it is."""
+    until_s = time.monotonic() + STOPPING_S
+    while time.monotonic() < until_s:
+        try:
+            if not engine.state(container).is_running:
+                raise _removed()
+        except NotThere as error:
+            raise _removed() from error
+        time.sleep(POLL_S)
+
+
+def _removed() -> EngineError:
+    return EngineError(
+        "the container was stopped under the program that ran in it",
+        "somebody else did that, or a clean-up of the engine, or memory ran out",
+    )
 
 
 @contextlib.contextmanager
