@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 STDOUT = "-"
-BUFFER_BYTES = 1 << 20
+BUFFER_BYTES = 1 << 17
+"""Small enough that the engine does not wait for us to write."""
 PIPE_BYTES = 1 << 20
 GRACE_S = 2.0
 """A program that hung up on us ends well before this."""

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from stalker.engine.interface import Engine
     from stalker.model.images import Image
 
-EMPTY = (b"dev", b"proc", b"sys")
-"""Folders that a running system fills."""
+FILLED = (b"dev/", b"proc/", b"sys/")
+"""What is below these folders, a running system puts there."""
 
 STUBS = frozenset((b"etc/hosts", b"etc/hostname", b"etc/resolv.conf"))
 """Docker mounts these into a container and leaves empty files below: they are in no layer."""
 
-TOUCHED = frozenset((b"", b"etc", *EMPTY))
+TOUCHED = frozenset((b"", b"etc", b"etc/mtab", b"dev", b"proc", b"sys"))
+"""What Docker makes or changes in each container that it creates."""
 
 ROOT, BOOT, DROPPED = 0, 1, 2
 
@@ -85,6 +86,11 @@ def export_image(
     return [Exported(artifact.target.path, artifact.size_bytes) for artifact in artifacts]
 
 
+def is_left_out(path: bytes) -> bool:
+    """Say whether a path is Docker's mark or in a folder that a running system fills."""
+    return path == b".dockerenv" or path.startswith(FILLED)
+
+
 def _closable(stream: object) -> Generator[bytes, None, None]:
     return stream  # type: ignore[return-value]  # the promise of Engine.export: a generator to be closed
 
@@ -116,7 +122,7 @@ class _Sorting:
         return where, header
 
     def _place(self, path: bytes) -> int:
-        if path == b".dockerenv" or path.startswith((b"dev/", b"proc/", b"sys/")):
+        if is_left_out(path):
             return DROPPED
         return BOOT if self._splits_boot and path.startswith(b"boot/") else ROOT
 

@@ -1,0 +1,141 @@
+"""REF: which image somebody means.
+
+`stalk:step` with a tree (also `stalk:initial`, `stalk:final`, `stalk:step.failed`; `stalk` alone is
+`stalk:final`), a full image name, an image id, or a fingerprint: whole, or 12 digits or more.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from stalker.errors import PlanError
+from stalker.model import images as labels
+from stalker.model.images import short_id
+
+if TYPE_CHECKING:
+    from stalker.engine.interface import Engine
+    from stalker.model.images import Image
+    from stalker.model.tree import Tree
+
+SHORTEST = 12
+NEAR = 5
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]*")
+"""What may be asked of the engine: anything else would be another path of its API."""
+
+_HEX = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}")
+
+
+def find_ref(engine: Engine, ref: str, tree: Tree | None) -> tuple[str, Image]:
+    """Return the full name of the image that `ref` means, and the image, inspected.
+
+    Where it has no name its short id is returned.
+
+    Raises:
+        PlanError: nothing is meant by it, or more than one image is; near names are suggested.
+    """
+    wanted = ref.strip()
+    if not wanted:
+        raise PlanError("an empty REF names no image", "", _forms(tree))
+    named = _in_tree(wanted, tree) if tree is not None else ""
+    for name in filter(_NAME.fullmatch, _names(wanted, named)):
+        image = engine.image(name)
+        if image is not None:
+            return (name if name in image.tags else _name_of(image, name)), image
+    digits = wanted.removeprefix("sha256:")
+    if _HEX.fullmatch(digits):
+        found = _by_fingerprint(engine, digits) or _by_id(engine, digits)
+        if found is not None:
+            return _name_of(found, ""), found
+    raise _unknown(engine, ref, named, tree)
+
+
+def _in_tree(ref: str, tree: Tree) -> str:
+    """Return the full name of `stalk` or `stalk:step` of a tree, empty when it has no such stalk."""
+    name, _, step = ref.partition(":")
+    stalks = {stalk.name: stalk for stalk in tree.stalks}
+    stalk = stalks.get(name)
+    while stalk is not None and not stalk.steps and step in {"", "final"} and stalk.parent in stalks:
+        stalk = stalks[stalk.parent]  # without steps of its own it ends where it starts
+    return f"{stalk.repository}:{step or 'final'}" if stalk is not None else ""
+
+
+def _names(ref: str, named: str) -> list[str]:
+    """Return the names to look for, in order. Bare digits are no name: the engine takes them for an id."""
+    if named:
+        return [named]
+    if _HEX.fullmatch(ref.removeprefix("sha256:")):
+        return []
+    is_bare = ":" not in ref.rpartition("/")[2] and "@" not in ref
+    return [f"{ref}:final", ref] if is_bare else [ref]
+
+
+def _by_fingerprint(engine: Engine, digits: str) -> Image | None:
+    from stalker.plan.images import ImageIndex
+
+    index = ImageIndex(engine.labelled_images(), engine.image)
+    found: dict[str, str] = {}
+    for image in index.all:
+        fingerprint = image.labels.get(labels.FINGERPRINT, "")
+        if fingerprint.startswith(digits):
+            found.setdefault(fingerprint, image.labels.get(labels.STEP, ""))
+    if len(found) > 1:
+        raise PlanError(
+            f"{digits} is the beginning of {len(found)} fingerprints",
+            "\n".join(f"{fingerprint}  {step}" for fingerprint, step in sorted(found.items())),
+            "give more digits",
+        )
+    for fingerprint, step in found.items():
+        for image in index.with_fingerprint(fingerprint, step):
+            return engine.image(image.id) or image
+    return None
+
+
+def _by_id(engine: Engine, digits: str) -> Image | None:
+    for name in (f"sha256:{digits}", digits):
+        image = engine.image(name) if name == digits or len(digits) == 64 else None
+        if image is not None:
+            return image
+    for image in engine.labelled_images():
+        if image.id.removeprefix("sha256:").startswith(digits):
+            return image
+    return None
+
+
+def _name_of(image: Image, asked: str) -> str:
+    """Return the best name of an image: its step's, else its first, else what was asked for."""
+    own = image.labels.get(labels.STEP, "")
+    if own in image.tags:
+        return own
+    return image.tags[0] if image.tags else asked or short_id(image.id)
+
+
+def _unknown(engine: Engine, ref: str, named: str, tree: Tree | None) -> PlanError:
+    from difflib import get_close_matches
+
+    known = sorted({tag for image in engine.labelled_images() for tag in image.tags})
+    short = {name.rpartition("/")[2]: name for name in known}
+    if tree is not None:
+        repositories = {stalk.repository: stalk.name for stalk in tree.stalks}
+        own = [tag for tag in known if tag.rpartition(":")[0] in repositories]
+        short = {
+            f"{repositories[tag.rpartition(':')[0]]}:{tag.rpartition(':')[2]}": tag for tag in own
+        } or short
+    near = get_close_matches(ref, [*short, *known], NEAR, 0.55)
+    siblings = [name for name in short if name.partition(":")[0] == ref.partition(":")[0]]
+    there = list(dict.fromkeys([*near, *siblings]))[:NEAR]
+    brief = f"{ref} is not there: no image is named {named}" if named else f"no image is meant by {ref}"
+    details = f"did you mean {' or '.join(there)}?" if there else ""
+    if not details and not known:
+        details = "this engine has no committed images yet"
+    return PlanError(brief, details, _forms(tree))
+
+
+def _forms(tree: Tree | None) -> str:
+    if tree is None:
+        return (
+            "a REF is stalk:step with --tree TREE, a full image name, an image id or a fingerprint; "
+            "`./stalker images` lists them"
+        )
+    return f"`./stalker images {tree.file}` lists what is committed, `./stalker plan {tree.file}` what is not"

@@ -1,0 +1,172 @@
+"""Which of the engine's images are ours: committed states, failed states, old builds, bases.
+
+Images that other tools derive from ours inherit our labels; they are never ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from stalker.model import images as labels
+from stalker.model.bases import find_base
+from stalker.plan.images import made_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from stalker.model.images import Image
+
+FAILED_COMMENT = "stalker failed step "
+"""What the commit comment of a failed state starts with."""
+
+Kind = Literal["step", "failed", "base", "temporary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """An image of ours. `step` is the full name of the step that left it, empty for bases and leftovers."""
+
+    image: Image
+    kind: Kind
+    step: str = ""
+
+    @property
+    def repository(self) -> str:
+        """The image name of its stalk, without a tag."""
+        return self.step.rpartition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One name of an image, or `<none>` for an old build of a step that lost its name to a newer one.
+
+    `own_bytes` is what this image adds to the one below, None where that is not known.
+    """
+
+    name: str
+    image: Image
+    kind: Kind
+    step: str
+    own_bytes: int | None
+
+
+def owned_images(images: Iterable[Image], inspect: Callable[[str], Image | None]) -> list[Owned]:
+    """Return those of some labelled images that are ours; `inspect` is asked only where a listing is mute."""
+    images = list(images)
+    keys = {image.labels.get(labels.BASE, "") for image in images} - {""}
+    bases = {base.id for base in (find_base(images, key) for key in keys) if base is not None}
+    found = []
+    for image in images:
+        owned = _owned(image, bases, inspect)
+        if owned is not None:
+            found.append(owned)
+    return found
+
+
+def _owned(image: Image, bases: Collection[str], inspect: Callable[[str], Image | None]) -> Owned | None:
+    step, failed = image.labels.get(labels.STEP, ""), image.labels.get(labels.FAILED, "")
+    if step and image.labels.get(labels.FINGERPRINT):
+        if image.parent_id:
+            is_ours = image.parent_id == made_from(image).get("start", "")
+        else:
+            is_ours = _comment(image, inspect) == labels.COMMENT + image.labels[labels.FINGERPRINT]
+        return Owned(image, "step", step) if is_ours else None
+    if failed:
+        is_ours = _comment(image, inspect).startswith(FAILED_COMMENT)
+        return Owned(image, "failed", failed) if is_ours else None
+    if image.labels.get(labels.TEMPORARY) and not image.tags:
+        return Owned(image, "temporary")
+    return Owned(image, "base") if image.id in bases else None
+
+
+def _comment(image: Image, inspect: Callable[[str], Image | None]) -> str:
+    if image.comment:
+        return image.comment
+    inspected = inspect(image.id)
+    return inspected.comment if inspected is not None else ""
+
+
+def grows_on(image: Image) -> tuple[str, ...]:
+    """Return the ids of what an image grows on: its parent, and what the step before it left.
+
+    The two differ when a session was reused: then both steps were committed from one container, and the
+    engine knows only what that started from.
+    """
+    stalk = image.labels.get(labels.STEP, "").rpartition(":")[0].rpartition("/")[2]
+    before = [
+        made
+        for step, made in made_from(image).items()
+        if stalk and step.rpartition(":")[0].lower() == stalk.lower()
+    ]
+    return tuple(dict.fromkeys(one for one in (image.parent_id, *before) if one and one != image.id))
+
+
+def depths(images: Iterable[Image]) -> dict[str, int]:
+    """Return for each image how many of the others it grows on, one upon another."""
+    below = {image.id: grows_on(image) for image in images}
+    found: dict[str, int] = {}
+    for start in below:
+        path = [start]
+        while path:
+            own = [one for one in below[path[-1]] if one in below and one not in path]
+            before = next((one for one in own if one not in found), None)
+            if before is not None:
+                path.append(before)
+                continue
+            found[path.pop()] = 1 + max((found[one] for one in own), default=-1)
+    return found
+
+
+def list_rows(
+    images: Collection[Image],
+    inspect: Callable[[str], Image | None],
+    repositories: Collection[str] | None = None,
+    extra: Iterable[Image] = (),
+) -> list[Row]:
+    """Return a row for each name that a stalk gave an image, stalk by stalk, oldest first.
+
+    `repositories` are the stalks wanted, None for all that left a step here. `extra` are images without
+    our labels that carry one of these names: what a stalk started from.
+    """
+    owned = owned_images(images, inspect)
+    wanted = {one.repository for one in owned if one.repository} if repositories is None else repositories
+    sizes = Sizes(images, inspect)
+    rows = []
+    for one in owned:
+        names = [tag for tag in one.image.tags if tag.rpartition(":")[0] in wanted]
+        if one.kind == "step" and one.repository in wanted and not one.image.tags:
+            names = [""]
+        rows += [Row(name, one.image, one.kind, one.step, sizes.own_bytes(one.image)) for name in names]
+    known = {one.image.id for one in owned}
+    for image in extra:
+        if image.id not in known:
+            names = [tag for tag in image.tags if tag.rpartition(":")[0] in wanted]
+            rows += [Row(name, image, "base", "", None) for name in names]
+    depth = depths(images)
+
+    def order(row: Row) -> tuple[str, bool, bool, int, float, str]:
+        repository, _, tag = (row.name or row.step).rpartition(":")
+        is_end = tag == "final" and row.name != row.step
+        deep = depth.get(row.image.id, 0)
+        return repository, tag != "initial", is_end, deep, row.image.created_s, row.name
+
+    return sorted(rows, key=order)
+
+
+class Sizes:
+    """Sizes of images, the unknown ones asked for once."""
+
+    def __init__(self, images: Iterable[Image], inspect: Callable[[str], Image | None]) -> None:
+        self._inspect = inspect
+        self._sizes: dict[str, int | None] = {image.id: image.size_bytes for image in images}
+
+    def own_bytes(self, image: Image) -> int | None:
+        """Return what an image adds to its parent, None when the parent is not known."""
+        if not image.parent_id:
+            return None
+        if image.parent_id not in self._sizes:
+            parent = self._inspect(image.parent_id)
+            self._sizes[image.parent_id] = parent.size_bytes if parent is not None else None
+        below = self._sizes[image.parent_id]
+        return None if below is None else max(0, image.size_bytes - below)

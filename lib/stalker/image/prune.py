@@ -1,0 +1,134 @@
+"""Images and stores taken away as planned, nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stalker.engine.interface import ContainerSpec
+from stalker.errors import EngineError, NoEngine, NotThere
+from stalker.image.pruning import plan_prune
+from stalker.model import images as labels
+from stalker.run.owner import new_run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from stalker.engine.interface import Engine
+    from stalker.image.pruning import Limits, Pruning, Removal
+    from stalker.model.tree import Stalk, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What came of a prune: bytes freed as far as known, and what the engine did not let go, with why."""
+
+    removed: int
+    freed_bytes: int
+    refused: tuple[tuple[str, str], ...]
+
+
+def draw_up(engine: Engine, stalks: Sequence[Stalk], limits: Limits, now_s: float) -> Pruning:
+    """Ask the engine what is there and plan a prune of some stalks. Raises EngineError."""
+    used = {container.image: container.name for container in engine.containers({})}
+    return plan_prune(stalks, engine.labelled_images(), engine.image, used, limits, now_s)
+
+
+def carry_out(engine: Engine, pruning: Pruning, shown: Collection[str], now_s: float) -> Pruned:
+    """Remove what is planned and was shown (by image id), children first; nothing else.
+
+    A name that points elsewhere by now is left alone. What the engine refuses is told and passed over,
+    together with what it grows on.
+
+    Raises:
+        NoEngine: the engine went away; what was removed is gone.
+    """
+    refused: dict[str, str] = {}
+    needed: set[str] = set()
+    removed = freed_bytes = 0
+    with _holding(engine, pruning.held, now_s):
+        for removal in pruning.removals:
+            if removal.image.id not in shown:
+                continue
+            if removal.image.id in needed:
+                needed.add(removal.image.parent_id)
+                continue
+            try:
+                _remove(engine, removal)
+            except NoEngine:
+                raise
+            except EngineError as error:
+                refused[removal.title] = error.details or error.brief
+                needed.add(removal.image.parent_id)
+                continue
+            removed += 1
+            freed_bytes += (removal.own_bytes or 0) if removal.goes else 0
+    return Pruned(removed, freed_bytes, tuple(refused.items()))
+
+
+def _remove(engine: Engine, removal: Removal) -> None:
+    for name in removal.names:
+        image = engine.image(name)
+        if image is not None and image.id == removal.image.id:
+            engine.untag(name)
+    if removal.goes and not removal.names:
+        engine.untag(removal.image.id)
+
+
+@contextlib.contextmanager
+def _holding(engine: Engine, images: Sequence[str], now_s: float) -> Iterator[None]:
+    """Keep untagged images from going with their last child: no engine removes what a container uses.
+
+    The containers are never started and carry the label of a run, so the sweep takes what a kill leaves.
+    """
+    made: list[str] = []
+    own = {labels.RUN: new_run_id(now_s), labels.VERSION: "container"}
+    try:
+        for image in images:
+            name = f"stalker-prune-{secrets.token_hex(6)}"
+            made.append(engine.create(ContainerSpec(image=image, name=name, labels=own)))
+        yield
+    finally:
+        for container in made:
+            engine.remove_container(container)
+
+
+def stores_of(tree: Tree, stalks: Sequence[Stalk], engine: Engine, say: Callable[[str], None]) -> list[str]:
+    """Return the stores of some stalks that are there, ours, and mounted by no other stalk of the tree."""
+    names = [stalk.name for stalk in stalks]
+    own = _store_names(stalks)
+    shared = _store_names([stalk for stalk in tree.stalks if stalk.name not in names])
+    there = set(engine.volumes({labels.VERSION: ""}))
+    for store in own:
+        if store in there and store in shared:
+            say(f"the store {store} stays: other stalks of the tree mount it")
+    return [store for store in own if store in there and store not in shared]
+
+
+def remove_stores(engine: Engine, stores: Sequence[str]) -> list[tuple[str, str]]:
+    """Remove stores with all that is in them; return those that the engine did not let go, with why."""
+    refused = []
+    for store in stores:
+        try:
+            engine.remove_volume(store)
+        except NoEngine:
+            raise
+        except NotThere:
+            continue
+        except EngineError as error:
+            refused.append((f"the store {store}", error.details or error.brief))
+    return refused
+
+
+def _store_names(stalks: Sequence[Stalk]) -> list[str]:
+    return list(
+        dict.fromkeys(
+            mount.source
+            for stalk in stalks
+            for step in stalk.steps
+            for mount in step.mounts
+            if mount.kind == "store"
+        )
+    )

@@ -1,0 +1,276 @@
+"""Which images a prune takes away, and why each other one stays. Pure: nothing is removed here.
+
+An image that a stalk left goes with its names unless something that stays needs it:
+
+    stays, names too    another committed image of ours grows on it, a container uses it,
+                        it is young or among the newest, as asked
+    names go, it stays  somebody else has a name for it, or derived an image from it
+    goes                nothing of that
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from stalker.image.listing import Sizes, depths, grows_on, owned_images
+from stalker.model.images import short_id
+from stalker.model.tree import TagBase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from stalker.image.listing import Owned
+    from stalker.model.images import Image
+    from stalker.model.tree import Stalk, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What of a stalk is to go: all, or what is older, past the newest `keep` of each step, or failed."""
+
+    older_than_s: float | None = None
+    keep: int | None = None
+    failed_only: bool = False
+    bases: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An image that goes, or only loses `names`. `own_bytes` is what that frees, None when not known."""
+
+    image: Image
+    names: tuple[str, ...]
+    what: str
+    goes: bool
+    own_bytes: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Its names, or its id when it has none."""
+        return ", ".join(self.names) or short_id(self.image.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """A prune as planned: what goes, in order, and what stays although it was asked for, with reasons.
+
+    `held` are ids of untagged images that stay: an engine takes untagged parents along with their
+    last child, so they have to be held meanwhile.
+    """
+
+    removals: tuple[Removal, ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
+    held: tuple[str, ...] = ()
+
+    @property
+    def freed_bytes(self) -> int:
+        """What goes, in bytes, as far as known."""
+        return sum(removal.own_bytes or 0 for removal in self.removals if removal.goes)
+
+
+def _title(image: Image) -> str:
+    return ", ".join(image.tags) or short_id(image.id)
+
+
+def stalks_below(tree: Tree, name: str) -> list[Stalk]:
+    """Return a stalk and all that grow on it, all of the tree for an empty name, in the tree's order.
+
+    Raises:
+        KeyError: the tree has no such stalk.
+    """
+    if not name:
+        return list(tree.stalks)
+    found = {tree.stalk(name).name}
+    grown = True
+    while grown:
+        more = {
+            stalk.name
+            for stalk in tree.stalks
+            if stalk.parent in found
+            or (stalk.start and stalk.start.partition(":")[0] in found)
+            or any(_names_one_of(base, tree, found) for base in stalk.bases)
+        }
+        grown = not more <= found
+        found |= more
+    return [stalk for stalk in tree.stalks if stalk.name in found]
+
+
+def _names_one_of(base: object, tree: Tree, stalks: set[str]) -> bool:
+    """Say whether a base is the image of one of some stalks."""
+    if not isinstance(base, TagBase) or base.name.endswith(":initial"):
+        return False
+    repository = base.name.rpartition(":")[0]
+    return any(stalk.repository == repository for stalk in tree.stalks if stalk.name in stalks)
+
+
+def plan_prune(
+    stalks: Sequence[Stalk],
+    images: Sequence[Image],
+    inspect: Callable[[str], Image | None],
+    used: Mapping[str, str],
+    limits: Limits,
+    now_s: float,
+) -> Pruning:
+    """Decide what goes. `images` are all with our labels; `used` maps image ids to containers' names."""
+    return _Planner(stalks, images, inspect, used, limits, now_s).plan()
+
+
+State = Literal["goes", "unnamed", "stays"]
+
+
+@dataclass(slots=True)
+class _Planner:
+    stalks: Sequence[Stalk]
+    images: Sequence[Image]
+    inspect: Callable[[str], Image | None]
+    used: Mapping[str, str]
+    limits: Limits
+    now_s: float
+    repositories: set[str] = field(default_factory=set)
+    owned: dict[str, Owned] = field(default_factory=dict)
+    children: dict[str, list[Image]] = field(default_factory=lambda: defaultdict(list))
+    growing: dict[str, list[Image]] = field(default_factory=lambda: defaultdict(list))
+    states: dict[str, State] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+
+    def plan(self) -> Pruning:
+        self.repositories = {stalk.repository for stalk in self.stalks}
+        self.owned = {one.image.id: one for one in owned_images(self.images, self.inspect)}
+        for image in self.images:
+            if image.parent_id:
+                self.children[image.parent_id].append(image)
+            for below in grows_on(image):
+                self.growing[below].append(image)
+        chosen = self._chosen()
+        sizes = Sizes(self.images, self.inspect)
+        removals = []
+        for image in self._children_first():
+            one = self.owned.get(image.id)
+            if one is None or not self._is_asked_for(one, chosen):
+                continue
+            state = self.states[image.id] = self._state(one)
+            names = tuple(name for name in image.tags if self._is_in_scope(name))
+            if state == "goes" or (state == "unnamed" and names):
+                goes = state == "goes"
+                own = sizes.own_bytes(image)
+                what = {"temporary": "half-made", "base": "base"}.get(one.kind, one.step)
+                removals.append(Removal(image, names, what, goes, own if goes else 0))
+        removals += self._initial_names({removal.image.id for removal in removals})
+        return Pruning(tuple(removals), tuple(self.kept.items()), self._held())
+
+    def _chosen(self) -> set[str]:
+        """Return the ids of the states that the limits ask for."""
+        groups: dict[tuple[str, str], list[Image]] = defaultdict(list)
+        for one in self.owned.values():
+            is_state = one.kind == "failed" or (one.kind == "step" and not self.limits.failed_only)
+            if is_state and one.repository in self.repositories:
+                groups[one.kind, one.step].append(one.image)
+        found = set()
+        for images in groups.values():
+            images.sort(key=lambda image: (bool(image.tags), image.created_s), reverse=True)
+            for image in images[self.limits.keep or 0 :]:
+                older_s = self.limits.older_than_s
+                if older_s is None or image.created_s < self.now_s - older_s:
+                    found.add(image.id)
+        return found
+
+    def _children_first(self) -> list[Image]:
+        depth = depths(self.images)
+        return sorted(
+            self.images,
+            key=lambda image: (
+                self._is_base(image),
+                -depth[image.id],
+                bool(image.tags),
+                image.created_s,
+                image.id,
+            ),
+        )
+
+    def _is_base(self, image: Image) -> bool:
+        """Say whether it is a base: those come last, when all that may grow on them is judged."""
+        return image.id in self.owned and self.owned[image.id].kind == "base"
+
+    def _is_asked_for(self, one: Owned, chosen: set[str]) -> bool:
+        if one.image.id in chosen:
+            return True
+        children = self.children[one.image.id]
+        all_go = bool(children) and all(self.states.get(child.id) == "goes" for child in children)
+        if one.kind == "temporary":
+            return all_go
+        if one.kind != "base" or not self.limits.bases:
+            return False
+        stalks = [name.rpartition(":")[0] for name in one.image.tags if self._is_in_scope(name)]
+        return any(self._is_emptied(stalk) for stalk in stalks) if one.image.tags else all_go
+
+    def _is_emptied(self, repository: str) -> bool:
+        """Say whether a stalk had committed states here and none is left; asked when all were judged."""
+        own = [one for one in self.owned.values() if one.kind == "step" and one.repository == repository]
+        return bool(own) and all(self.states.get(one.image.id) in {"goes", "unnamed"} for one in own)
+
+    def _state(self, one: Owned) -> State:
+        image = one.image
+        title = ", ".join(image.tags) or f"{short_id(image.id)} ({one.step or one.kind})"
+        if image.id in self.used:
+            self.kept[title] = f"the container {self.used[image.id]} uses it"
+            return "stays"
+        for child in self.growing[image.id]:
+            if child.id in self.owned and self.states.get(child.id, "stays") == "stays":
+                self.kept[title] = f"{_title(child)} grows on it"
+                return "stays"
+        state: State = "goes"
+        for child in self.children[image.id]:
+            if child.id not in self.owned:
+                self.kept[title] = (
+                    f"its layers stay: {_title(child)}, which stalker did not make, grows on it"
+                )
+            if self.states.get(child.id) != "goes":
+                state = "unnamed"
+        others = [name for name in image.tags if not self._is_in_scope(name)]
+        if others:
+            state = "unnamed"
+            self.kept[title] = f"its layers stay: it is also named {', '.join(others)}"
+        return state
+
+    def _is_in_scope(self, name: str) -> bool:
+        return name.rpartition(":")[0] in self.repositories
+
+    def _initial_names(self, judged: set[str]) -> list[Removal]:
+        """Return the `:initial` names that go with their stalk though the image below them stays."""
+        found = []
+        for stalk in self.stalks:
+            name = f"{stalk.repository}:initial"
+            if self.limits.failed_only or not self._is_emptied(stalk.repository):
+                continue
+            image = next((image for image in self.images if name in image.tags), None) or self.inspect(name)
+            if image is None or image.id in judged or name not in image.tags:
+                continue
+            if any(isinstance(base, TagBase) and base.name == name for base in stalk.bases):
+                self.kept[name] = "the tree names it as the stalk's base"
+            elif len(image.tags) > 1:
+                found.append(Removal(image, (name,), "what the stalk started from", goes=False, own_bytes=0))
+            elif image.id in self.owned:
+                self.kept.setdefault(name, "a base image; --bases takes it too")
+            else:
+                self.kept[name] = "stalker did not make it, and it has no other name"
+        return found
+
+    def _held(self) -> tuple[str, ...]:
+        """Return the untagged images that an engine would take along with their last child."""
+        by_id = {image.id: image for image in self.images}
+        found = []
+        for name, state in self.states.items():
+            parent_id = by_id[name].parent_id
+            if state != "goes" or not parent_id or self.states.get(parent_id) == "goes":
+                continue
+            parent = by_id.get(parent_id) or self.inspect(parent_id)
+            if parent is None or [tag for tag in parent.tags if not self._loses(parent, tag)]:
+                continue
+            if all(self.states.get(child.id) == "goes" for child in self.children[parent_id]):
+                found.append(parent_id)
+        return tuple(dict.fromkeys(found))
+
+    def _loses(self, image: Image, name: str) -> bool:
+        return self.states.get(image.id) == "unnamed" and self._is_in_scope(name)

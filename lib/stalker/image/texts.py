@@ -1,0 +1,155 @@
+"""What lists of images, changes and removals look like: tables for people, data for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stalker.image.units import age_text, size_text
+from stalker.model import images as labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stalker.image.changes import Change, Entry
+    from stalker.image.listing import Row
+    from stalker.image.pruning import Pruning
+
+SHORT = 12
+
+
+def row_document(row: Row) -> dict[str, Any]:
+    """Return a row of `images` as JSON data; the keys are a contract with programs."""
+    known = row.image.labels
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "failed": row.kind == "failed",
+        "step": row.step,
+        "id": row.image.id,
+        "fingerprint": known.get(labels.FINGERPRINT, ""),
+        "tree": known.get(labels.TREE, ""),
+        "run": known.get(labels.RUN, ""),
+        "log": known.get(labels.LOG, ""),
+        "created_s": row.image.created_s,
+        "own_bytes": row.own_bytes,
+        "total_bytes": row.image.size_bytes,
+    }
+
+
+def rows_table(rows: Sequence[Row], now_s: float, *, with_old: bool) -> str:
+    """Return the rows of `images` as a table; old builds as one line at the end unless asked for."""
+    old = [row for row in rows if not row.name]
+    if not with_old:
+        rows = [row for row in rows if row.name]
+    cells = [("NAME", "OWN", "TOTAL", "AGE", "FINGERPRINT", "STEP", "RUN")]
+    for row in rows:
+        known = row.image.labels
+        step = row.step.rpartition("/")[2]
+        what = {"step": step, "failed": f"{step} FAILED", "base": "base", "temporary": ""}[row.kind]
+        cells.append(
+            (
+                row.name or "(old build)",
+                "" if row.own_bytes is None else size_text(row.own_bytes),
+                size_text(row.image.size_bytes),
+                age_text(now_s - row.image.created_s),
+                known.get(labels.FINGERPRINT, "")[:SHORT],
+                what,
+                known.get(labels.RUN, ""),
+            )
+        )
+    table = _aligned(cells, right={1, 2, 3})
+    if not old or with_old:
+        return table
+    room = size_text(sum(row.own_bytes or 0 for row in old))
+    return f"{table}\n\n{len(old)} old builds hold {room} more; --all lists them, prune --keep 1 removes them"
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: set[int]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def changes_table(changes: Sequence[Change]) -> str:
+    """Return changes as `A  12.3 kB  /etc/foo`, a line each."""
+    width = max((len(_sizes(change)) for change in changes), default=0)
+    lines = []
+    for change in changes:
+        notes = f"  ({', '.join(change.notes)})" if change.notes else ""
+        lines.append(f"{change.kind}  {_sizes(change).rjust(width)}  {_printable(change.path + notes)}")
+    return "\n".join(lines)
+
+
+def _sizes(change: Change) -> str:
+    """Return the sizes of a change: `1.2 kB -> 1.4 kB`; the kind of what has no size."""
+    old, new = change.old, change.new
+    if old is None or new is None:
+        return _size(new or old)
+    before, after = _size(old), _size(new)
+    return before if not change.content_changed and before == after else f"{before} -> {after}"
+
+
+def _size(entry: Entry | None) -> str:
+    if entry is None:
+        return ""
+    return size_text(entry.size_bytes) if entry.kind == "file" else entry.kind
+
+
+def _printable(text: str) -> str:
+    r"""Return a path on one line: control characters and bytes that are no UTF-8 as `\x1b`."""
+    data = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in data)
+
+
+def change_document(change: Change) -> dict[str, Any]:
+    """Return a line of `diff` as JSON data; the keys are a contract with programs."""
+
+    def side(entry: Entry | None) -> dict[str, Any] | None:
+        if entry is None:
+            return None
+        return {
+            "kind": entry.kind,
+            "size_bytes": entry.size_bytes,
+            "mode": f"{entry.mode:04o}",
+            "uid": entry.uid,
+            "gid": entry.gid,
+            "sha256": entry.digest.hex(),
+            "target": _printable(entry.target.decode("utf-8", "surrogateescape")),
+        }
+
+    return {
+        "change": change.kind,
+        "path": _printable(change.path),
+        "content": change.content_changed,
+        "notes": [_printable(note) for note in change.notes],
+        "old": side(change.old),
+        "new": side(change.new),
+    }
+
+
+def prune_report(pruning: Pruning, stores: Sequence[str], now_s: float) -> str:
+    """Return what a prune takes away and what stays, a line each, and how much room that makes."""
+    rows = [
+        (
+            "remove" if removal.goes else "untag",
+            "" if not removal.goes or removal.own_bytes is None else size_text(removal.own_bytes),
+            age_text(now_s - removal.image.created_s),
+            removal.title if removal.names else f"{removal.title} (old build of {removal.what})",
+        )
+        for removal in pruning.removals
+    ]
+    rows += [("remove", "", "", f"the store {store} with all that is in it") for store in stores]
+    lines = [_aligned(rows, right={1, 2})] if rows else []
+    lines += [f"keep    {what}: {why}" for what, why in pruning.kept]
+    if rows:
+        count = sum(removal.goes for removal in pruning.removals)
+        lines.append(f"{count} images, about {size_text(pruning.freed_bytes)}")
+    else:
+        lines.append("nothing to prune")
+    return "\n".join(lines)
