@@ -19,6 +19,7 @@ from stalker.model import events
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from stalker.journal.setup import Observers
     from stalker.model.events import Event, Observer
     from stalker.model.tree import Tree
     from stalker.plan.actions import Plan
@@ -98,7 +99,54 @@ def run_tree(
         told.emit(_finished(run, plan, result, error, code, time.time() - began_s))
         observers.close()
         engine.close()
+    if code == 0 and wanted == Wanted() and plan is not None and not plan.to_run and not tree.warnings:
+        _note_unchanged(settings, config, planner, plan, observers)
     return code
+
+
+def _note_unchanged(
+    settings: Settings, config: str, planner: Planner, plan: Plan, observers: Observers
+) -> None:
+    """Note what a run with nothing to do rested on, for the next one to be quick."""
+    import contextlib
+
+    from stalker.cli.unchanged import note_unchanged
+    from stalker.config.compiled import kept_evidence
+    from stalker.model import images as labels
+
+    tree = planner.tree
+    index = planner.index
+    evidence = kept_evidence(config, settings.workspace)
+    assert index is not None
+    if not evidence or not planner.address.startswith("unix://"):
+        return
+    names: dict[str, str] = {}
+    for action in plan.actions.values():
+        if not action.image or action.retag or action.link.is_taken:
+            return  # there was something to mend, or the tag itself is what counts
+        names[action.link.image_name] = action.image
+        if action.link.is_last:
+            names[f"{action.link.repository}:final"] = action.image
+    bases: dict[str, str] = {}
+    for base in plan.bases.values():
+        name = getattr(base.base, "name", base.name)
+        image = index.named(name)
+        if image is None or image.id != base.image:
+            return
+        (names if labels.VERSION in image.labels else bases)[name] = base.image
+    with contextlib.suppress(OSError):
+        note_unchanged(
+            config,
+            settings.workspace,
+            os.environ,
+            evidence=evidence,
+            images=names,
+            bases=bases,
+            address=planner.address,
+            steps=len(plan.actions),
+            log_dir=os.path.join(tree.workspace, tree.log_dir),  # noqa: PTH118
+            journal=observers.journal.path.read_text(encoding="utf-8"),
+        )
 
 
 def _plan_and_execute(

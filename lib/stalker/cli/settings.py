@@ -80,11 +80,14 @@ class Planner:
     engine: Engine
     selection: Selection
     yes: bool = False
+    address: str = ""
     index: ImageIndex | None = None
     _provider: BaseProvider | None = None
 
     @classmethod
-    def of(cls, settings: Settings, tree: Tree, engine: Engine, wanted: Wanted, *, yes: bool) -> Planner:
+    def of(
+        cls, settings: Settings, tree: Tree, engine: DockerEngine, wanted: Wanted, *, yes: bool
+    ) -> Planner:
         """Link the tree's steps and turn names as typed into a selection. Raises PlanError."""
         from stalker.plan.actions import select
         from stalker.plan.graph import link_steps, split_name
@@ -97,7 +100,7 @@ class Planner:
             only=split_name(wanted.only, tree) if wanted.only else None,
             no_cache=wanted.no_cache,
         )
-        return cls(settings, tree, links, engine, selection, yes)
+        return cls(settings, tree, links, engine, selection, yes, engine.address.url)
 
     @property
     def provider(self) -> BaseProvider:

@@ -25,6 +25,7 @@ from stalker.config.locate import find_tree
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stalker.config.evidence import Sight
     from stalker.model.tree import Tree
 
 KEPT_MAX = 200
@@ -61,6 +62,15 @@ def read_tree_cached(
     return tree
 
 
+def kept_evidence(
+    path: str, workspace: str, overrides: Mapping[str, str] | None = None, *, cache: str = ""
+) -> dict[str, Sight]:
+    """Return what the reading of a kept tree saw; empty when the tree is not kept or has changed."""
+    found = find_tree(path, workspace)
+    kept_at = os.path.join(cache or _usual_folder(), _key(found, workspace, overrides or {}))
+    return _load_signed(kept_at)[0] if found else {}
+
+
 def _usual_folder() -> str:
     root = os.environ.get("XDG_CACHE_HOME", "")
     return os.path.join(root if root.startswith("/") else os.path.expanduser("~/.cache"), "stalker", "trees")
@@ -93,23 +103,28 @@ def _code() -> str:
 
 def _load(kept_at: str) -> Tree | None:
     """Return a kept tree that still holds, None in any other case."""
+    return _load_signed(kept_at)[1]
+
+
+def _load_signed(kept_at: str) -> tuple[dict[str, Sight], Tree | None]:
+    nothing: tuple[dict[str, Sight], None] = ({}, None)
     try:
         with open(kept_at, "rb") as stream:  # noqa: PTH123
             owner = os.fstat(stream.fileno())
             if owner.st_uid != os.getuid() or owner.st_mode & 0o022:
-                return None
+                return nothing
             data = stream.read()
     except OSError:
-        return None
+        return nothing
     head = len(_MAGIC) + 32
     payload = memoryview(data)[head:]
     if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(payload).digest() != data[len(_MAGIC) : head]:
-        return None
+        return nothing
     try:
         signed, tree = pickle.loads(payload)
-        return tree if is_same(signed) else None
+        return (signed, tree) if is_same(signed) else nothing
     except Exception:  # noqa: BLE001 - whatever is wrong with a cache, the files themselves are read
-        return None
+        return nothing
 
 
 def _keep(kept_at: str, payload: bytes) -> None:

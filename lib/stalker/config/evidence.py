@@ -6,15 +6,13 @@ second change could look the same: that is looked at again.
 """
 
 # os.path is several times faster than pathlib, and thousands of paths are looked at.
-# ruff: noqa: PTH116, PTH208
+# ruff: noqa: PTH116, PTH123, PTH208
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat as stat_bits
-from pathlib import Path
-from typing import NamedTuple
 
 YOUNG_NS = 2_000_000_000
 """File systems tick as slowly as once in two seconds (FAT)."""
@@ -22,13 +20,9 @@ YOUNG_NS = 2_000_000_000
 _CHUNK_BYTES = 1024 * 1024
 
 
-class Sight(NamedTuple):
-    """What was seen of a path: `what` is `kind`, `names` or `content`; `stat` is empty for a kind."""
-
-    what: str
-    value: str
-    stat: tuple[int, ...] = ()
-    is_young: bool = False
+Sight = tuple[str, str, tuple[int, ...], bool]
+"""What was seen of a path: `kind`, `names` or `content`; its value; what stat told, empty for a kind;
+whether it was young. A plain tuple: the run with nothing to do has no time to import `typing`."""
 
 
 def kind_of(path: str) -> str:
@@ -50,7 +44,7 @@ def names_digest(names: list[str]) -> str:
 def content_digest(path: str) -> str:
     """Return the SHA-256 (hex) of a file, read in pieces. Raises OSError."""
     state = hashlib.sha256()
-    with Path(path).open("rb") as stream:
+    with open(path, "rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             state.update(chunk)
     return state.hexdigest()
@@ -66,7 +60,7 @@ def sign(seen: dict[str, tuple[str, str]], began_ns: int) -> dict[str, Sight]:
     for path, (what, value) in seen.items():
         stat = () if what == "kind" else _stat(path)
         is_young = bool(stat) and max(stat[2:4]) > began_ns - YOUNG_NS
-        signed[path] = Sight(what, value, stat, is_young)
+        signed[path] = (what, value, stat, is_young)
     return signed
 
 
@@ -79,15 +73,16 @@ def is_same(signed: dict[str, Sight]) -> bool:
 
 
 def _is_same(path: str, sight: Sight) -> bool:
-    if sight.what == "kind":
-        return kind_of(path) == sight.value
-    if _stat(path) != sight.stat:
+    what, value, stat, is_young = sight
+    if what == "kind":
+        return kind_of(path) == value
+    if _stat(path) != stat:
         return False
-    if not sight.is_young:
+    if not is_young:
         return True
-    if sight.what == "names":
-        return names_digest(sorted(os.listdir(path))) == sight.value
-    return content_digest(path) == sight.value
+    if what == "names":
+        return names_digest(sorted(os.listdir(path))) == value
+    return content_digest(path) == value
 
 
 def _stat(path: str) -> tuple[int, ...]:

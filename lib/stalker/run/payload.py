@@ -21,9 +21,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stalker.config.substitution import fill_secrets
 from stalker.engine.options import IDLE_FILE
 from stalker.errors import EngineError
-from stalker.model.tree import PLUGINS_DIR, secret_marker
+from stalker.model.tree import PLUGINS_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -110,15 +111,6 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str) -> Payload:
         run=program([*run, *report], with_arguments=False),
         leave=program([_RECALL, "umask 022", "_stk_rc=0", *put_late, *leave]),
     )
-
-
-def fill_secrets(content: bytes, secrets: Mapping[str, str]) -> bytes:
-    """Put secret values where their markers stand."""
-    for name, value in secrets.items():
-        marker = secret_marker(name).encode()
-        if marker in content:
-            content = content.replace(marker, value.encode())
-    return content
 
 
 class Report:

@@ -467,7 +467,7 @@ def _keep_failed(job: Job, around: Surroundings, attempt: _Attempt) -> str:
     }
     try:
         if attempt.exit_code is None:  # it still runs: its files are still in place
-            payload = make_payload(job.step, {}, "0")
+            payload = make_payload(job.step, around.secrets, "0")
             around.engine.exec(session.container, payload.leave, {}, lambda _d, _e: None, user="0")
         return around.engine.commit(
             session.container,

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stalker.model.places import Place
-from stalker.model.tree import File, secret_marker
-from stalker.run.payload import Report, fill_secrets, make_payload
+from stalker.model.tree import File
+from stalker.run.payload import Report, make_payload
 
 PLACE = Place("stalks/s/s.hjson", 9)
 
@@ -46,12 +46,6 @@ def test_stdout_is_never_taken_for_the_report():
 
     assert report.exit_code is None
     assert passed == [(b"\x01stalker:abc:0:0\x01", False)]
-
-
-def test_secrets_are_put_where_their_markers_stand():
-    content = f"a {secret_marker('KEY')} b".encode()
-
-    assert fill_secrets(content, {"KEY": "x y"}) == b"a x y b"
 
 
 def test_a_missing_host_file_is_named():

@@ -1,0 +1,130 @@
+"""The shortest way to "nothing to do" is gone only when nothing is to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.docker
+
+ROOT = Path(__file__).parents[2]
+PREFIX = "stalker-test/unchanged/x"
+
+
+@pytest.fixture
+def space(tmp_path, busybox):
+    for name in ("trees", "stalks/s", "logs"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "trees/t.hjson").write_text(
+        f"""architecture: {{ OS: "stalker-test", ARCH: "unchanged", SUBARCH: "x" }}
+        stalks: {{ s: {{ base: {{ tag: "{busybox}" }} }} }}"""
+    )
+    write_stalk(tmp_path, "one")
+    return tmp_path
+
+
+def write_stalk(space, text):
+    (space / "stalks/s/s.hjson").write_text(
+        f"""DOCKER_OPTS: {{ network: "none" }}
+        plugins: {{ a: {{ exec: true, text: '''
+            #!/bin/sh
+            echo {text} > /{text}
+            ''' }} }}"""
+    )
+
+
+def run(space, *more):
+    done = subprocess.run(
+        [sys.executable, "-P", "-X", "importtime", "-m", "stalker.cli", "run", "trees/t.hjson", *more],
+        cwd=space,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "lib"), "XDG_CACHE_HOME": str(space / "cache")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    is_short = "stalker.cli.main" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 0, said
+    return is_short, said
+
+
+def make_unchanged(space):
+    run(space)
+    is_short, _ = run(space)
+    assert not is_short
+    is_short, said = run(space)
+    assert is_short
+    return said
+
+
+def test_the_third_run_says_what_the_second_said(space):
+    said = make_unchanged(space)
+
+    assert said[-1].startswith("nothing to do: 1 step is there (")
+
+
+def test_it_writes_a_journal_of_its_own(space):
+    make_unchanged(space)
+
+    runs = sorted((space / "logs/runs").iterdir())
+    lines = [json.loads(line) for line in (space / "logs/eliot.txt").read_text().splitlines()]
+    assert len(runs) == 3
+    assert lines[0]["run"] == runs[-1].name
+    assert len({line["task_uuid"] for line in lines}) == 1
+    assert (space / "logs/eliot.txt").resolve() == runs[-1] / "eliot.txt"
+
+
+CHANGES = {
+    "a file": lambda space: write_stalk(space, "two"),
+    "a file of the same size": lambda space: write_stalk(space, "eno"),
+    "a tag removed": lambda _: docker("rmi", f"{PREFIX}/s:a"),
+    "the final tag moved": lambda _: docker("tag", "stalker-test/busybox:1", f"{PREFIX}/s:final"),
+    "a new file in sysroot": lambda space: new_sysroot(space),
+}
+
+
+def docker(*argv):
+    subprocess.run(["docker", *argv], check=True, capture_output=True)
+
+
+def new_sysroot(space):
+    (space / "sysroot/etc").mkdir(parents=True)
+    (space / "sysroot/etc/new").write_text("x")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_any_change_takes_the_long_way(space, change):
+    make_unchanged(space)
+
+    CHANGES[change](space)
+
+    is_short, _ = run(space)
+    assert not is_short
+
+
+def test_a_broken_note_takes_the_long_way(space):
+    make_unchanged(space)
+    [note] = (space / "cache/stalker/unchanged").iterdir()
+    note.write_bytes(note.read_bytes()[:-1] + b"x")
+
+    is_short, said = run(space)
+
+    assert not is_short
+    assert said[-1].startswith("nothing to do: 1 step")
+
+
+def test_options_that_ask_for_more_take_the_long_way(space):
+    make_unchanged(space)
+
+    assert [run(space, *more)[0] for more in (["--json"], ["--set", "A=1"], ["--until", "s"], ["-q"])] == [
+        False,
+        False,
+        False,
+        True,
+    ]
