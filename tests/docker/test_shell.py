@@ -237,7 +237,7 @@ def test_what_the_step_did_to_its_copies_is_what_the_shell_finds(box):
     ("script", "code"), [("true", 0), ("exit 7", 7), ("kill -9 $$", 137), ("nothere", 127)]
 )
 def test_the_exit_code_of_a_command_is_that_of_stalker(box, script, code):
-    """exit 7 in the container is exit 7 here."""
+    """What exits with 7 in the container exits with 7 exit 7 here."""
     assert box.shell("--", "sh", "-c", script).returncode == code
 
 

@@ -206,7 +206,7 @@ def aligned(rows: Sequence[tuple[str, ...]], indent: str = "") -> str:
 
 def took(seconds: float) -> str:
     """Return a duration as people say it: 4.2 s, 1 min 05 s, 2 h 10 min."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,430 @@
+"""Commands that only look: what they print, and that they need no engine."""
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from build import BASE, run, stalk, step, tree
+from build import plan as plan_of
+from stalker.cli import drawing
+from stalker.cli.drawing import Drawing, Edge, Node, as_dot, as_mermaid, draw
+from stalker.cli.look import as_text, printable, render, variables_of
+from stalker.cli.main import stalker
+from stalker.engine.fake import FakeEngine
+from stalker.errors import FilesError, PlanError, StalkerError
+from stalker.model.places import Place
+from stalker.model.tree import File, Variable
+
+GROWN = tree(
+    stalk("base", "fetch", "unpack"),
+    stalk("web", "install", parent="base"),
+    stalk("db", "install", parent="base", needs=("web:install",)),
+)
+
+TREE = """{
+  architecture: { OS: "debian", ARCH: "x86", SUBARCH: "pc" }
+  globals: { WHO: "world" }
+  secrets: { KEY: { env: "LOOK_KEY" } }
+  stalks: { web: { base: { tag: "a:b" }, LEVEL: 3 } }
+}
+"""
+STALK = """{
+  envplugins: { LC_ALL: "C" }
+  plugins: {
+    conf: { bind: "/etc/conf", WHO: "", text: "{WHO}" }
+    fetch: { exec: true, WHO: "", KEY: "", text: "#!/bin/sh\\ntrue" }
+    install: { exec: true, LEVEL: "", LINES: "a\\nb", text: "#!/bin/sh\\ntrue" }
+  }
+}
+"""
+
+
+class Space:
+    """A workspace with one tree; no engine is there."""
+
+    def __init__(self, root):
+        self.root = root
+        self.write("trees/t/t.hjson", TREE)
+        self.write("stalks/web/web.hjson", STALK)
+
+    def write(self, path, content):
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        return file
+
+    def stalker(self, *arguments):
+        return CliRunner().invoke(stalker, ["--workspace", str(self.root), *arguments])
+
+
+@pytest.fixture
+def space(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Space(tmp_path)
+
+
+# graph
+
+
+def test_a_drawing_has_the_steps_their_bases_and_both_kinds_of_edges():
+    """A root's base is a node; `needs` is told from `starts from`."""
+    drawn = draw(GROWN, None)
+
+    assert [(node.id, node.label, node.stalk) for node in drawn.nodes] == [
+        ("base base", f"tag {BASE}", ""),
+        ("base:fetch", "fetch", "base"),
+        ("base:unpack", "unpack", "base"),
+        ("web:install", "install", "web"),
+        ("db:install", "install", "db"),
+    ]
+    assert set(drawn.edges) == {
+        Edge("base base", "base:fetch"),
+        Edge("base:fetch", "base:unpack"),
+        Edge("base:unpack", "web:install"),
+        Edge("base:unpack", "db:install"),
+        Edge("web:install", "db:install", is_needs=True),
+    }
+
+
+def test_a_drawing_with_a_plan_has_its_verdicts():
+    """What ran is green, what has to run again amber, what has no base red."""
+    engine = FakeEngine()
+    engine.add_image(BASE)
+    run(GROWN, engine)
+    changed = tree(
+        *GROWN.stalks[:2],
+        stalk("db", step("install", "echo other\n"), parent="base", needs=("web:install",)),
+        stalk("lone", "install", bases=()),
+    )
+
+    drawn = draw(changed, plan_of(changed, engine))
+
+    assert drawn.title == "t: 1 to run, 3 reused, 1 blocked"
+    assert {node.id: node.verdict for node in drawn.nodes} == {
+        "base base": "REUSE",
+        "base lone": "BLOCKED",
+        "base:fetch": "REUSE",
+        "base:unpack": "REUSE",
+        "web:install": "REUSE",
+        "db:install": "RUN",
+        "lone:install": "BLOCKED",
+    }
+
+
+def test_dot_has_clusters_colours_and_dashed_needs():
+    nodes = (Node("base a", "image x", ""), Node("a:b", "b", "a", "RUN", "not built yet"))
+
+    text = as_dot(Drawing("t", nodes, (Edge("base a", "a:b"), Edge("x:y", "a:b", is_needs=True))))
+
+    assert 'subgraph "cluster_a" {' in text
+    assert '"base a" -> "a:b";' in text
+    assert '"x:y" -> "a:b" [style=dashed];' in text
+    assert f'fillcolor="{drawing.COLOURS["RUN"][0]}"' in text
+    assert 'tooltip="RUN: not built yet"' in text
+
+
+def test_mermaid_has_subgraphs_classes_and_dotted_needs():
+    nodes = (Node("base a", "image x", ""), Node("a:b", "b", "a", "RUN"), Node("c:d", "d", "c", "BLOCKED"))
+
+    text = as_mermaid(Drawing("t", nodes, (Edge("base a", "a:b"), Edge("a:b", "c:d", is_needs=True))))
+
+    assert text.splitlines() == [
+        "---",
+        "title: 't'",
+        "---",
+        "flowchart TB",
+        '  n0[("image x")]',
+        '  subgraph s0["a"]',
+        '    n1["b"]',
+        "  end",
+        '  subgraph s1["c"]',
+        '    n2["d"]',
+        "  end",
+        "  n0 --> n1",
+        "  n1 -.-> n2",
+        "  classDef RUN fill:#ffd479,stroke:#b26a00,color:#000",
+        "  class n1 RUN",
+        "  classDef BLOCKED fill:#ff9e94,stroke:#b71c1c,color:#000",
+        "  class n2 BLOCKED",
+    ]
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30))
+def test_any_text_stays_inside_its_quotes_in_dot(text):
+    """A quote or backslash in a reason ends no string; it reads back as it was."""
+    quoted = drawing._dot(text)
+
+    inner = re.fullmatch(r'"((?:[^"\\]|\\.)*)"', quoted, re.DOTALL)
+    assert inner is not None
+    back = re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], inner[1]).replace("&amp;", "&")
+    assert back == text
+
+
+@given(st.text(max_size=30))
+def test_any_text_stays_inside_its_quotes_in_mermaid(text):
+    """No quote, tag or line break gets out."""
+    inner = drawing._mermaid(text)[1:-1]
+
+    assert not set('"<>\n') & set(inner)
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="graphviz is not installed")
+def test_graphviz_takes_every_name_and_reason():
+    r"""Names with quotes, backslashes and angle brackets are drawn as they are."""
+    odd = 'a"b\\N<c>&amp;\nd'
+    nodes = (Node(f"s:{odd}", odd, odd, "RUN", odd), Node("base x", odd, ""))
+
+    svg = render(Drawing(odd, nodes, (Edge("base x", f"s:{odd}"),)), "svg").decode()
+
+    assert "a&quot;b\\N&lt;c&gt;&amp;amp;" in svg
+    assert svg.count('class="edge"') == 1
+    assert svg.count('class="node"') == 2
+
+
+PICTURES = {
+    "g.svg": b"<?xml",
+    "g.PNG": b"\x89PNG",
+    "g.dot": b"digraph",
+    "g.gv": b"digraph",
+    "g.mmd": b"---\ntitle",
+}
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="graphviz is not installed")
+@pytest.mark.parametrize(("name", "beginning"), PICTURES.items())
+def test_the_format_is_that_of_the_ending(space, name, beginning):
+    done = space.stalker("graph", "t", "-o", name)
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert (space.root / name).read_bytes().startswith(beginning)
+
+
+def test_without_a_file_the_graph_is_dot_on_stdout(space):
+    """And without an engine it is drawn without colours, which is told."""
+    done = space.stalker("graph", "t")
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith("digraph")
+    assert drawing.COLOURS["RUN"][0] not in done.stdout
+    assert "drawn without verdicts: no engine answers" in done.stderr
+
+
+def test_the_format_given_wins_over_the_ending(space):
+    space.stalker("graph", "t", "-o", "g.svg", "--format", "mermaid")
+
+    assert (space.root / "g.svg").read_text().startswith("---\ntitle")
+
+
+def test_an_ending_that_tells_nothing_is_refused(space):
+    error = space.stalker("graph", "t", "-o", "graph.pdf").exception
+
+    assert isinstance(error, PlanError)
+    assert error.details == "known endings: .svg, .png, .dot, .gv, .mmd, .mermaid"
+
+
+def test_a_picture_without_graphviz_names_the_package(space, monkeypatch):
+    """And leaves a picture that is there alone."""
+    space.write("g.svg", "before")
+    monkeypatch.setenv("PATH", str(space.root))
+
+    error = space.stalker("graph", "t", "-o", "g.svg").exception
+
+    assert isinstance(error, StalkerError)
+    assert error.resolution == "apt-get install graphviz"
+    assert (space.root / "g.svg").read_text() == "before"
+
+
+def test_what_graphviz_says_when_it_fails_is_shown(space, monkeypatch):
+    program = space.write("dot", "#!/bin/sh\necho no font >&2\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{space.root}:{os.environ['PATH']}")
+
+    error = space.stalker("graph", "t", "--format", "svg").exception
+
+    assert error.brief == "graphviz could not draw the picture (exit code 3)"
+    assert error.details == "no font"
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_half_done(space):
+    (space.root / "g.dot").mkdir()
+
+    error = space.stalker("graph", "t", "-o", "g.dot").exception
+
+    assert isinstance(error, PlanError)
+    assert sorted(path.name for path in space.root.iterdir() if "part" in path.name) == []
+    assert stat.S_ISDIR((space.root / "g.dot").stat().st_mode)
+
+
+# show
+
+
+def test_every_variable_is_shown_with_where_it_was_set(space):
+    """The tree's, the node's and the plugin's own, those of files, and the environment."""
+    done = space.stalker("show", "t", "web:install")
+
+    assert done.stdout.splitlines() == [
+        "web:install",
+        "  LEVEL              3      trees/t/t.hjson:5",
+        r"  LINES              a\nb   stalks/web/web.hjson:6",
+        "  conf.WHO           world  trees/t/t.hjson:3",
+        "  envplugins.LC_ALL  C      stalks/web/web.hjson",
+    ]
+
+
+def test_a_secret_is_never_shown(space, monkeypatch):
+    """Not its value, only where it is declared."""
+    monkeypatch.setenv("LOOK_KEY", "s3cret")
+
+    text = space.stalker("show", "t").stdout
+    document = space.stalker("show", "t", "--json").stdout
+
+    assert re.search(r"KEY +\*\*\* +trees/t/t.hjson:4", text)
+    assert "s3cret" not in text + document
+    found = {one["name"]: one for one in json.loads(document)["steps"][0]["variables"]}
+    assert (found["KEY"]["value"], found["KEY"]["secret"]) == ("***", True)
+
+
+def test_what_was_typed_is_shown_as_set_by_the_command_line(space):
+    """--set has no line."""
+    done = space.stalker("show", "t", "web:fetch", "--set", "WHO=you", "--json")
+
+    (step_,) = json.loads(done.stdout)["steps"]
+    assert step_["variables"][-2] == {
+        "name": "WHO",
+        "value": "you",
+        "secret": False,
+        "plugin": "conf",
+        "file": "--set",
+        "line": None,
+        "column": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [("", ["web:fetch", "web:install"]), ("web", ["web:fetch", "web:install"]), ("web:fetch", ["web:fetch"])],
+)
+def test_a_tree_a_stalk_or_a_step_is_shown(space, what, expected):
+    done = space.stalker("show", "t", *([what] if what else []), "--json")
+
+    assert [one["step"] for one in json.loads(done.stdout)["steps"]] == expected
+
+
+def test_a_step_that_is_not_there_is_refused_with_the_nearest_name(space):
+    error = space.stalker("show", "t", "web:fetsh").exception
+
+    assert isinstance(error, PlanError)
+    assert error.details == "did you mean 'fetch'?"
+
+
+def test_a_file_plugin_is_shown_once():
+    """A plugin that places several files has its variables once."""
+    place = Place("f", 2)
+    files = tuple(
+        File(f"/{n}", "conf", "d", place, content=b"", variables=(Variable("A", "1", place),))
+        for n in range(3)
+    )
+    made = tree(stalk("web", step("install", files=files)))
+
+    assert len(list(variables_of(made.stalk("web").steps[0], made))) == 1
+
+
+def test_a_step_without_variables_says_so():
+    assert as_text(step("install"), []) == ":install\n  no variables"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("a b", "a b"), ("a\nb", r"a\nb"), ("\x1b[31m", r"\x1b[31m"), ("größe", "größe")]
+)
+def test_a_value_stays_on_its_line_and_does_nothing_to_the_terminal(value, expected):
+    assert printable(value) == expected
+
+
+# check, schema, plugins
+
+
+def test_files_without_problems_are_counted(space):
+    done = space.stalker("check", "trees/t/t.hjson", "stalks/web/web.hjson")
+
+    assert (done.exit_code, done.stdout) == (0, "2 files, no problems\n")
+
+
+def test_problems_are_the_result_and_stand_on_stdout(space):
+    """With file, line and column, and exit code 2."""
+    space.write("trees/bad.hjson", "{\n  stalks: { web: { bass: {} } }\n  x: 1\n}\n")
+
+    done = space.stalker("check", "trees/bad.hjson", "trees/gone.hjson")
+
+    assert done.exit_code == 2
+    assert "trees/bad.hjson:3:3: " in done.stdout
+    assert "trees/gone.hjson:1:1: there is no such file" in done.stdout
+    assert re.fullmatch(r"2 files, \d+ problems", done.stdout.splitlines()[-1])
+    assert done.stderr == ""
+
+
+def test_warnings_alone_are_no_failure(space, monkeypatch):
+    """They are shown and counted."""
+    space.write("trees/t/t.hjson", TREE.replace("globals:", 'paths: { SYSROOT_DIR: "gone" }\n  globals:'))
+
+    done = space.stalker("check", "trees/t/t.hjson")
+
+    assert done.exit_code == 0
+    assert "warning: " in done.stdout
+    assert done.stdout.splitlines()[-1] == "1 file, no problems, 1 warning"
+
+
+@pytest.mark.parametrize("kind", ["tree", "stalk", "plugin"])
+def test_a_schema_is_json(space, kind):
+    document = json.loads(space.stalker("schema", kind).stdout)
+
+    assert (document["title"], document["type"]) == (f"stalker {kind}", "object")
+
+
+def test_plugins_are_listed_and_each_has_a_page(space):
+    space.write("plugins/say.hi.sh", "#!/bin/sh\necho hi\n")
+    space.write(
+        "plugins/say.hi.hjson",
+        '{\n  summary: "Greet."\n  arguments: { who: { type: "string", help: "Whom." } }\n}\n',
+    )
+
+    assert space.stalker("plugins").stdout == "say.hi  Greet.\n"
+    assert "Whom." in space.stalker("plugins", "say.hi").stdout
+
+
+def test_a_plugin_that_is_not_there_is_a_problem_of_files(space):
+    space.write("plugins/say.hi.sh", "#!/bin/sh\necho hi\n")
+    space.write("plugins/say.hi.hjson", '{ summary: "Greet." }\n')
+
+    error = space.stalker("plugins", "say.ho").exception
+
+    assert isinstance(error, FilesError)
+    assert "did you mean 'say.hi'?" in error.details
+
+
+def test_no_plugins_are_no_result(space):
+    done = space.stalker("plugins")
+
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+def test_looking_loads_neither_docker_nor_networkx():
+    """`show` and `check` come at once."""
+    code = "import stalker.cli.look, stalker.cli.log, sys; print(sorted({'docker', 'networkx', 'rich', 'pydantic'} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+
+    assert done.stdout == "[]\n"

@@ -1,0 +1,308 @@
+"""What `stalker shell` decides before and after the shell, on the fake engine."""
+
+import json
+
+import pytest
+
+from build import BASE, PREFIX, stalk, step, tree
+from stalker.cli.settings import Settings
+from stalker.cli.shell import check_tag, find_opening, find_step
+from stalker.cli.shell_container import (
+    COMMENT,
+    Opening,
+    container_spec,
+    keep,
+    place_files,
+    settings_of_shell,
+    take_files_away,
+)
+from stalker.engine.fake import FakeEngine
+from stalker.errors import EngineError, PlanError
+from stalker.model import images as labels
+from stalker.model.images import Image
+from stalker.model.places import Place
+from stalker.model.tree import File, Mount, Option, SecretSource, Variable
+
+PLACE = Place("stalks/s/s.hjson", 3)
+SETTINGS = Settings("/nonexistent")
+NAME = f"{PREFIX}/web:install"
+
+
+def option(name, value):
+    return Option(name, json.dumps(value), counts=False, place=PLACE)
+
+
+def image_of(name, **more):
+    return Image("sha256:1234", (name,), {labels.STEP: name, **more}, config={"Labels": {labels.STEP: name}})
+
+
+TREE = tree(stalk("web", "fetch", "install"), stalk("db", "install"))
+
+FOUND = {
+    "by its label, whatever its name": (f"{PREFIX}/web:final", {labels.STEP: NAME}, "", "web:install"),
+    "a failed one by its label": (f"{NAME}.failed", {labels.FAILED: NAME}, "", "web:install"),
+    "by its name when labels are emptied": (NAME, {labels.STEP: ""}, "", "web:install"),
+    "a failed one by its name": (f"{NAME}.failed", {}, "", "web:install"),
+    "the same step of another stalk": (f"{PREFIX}/db:install", {}, "", "db:install"),
+    "a kept shell by its comment": (f"{PREFIX}/web:mine", {labels.STEP: ""}, COMMENT + NAME, "web:install"),
+    "a step of another tree": ("other/x/y/web:install", {}, "", None),
+    "a base": (BASE, {}, "", None),
+    "a kept plain shell": ("a:mine", {}, COMMENT, None),
+}
+
+
+@pytest.mark.parametrize(("name", "told", "comment", "expected"), FOUND.values(), ids=FOUND)
+def test_the_step_of_an_image_is_found(name, told, comment, expected):
+    """A shell opens with the surroundings of the step that left the image."""
+    found = find_step(TREE, name, Image("sha256:1", (name,), told, comment=comment))
+
+    assert (found[1].id if found else None) == expected
+
+
+def test_an_opening_holds_what_the_script_had(monkeypatch):
+    """Environment of the stalk, then variables, then secrets; user and folder of DOCKER_OPTS."""
+    monkeypatch.setenv("SHELL_KEY", "s3cret")
+    one = step(
+        "install",
+        variables=(Variable("A", "1", PLACE), Variable("KEY", "", PLACE, secret="KEY")),
+        environment=(("LC_ALL", "C"), ("A", "weaker")),
+        options=(option("user", "worker"), option("working_dir", "/srv")),
+    )
+    made = tree(stalk("web", one), secrets=(SecretSource("KEY", PLACE, env="SHELL_KEY"),))
+
+    opening = find_opening(SETTINGS, NAME, image_of(NAME), made)
+
+    assert opening.environment == {"LC_ALL": "C", "A": "1", "KEY": "s3cret"}
+    assert (opening.title, opening.user, opening.workdir) == ("web:install", "worker", "/srv")
+
+
+def test_a_secret_of_a_file_counts_too_and_a_missing_one_is_told(capsys):
+    """The shell opens all the same."""
+    file = File(
+        "/etc/key", "key", "d", PLACE, content=b"", variables=(Variable("KEY", "", PLACE, secret="KEY"),)
+    )
+    made = tree(
+        stalk("web", step("install", files=(file,))),
+        secrets=(SecretSource("KEY", PLACE, env="NOT_SET_ANYWHERE"),),
+    )
+
+    opening = find_opening(SETTINGS, NAME, image_of(NAME), made)
+
+    assert opening.secrets == {}
+    assert "the secret KEY is missing in this shell" in capsys.readouterr().err
+
+
+def test_the_user_of_the_image_serves_when_no_option_names_one():
+    image = Image("sha256:1", (NAME,), {labels.STEP: NAME}, config={"User": "www"})
+
+    assert find_opening(SETTINGS, NAME, image, TREE).user == "www"
+
+
+def test_a_failed_state_is_named_so():
+    image = Image("sha256:1", (f"{NAME}.failed",), {labels.FAILED: NAME})
+
+    assert find_opening(SETTINGS, f"{NAME}.failed", image, TREE).title == "web:install.failed"
+
+
+def test_an_image_of_no_known_tree_is_a_plain_shell(capsys):
+    opening = find_opening(SETTINGS, "a/b:c", Image("sha256:1", ("a/b:c",)), None)
+
+    assert (opening.step, opening.environment, opening.repository) == (None, {}, "a/b")
+    assert "a plain shell" in capsys.readouterr().err
+
+
+def test_a_tree_that_cannot_be_read_any_more_is_told(capsys):
+    """The image names a file that is gone: the shell opens without the step."""
+    image = Image("sha256:1", (NAME,), {labels.STEP: NAME, labels.TREE: "trees/gone.hjson"})
+
+    opening = find_opening(SETTINGS, NAME, image, None)
+
+    assert opening.step is None
+    assert "trees/gone.hjson cannot be read: there is no such tree" in capsys.readouterr().err
+
+
+def test_daemonized_steps_that_are_not_up_are_named(capsys):
+    made = tree(stalk("web", step("server", daemonize=True), "install"))
+
+    find_opening(SETTINGS, NAME, image_of(NAME), made)
+
+    assert "web:server is not up here" in capsys.readouterr().err
+
+
+REPOSITORIES = {
+    "a/b:c": "a/b",
+    "host:5000/a:c": "host:5000/a",
+    "host:5000/a": "",
+    "0123456789ab": "",
+    "sha256:0123456789ab": "",
+    "a@sha256:0123456789ab": "",
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), REPOSITORIES.items())
+def test_what_is_kept_stands_beside_what_was_opened(name, expected):
+    """An image without a name gives none."""
+    assert find_opening(SETTINGS, name, Image("sha256:1"), None).repository == expected
+
+
+# --commit TAG
+
+REFUSED = {
+    "install": "the name of a step's own work",
+    "fetch": "the name of a step's own work",
+    "initial": "the name of a step's own work",
+    "final": "the name of a step's own work",
+    "install.failed": "the name of a step's own work",
+    "": "cannot be a tag",
+    ".dot": "cannot be a tag",
+    "two words": "cannot be a tag",
+    "a:b": "cannot be a tag",
+    "x" * 129: "cannot be a tag",
+    "byhand": "is there already, and no shell left it",
+}
+
+
+@pytest.mark.parametrize(("tag", "why"), REFUSED.items())
+def test_a_tag_that_could_pass_for_a_step_is_refused(tag, why):
+    """Nothing that a person did by hand may be taken for a step's work."""
+    engine = FakeEngine()
+    engine.add_image(f"{PREFIX}/web:byhand")
+    opening = find_opening(SETTINGS, NAME, image_of(NAME), TREE)
+
+    with pytest.raises(PlanError, match=why):
+        check_tag(engine, opening, tag)
+
+
+@pytest.mark.parametrize("tag", ["mine", "0", "Fix_2.b-c", "x" * 128, "again"])
+def test_another_tag_is_taken_also_that_of_an_earlier_shell(tag):
+    engine = FakeEngine()
+    engine.add_image(f"{PREFIX}/web:again", comment=COMMENT + NAME)
+    opening = find_opening(SETTINGS, NAME, image_of(NAME), TREE)
+
+    assert check_tag(engine, opening, tag) is None
+
+
+def test_an_image_without_a_name_cannot_be_kept():
+    opening = find_opening(SETTINGS, "0123456789ab", Image("sha256:1"), None)
+
+    with pytest.raises(PlanError, match="has no name that a tag could stand under"):
+        check_tag(FakeEngine(), opening, "mine")
+
+
+# The container
+
+
+def opened(engine, one, **told):
+    """Return an opening of a step on an image of the fake, with its container started."""
+    made = engine.add_image(NAME, {labels.STEP: NAME, labels.FINGERPRINT: "f" * 64, **told})
+    opening = find_opening(SETTINGS, NAME, engine.image(made.id), tree(stalk("web", one)))
+    spec = container_spec(opening, "run-1")
+    container = engine.create(spec)
+    engine.start(container)
+    return opening, spec, container
+
+
+def test_the_container_is_the_steps_own_and_can_be_swept():
+    """Mounts, options and platform of the step; the label of a run, so that a kill leaves nothing."""
+    mount = Mount("/data", "store", "s", writable=True, place=PLACE)
+    one = step("install", mounts=(mount,), options=(option("network", "none"),), platform="linux/arm/v7")
+
+    opening, spec, _ = opened(FakeEngine(), one)
+
+    assert spec.labels[labels.RUN] == "run-1"
+    assert (spec.mounts, spec.options, spec.platform) == ((mount,), one.options, "linux/arm/v7")
+    assert spec.image == opening.image.id
+    assert labels.FINGERPRINT not in spec.labels
+
+
+class Programs(FakeEngine):
+    """Keeps what it was asked to run; `codes` are the exit codes to give, first come first served."""
+
+    def __init__(self, *codes, said=b""):
+        super().__init__()
+        self.asked = []
+        self.codes = list(codes)
+        self.said = said
+
+    def exec(self, container, argv, environment, on_output, **more):
+        self.asked.append((argv, more))
+        code = self.codes.pop(0) if self.codes else 0
+        if code and self.said:
+            on_output(self.said, True)
+        return code
+
+
+def test_files_are_placed_as_root_and_copies_are_not_placed_again():
+    """The image has the copies, as the script left them."""
+    engine = Programs()
+    bound = File("/etc/bound", "b", "d", PLACE, content=b"bound content")
+    copied = File("/etc/copied", "c", "d", PLACE, content=b"copied content")
+    opening, _, container = opened(
+        engine, step("install", files=(bound,), copies=(copied,), late_copies=(copied,))
+    )
+
+    payload = place_files(engine, container, opening)
+
+    assert payload is not None
+    enter = " ".join(engine.asked[0][0])
+    assert "bound content" in enter
+    assert "copied" not in enter
+    assert all(more["user"] == "0" for _, more in engine.asked)
+
+
+def test_a_file_that_cannot_be_placed_ends_it():
+    engine = Programs(125, said=b"read-only file system")
+    opening, _, container = opened(engine, step("install"))
+
+    with pytest.raises(EngineError) as caught:
+        place_files(engine, container, opening)
+
+    assert caught.value.details == "read-only file system"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "is_refused"), [(1, b"rm: busy", True), (1, b"", False), (0, b"", False)]
+)
+def test_a_file_of_ours_that_stays_is_an_error_and_a_folder_in_use_is_none(code, said, is_refused):
+    """Nothing is said of a folder of ours that the user put something into."""
+    engine = Programs(0, 0, code, said=said)
+    opening, _, container = opened(engine, step("install"))
+    payload = place_files(engine, container, opening)
+    refused = ""
+
+    try:
+        take_files_away(engine, container, payload)
+    except EngineError as error:
+        refused = error.details
+
+    assert refused == ("rm: busy" if is_refused else "")
+
+
+@pytest.mark.parametrize("mounts", [(), (Mount("/a/b", "store", "s", writable=True, place=PLACE),)])
+def test_what_is_kept_has_no_label_that_a_plan_looks_for(mounts):
+    """With mounts the mount points go first, in a container without them."""
+    engine = FakeEngine()
+    one = step("install", mounts=mounts)
+    told = {labels.BASE: "b", labels.INPUTS: "{}", labels.MADE_FROM: "{}", labels.LOG: "l"}
+    opening, spec, container = opened(engine, one, **told)
+    engine.live[container].writes["/new"] = b"new"
+
+    image = engine.image(keep(engine, container, spec, opening, "mine"))
+
+    assert image.tags == (f"{PREFIX}/web:mine",)
+    filled = {name for name, value in image.labels.items() if value}
+    assert filled == {labels.VERSION, labels.TREE}
+    assert image.comment == COMMENT + NAME
+    assert engine.files[image.id] == {"/new": b"new"}
+    assert list(engine.live) == [container]
+
+
+def test_the_prompt_cannot_be_broken_by_a_name():
+    """What is no plain character of a name is a line."""
+    assert "PS1='a_b_ $PWD# '" in settings_of_shell("a'b$")
+
+
+def test_an_opening_without_a_step_has_no_mounts():
+    spec = container_spec(Opening(Image("sha256:1"), "x", "", "/w"), "run-1")
+
+    assert (spec.mounts, spec.options, spec.platform) == ((), (), "")
