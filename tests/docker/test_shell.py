@@ -149,12 +149,11 @@ class Box:
     def remove(self):
         for container in self.containers():
             self.engine.remove_container(container.id)
-        for _ in range(2):
-            for image in self.engine.labelled_images():
-                for tag in image.tags:
-                    if tag.startswith(self.repository):
-                        self.engine.untag(tag)
-        self.engine.untag(self.base)
+        tags = [tag for image in self.engine.labelled_images() for tag in image.tags]
+        unlabelled = [f"{self.repository}:{tag}" for tag in ("initial", "byhand")]
+        for tag in [*tags, *unlabelled, self.base]:
+            if tag.startswith((self.repository, self.base)):
+                self.engine.untag(tag)
 
 
 @pytest.fixture(scope="module")
