@@ -33,7 +33,7 @@ def engine() -> None:
     "--platform", metavar="OS/ARCH", default="", help="What containers are to run as: linux/arm/v7."
 )
 @click.pass_context
-def up(ctx: click.Context, yes: bool, platform: str) -> None:  # noqa: FBT001
+def up(ctx: click.Context, yes: bool, platform: str) -> None:
     """Use the engine that answers, else start the one installed, else install it after a yes.
 
     Prints the engine's address.
@@ -77,7 +77,7 @@ def refuse_foreign(platform: str, machine: str) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001
+def doctor(ctx: click.Context, as_json: bool) -> None:
     """Say what is wrong with engine, storage, disk, clock, workspace, and the command that mends it.
 
     Exit code 0 when nothing is wrong, 3 when no engine answers, else 1.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--all", "with_old", is_flag=True, help="Old builds too, which lost their name to a newer one.")
 @click.option("--json", "as_json", is_flag=True, help="For programs; always all.")
 @click.pass_obj
-def images(settings: Settings, tree: str | None, with_old: bool, as_json: bool) -> None:  # noqa: FBT001
+def images(settings: Settings, tree: str | None, with_old: bool, as_json: bool) -> None:
     """List committed states, of TREE or of all trees: size, age, fingerprint, step, run."""
     from stalker.image.listing import list_rows
     from stalker.image.texts import row_document, rows_table
@@ -54,7 +54,7 @@ def images(settings: Settings, tree: str | None, with_old: bool, as_json: bool) 
 @click.option("--tree", metavar="TREE", help="The tree whose `stalk:step` a REF is.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def diff(settings: Settings, old: str, new: str, tree: str | None, as_json: bool) -> None:  # noqa: FBT001
+def diff(settings: Settings, old: str, new: str, tree: str | None, as_json: bool) -> None:
     """List files added (A), changed (C), removed (D) between two states, with sizes."""
     from stalker.cli.refs import find_ref
     from stalker.image.changes import compare_images
@@ -131,11 +131,11 @@ def prune(
     stalk: str | None,
     older_than: str | None,
     keep: int | None,
-    failed: bool,  # noqa: FBT001  click passes by name
-    stores: bool,  # noqa: FBT001
-    bases: bool,  # noqa: FBT001
-    dry_run: bool,  # noqa: FBT001
-    yes: bool,  # noqa: FBT001
+    failed: bool,
+    stores: bool,
+    bases: bool,
+    dry_run: bool,
+    yes: bool,
 ) -> None:
     """Remove the images of TREE, or of STALK and what grows on it, children first.
 

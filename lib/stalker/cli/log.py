@@ -31,7 +31,7 @@ TREES_MAX = 10
 @click.option("--tree", metavar="TREE", help="The tree that REF belongs to, or whose runs are listed.")
 @click.option("--json", "as_json", is_flag=True, help="The runs for programs.")
 @click.pass_context
-def log(ctx: click.Context, ref: str | None, tree: str | None, as_json: bool) -> None:  # noqa: FBT001
+def log(ctx: click.Context, ref: str | None, tree: str | None, as_json: bool) -> None:
     """Print the newest output of the step REF; without REF list the runs.
 
     REF is `stalk:step`, a full image name, or a fingerprint: the latter two give the output of the

@@ -136,7 +136,7 @@ def _publish(output: str, data: bytes) -> None:
 @click.option("--set", "overrides", multiple=True, metavar="VAR=VALUE", help="Set a variable.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-def show(ctx: click.Context, tree: str, what: str, overrides: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
+def show(ctx: click.Context, tree: str, what: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print every variable of every step of TREE, and which file and line set it.
 
     A variable of a file plugin is shown as PLUGIN.NAME, one of envplugins as such.

@@ -90,7 +90,7 @@ def stalker(
     config: str | None,
     watch_stdout: bool,
     eliot_info: bool,
-    workspace: str,  # noqa: FBT001
+    workspace: str,
 ) -> None:
     """Build operating-system images as a graph of committed, tagged, resumable steps."""
     ctx.obj = Settings(workspace=os.path.abspath(workspace))  # noqa: PTH100

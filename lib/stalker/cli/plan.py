@@ -34,10 +34,10 @@ def plan(
     start: str | None,
     until: str | None,
     only: str | None,
-    no_cache: bool,  # noqa: FBT001
+    no_cache: bool,
     jobs: int | None,
     overrides: tuple[str, ...],
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Print the verdict and the reason for each step of TREE; touches nothing."""
     wanted = Wanted(start or "", until or "", only or "", no_cache, parse_overrides(overrides))

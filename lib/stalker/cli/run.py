@@ -301,16 +301,16 @@ def run(
     start: str | None,
     until: str | None,
     only: str | None,
-    no_cache: bool,  # noqa: FBT001  click passes by name
+    no_cache: bool,
     jobs: int | None,
-    keep_going: bool,  # noqa: FBT001
+    keep_going: bool,
     overrides: tuple[str, ...],
-    wait: bool,  # noqa: FBT001
-    yes: bool,  # noqa: FBT001
-    watch_stdout: bool,  # noqa: FBT001
-    eliot_info: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
-    quiet: bool,  # noqa: FBT001
+    wait: bool,
+    yes: bool,
+    watch_stdout: bool,
+    eliot_info: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Run what of TREE is not there yet.
 

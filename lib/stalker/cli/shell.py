@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import click
 
 from stalker.cli.settings import Settings, connect, read_tree
-from stalker.cli.shell_container import COMMENT, Opening, open_shell, say
 from stalker.errors import FilesError, Interrupted, PlanError
 from stalker.model import images as labels
 from stalker.model.images import Image, short_id
+from stalker.run.shell import COMMENT, Opening, open_shell, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -256,10 +256,11 @@ class _Run:
             if step.id == action.id:
                 break
             before = self._plan.actions.get(step.id)
-            if step.daemonize and before is not None and before.verdict == "REUSE":
-                if step.id not in self._services_up:
-                    self._services_up.add(step.id)
-                    found.append(self._job(before, is_service=True))
+            if before is None or before.verdict != "REUSE" or step.id in self._services_up:
+                continue
+            if step.daemonize:
+                self._services_up.add(step.id)
+                found.append(self._job(before, is_service=True))
         return found
 
     def _job(self, action: Action, *, is_service: bool = False) -> Job:

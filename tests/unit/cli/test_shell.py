@@ -7,7 +7,7 @@ import pytest
 from build import BASE, PREFIX, stalk, step, tree
 from stalker.cli.settings import Settings
 from stalker.cli.shell import check_tag, find_opening, find_step
-from stalker.cli.shell_container import (
+from stalker.run.shell import (
     COMMENT,
     Opening,
     container_spec,
