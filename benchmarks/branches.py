@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from inputs import Workspace, images_of
 from peer import BUSYBOX, PREFIX, Peer
 from timing import OURS, BenchError, Figure, in_turn, median
-from workspace import Workspace, images_of
 
 BRANCHES = 8
 STEPS = 5

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
+from inputs import Workspace
 from peer import PREFIX, Peer, blob_layer
 from timing import OURS, BenchError, Figure, in_turn, median, run, say
-from workspace import Workspace
 
 SIZE_BYTES = 500_000_000
 FILES = 5_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from inputs import Workspace, dockerfile, images_of
 from peer import BUSYBOX, PREFIX, Peer
 from timing import OURS, BenchError, Figure, in_turn, median
-from workspace import Workspace, dockerfile, images_of
 
 STEPS = 30
 ROUNDS = 3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from inputs import Workspace, dockerfile, images_of
 from peer import PREFIX, Peer, blob_layer
 from timing import OURS, Figure, in_turn, median
-from workspace import Workspace, dockerfile, images_of
 
 STEPS = 20
 EACH_BYTES = 20_000_000
