@@ -43,6 +43,9 @@ def container_body(spec: ContainerSpec, image: Image) -> tuple[dict[str, Any], d
         "Image": image.id,
         "Entrypoint": ["/bin/sh", "-c", IDLE],
         "Labels": dict(spec.labels),
+        # The idle shell ignores SIGTERM, as every first process does: an engine that is stopped or
+        # comes up again would wait ten seconds for each container.
+        "StopTimeout": 0,
     }
     if image.config.get("User"):
         body["User"] = "0"  # kept out of the commit by the image's own, which is set

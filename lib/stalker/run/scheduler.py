@@ -12,9 +12,9 @@ import threading
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from stalker.errors import EngineError, InputError, Interrupted, NoEngine, NotThere, StalkerError
+from stalker.errors import EngineError, InputError, Interrupted, NoEngine, StalkerError
 from stalker.model import events
 from stalker.model.bases import describe_base
 from stalker.plan.graph import build_graph, remaining_path_s
@@ -247,7 +247,18 @@ class _Run:
     def _start(self, action: Action, pool: Executor) -> None:
         jobs = [*self._services_before(action), self._job(action)]
         future: Future[Outcome] = pool.submit(_run_in_row, jobs, self._around)
-        future.add_done_callback(lambda done: self._outcomes.put(_outcome(done, action.id)))
+        future.add_done_callback(lambda done: self._end(done, action.id))
+
+    def _end(self, done: Future[Outcome], name: StepId) -> None:
+        """Hand an outcome to the main thread; a worker that raises is a bug, and told as one."""
+        error = done.exception()
+        if error is None:
+            self._outcomes.put(done.result())
+            return
+        wrong = StalkerError(f"{name}: {error!r}", "this is a bug in stalker")
+        wrong.__cause__ = error
+        self._emit(_failed(name, "failed", wrong.brief))
+        self._outcomes.put(Outcome(name, "failed", error=wrong))
 
     def _services_before(self, action: Action) -> list[Job]:
         """Daemonized steps of the same stalk that are reused but have to be up for this one."""
@@ -295,28 +306,19 @@ class _Run:
 
 def _run_in_row(jobs: list[Job], around: Surroundings) -> Outcome:
     """Bring up services, then run the step; a service that does not come up fails the step."""
-    for job in jobs[:-1]:
-        outcome = run_step(job, around)
-        if outcome.state != "done":
-            return Outcome(jobs[-1].step.id, outcome.state, error=outcome.error)
     job = jobs[-1]
-    if job.is_first:
-        try:
-            around.engine.tag(job.image, f"{job.repository}:initial")
-        except NotThere:
-            pass  # the session will say it with its name
-        except StalkerError as error:
-            return Outcome(job.step.id, "failed", error=error)
+    for service in jobs[:-1]:
+        outcome = run_step(service, around)
+        if outcome.state != "done":
+            brief = f"{job.step.id}: {service.step.id}, which has to be up for it, did not come up"
+            around.emit(_failed(job.step.id, outcome.state, brief))
+            return Outcome(job.step.id, outcome.state, error=outcome.error)
     return run_step(job, around)
 
 
-def _outcome(done: Future[Outcome], name: StepId) -> Outcome:
-    error = done.exception()
-    if error is None:
-        return done.result()
-    wrong = StalkerError(f"{name}: {error!r}", "this is a bug in stalker")
-    wrong.__cause__ = error
-    return Outcome(name, "failed", error=wrong)
+def _failed(name: StepId, state: Literal["done", "failed", "timeout", "cancelled"], brief: str) -> Event:
+    """Tell of a step that could not even begin."""
+    return events.StepFinished(time.time(), name, 1, state, 0.0, brief=brief)
 
 
 def repair_tags(plan: Plan, engine: Engine, names: Mapping[str, str]) -> list[str]:

@@ -6,6 +6,7 @@ A step either commits or leaves nothing behind. One that fails has its state com
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets as random_source
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from stalker import __version__
 from stalker.engine.options import mount_points
-from stalker.errors import EngineError, NoEngine, StalkerError, StepFailed
+from stalker.errors import EngineError, NoEngine, NotThere, StalkerError, StepFailed
 from stalker.model import events
 from stalker.model import images as labels
 from stalker.model.images import short_id
@@ -39,6 +40,13 @@ SERVICE_GRACE_S = 1.0
 """A daemonized script that still runs after this is taken to be up."""
 
 RETRY_MAX_S = 60.0
+
+KILLED = 128
+"""Exit codes above this are the number of the signal that ended a program, and this."""
+
+ASK_TIMES = 10
+ASK_AGAIN_S = 0.2
+"""An engine that goes away says for a moment that all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,9 @@ def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, 
     """Do one attempt; return the image id, its name, and how long the commit took in seconds."""
     step, engine = job.step, around.engine
     _prepare_mounts(job, engine)
+    if job.is_first:
+        with contextlib.suppress(NotThere):  # the session will say it with its name
+            engine.tag(job.image, f"{job.repository}:initial")
     session, is_reused = around.sessions.take(job)
     attempt.session = session
     if around.cancel.is_set():
@@ -270,20 +281,25 @@ def _exec(
         attempt.ran_out_of_time = end_s is not None and now_s > end_s
         return attempt.ran_out_of_time or around.cancel.is_set()
 
-    code = around.engine.exec(
-        _session(attempt).container,
-        program,
-        {**dict(step.environment), **_variables(job, around)},
-        report.feed,
-        user=user,
-        workdir=str(_option(job, "working_dir") or ""),
-        stop=stop,
-    )
+    try:
+        code = around.engine.exec(
+            _session(attempt).container,
+            program,
+            {**dict(step.environment), **_variables(job, around)},
+            report.feed,
+            user=user,
+            workdir=str(_option(job, "working_dir") or ""),
+            stop=stop,
+        )
+    except NotThere:
+        code = None  # the container went with all that was asked of it; why is asked below
     report.flush()
     for is_stderr, one in masker.items():
         pass_on(one.flush(), is_stderr)
     attempt.script_s = time.monotonic() - began_s
-    if report.exit_code is None and code is not None and code != 0:
+    if report.exit_code is None and code:
+        if code > KILLED and not (attempt.ran_out_of_time or around.cancel.is_set()):
+            _ask_why_it_died(step.id, around, attempt, code)
         report.exit_code = code
     attempt.exit_code = report.exit_code
     return report
@@ -312,24 +328,33 @@ def _check(job: Job, around: Surroundings, attempt: _Attempt, report: Report) ->
             "is a folder there in the image, or is the file system read-only?",
         )
     if report.exit_code is None:
-        _ask_why_it_died(name, around, attempt)
+        _ask_why_it_died(name, around, attempt, None)
     raise StepFailed(f"{name} failed with exit code {report.exit_code}")
 
 
-def _ask_why_it_died(name: str, around: Surroundings, attempt: _Attempt) -> None:
-    """Tell an engine that went away from a container that was killed."""
-    for _ in range(10):
-        if around.cancel.wait(0.3):
-            break
+def _ask_why_it_died(name: str, around: Surroundings, attempt: _Attempt, code: int | None) -> None:
+    """Raise what ended a script that did not end by itself: the engine, someone outside, the script."""
+    for _ in range(ASK_TIMES):
         try:
-            around.engine.state(_session(attempt).container)
-        except NoEngine:
-            raise
-        except EngineError:
+            state = around.engine.state(_session(attempt).container)
+        except NotThere:
+            raise EngineError(
+                f"{name}: its container was removed in the middle of the step",
+                "stalker did not do that: somebody else removed it, or another program cleans up here",
+                "run again: it goes on with this step",
+            ) from None
+        if not state.is_running:
             break
+        around.cancel.wait(ASK_AGAIN_S)
+    else:
+        attempt.exit_code = code
+        raise StepFailed(
+            f"{name} was killed" if code is None else f"{name} failed with exit code {code}",
+            "something in the container ended the shell that ran the script, or memory ran out",
+        )
     raise NoEngine(
         f"the container of {name} was stopped from outside in the middle of the step",
-        "the engine was restarted, or somebody removed the container, or memory ran out",
+        "the engine was restarted, or somebody stopped the container, or memory ran out",
         "run again: it goes on with this step",
     )
 

@@ -273,6 +273,57 @@ def test_a_reused_daemonized_step_is_started_again_for_the_step_that_talks_to_it
     assert [event.service for event in started] == [True]
 
 
+def test_a_step_whose_service_does_not_come_up_again_says_so():
+    """The step never began, and the user still hears of it and why."""
+    made = tree(stalk("root", step("server", daemonize=True), "client"))
+    codes = iter([0, 3])
+    engine = engine_with(lambda name, _: FakeRun(next(codes) if name == "server" else 0))
+    run(made, engine)
+
+    ran = run(tree(stalk("root", step("server", daemonize=True), step("client", "other\n"))), engine)
+
+    told = {event.step: event for event in ran.of(events.StepFinished)}
+    assert ran.result.failed == ["root:client"]
+    assert told["root:server"].exit_code == 3
+    assert told["root:client"].brief == "root:client: root:server, which has to be up for it, did not come up"
+
+
+def test_a_disk_that_is_full_from_the_start_is_told():
+    """The first thing that needs room is the name of the stalk's first image."""
+
+    class Full(FakeEngine):
+        def tag(self, image, name):
+            if name.endswith(":initial"):
+                raise EngineFull(f"could not tag {name}: the engine's disk is full", "", "make room")
+            super().tag(image, name)
+
+    engine = Full()
+    engine.add_image(BASE)
+
+    ran = run(tree(stalk("root", "a", "b")), engine)
+
+    (told,) = ran.of(events.StepFinished)
+    assert (told.step, told.state, told.resolution) == ("root:a", "failed", "make room")
+    assert "disk is full" in told.brief
+
+
+def test_a_bug_in_a_worker_is_told_as_one():
+    """Not `1 failed` and silence."""
+
+    class Odd(FakeEngine):
+        def create(self, spec):
+            raise ZeroDivisionError("odd")
+
+    engine = Odd()
+    engine.add_image(BASE)
+
+    ran = run(tree(stalk("root", "a")), engine)
+
+    (told,) = ran.of(events.StepFinished)
+    assert "ZeroDivisionError" in told.brief
+    assert told.details == "this is a bug in stalker"
+
+
 def test_a_writable_folder_of_the_workspace_is_made(tmp_path):
     mount = Mount("/out", "directory", "workspace/out", True, PLACE)
 
