@@ -165,7 +165,7 @@ def _prune(
     from stalker.image.prune import carry_out, draw_up, remove_stores, stores_of
     from stalker.image.texts import prune_report
     from stalker.image.units import size_text
-    from stalker.run.lock import hold_names
+    from stalker.run.lock import engine_key, hold_names
 
     engine = connect()
     try:
@@ -178,7 +178,9 @@ def _prune(
             return 0
         who = f"prune of {tree.file} (process {os.getpid()})"
         names = [stalk.repository for stalk in stalks]
-        with hold_names(engine.info().id, names, who, wait=False, say=_say):
+        with hold_names(
+            engine_key(engine.address.url, lambda: engine.info().id), names, who, wait=False, say=_say
+        ):
             now_s = time.time()
             shown = {removal.image.id for removal in pruning.removals}
             pruned = carry_out(engine, draw_up(engine, stalks, limits, now_s), shown, now_s)

@@ -165,6 +165,7 @@ def _plan_and_execute(
     def note(text: str) -> None:
         emit(events.Note(time.time(), text))
 
+    looked_s = time.time()
     plan = planner.draw()
     assert planner.index is not None
     sweep(planner.engine, planner.index.all, note)
@@ -173,12 +174,14 @@ def _plan_and_execute(
         for said in repair_tags(plan, planner.engine, planner.index.ids()):
             note(said)
         return plan, RunResult()
-    from stalker.run.lock import hold_names
+    from stalker.run.lock import engine_key, hold_names
 
     stalks = [action.link.repository for action in plan.to_run]
     who = f"run {run} (process {os.getpid()}, {planner.tree.file})"
-    with hold_names(planner.engine.info().id, stalks, who, wait=wait, say=note):
-        plan = planner.draw()  # what another run did meanwhile is there now
+    engine_id = engine_key(planner.address, lambda: planner.engine.info().id)
+    with hold_names(engine_id, stalks, who, wait=wait, say=note, since_s=looked_s) as was_held:
+        if was_held:
+            plan = planner.draw()  # what another run did meanwhile is there now
         _refuse_blocked(plan, keep_going=keep_going)
         jobs = jobs or os.cpu_count() or 1
         if any(base.verdict == "RUN" for base in plan.bases.values()):

@@ -42,7 +42,40 @@ class _Live:
 
 
 _SCRIPT = re.compile(r"^\S+(?: \S+)* '?/entropy/plugins/([^'\s]+)'?\n_stk_rc=", re.MULTILINE)
+_EXPORT = re.compile(r"^export (\w+)='?(.*?)'?$", re.MULTILINE)
 _NONCE = re.compile(r"\\001stalker:([0-9a-f]+):")
+
+
+class FakeShell:
+    """A shell of the fake engine: it takes programs as its exec does."""
+
+    def __init__(self, engine: FakeEngine, container: str) -> None:
+        self._engine = engine
+        self._container = container
+
+    def run(
+        self,
+        program: bytes,
+        on_output: Callable[[bytes, bool], None],
+        has_ended: Callable[[], bool],
+        stop: Callable[[], bool],
+    ) -> bool:
+        """Do what the program's script does, and end as the program says."""
+        text = program.decode("utf-8", "replace")
+        environment = dict(_EXPORT.findall(text))
+        code = self._engine.exec(self._container, ("sh", "-c", text), environment, on_output, stop=stop)
+        if code is None:
+            return False
+        nonce = _NONCE.search(text)
+        assert nonce is not None
+        end = f"\x01stalker:{nonce.group(1)}:end\x01".encode()
+        on_output(end, False)
+        on_output(end, True)
+        assert has_ended()
+        return True
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class FakeEngine(Engine):
@@ -214,6 +247,11 @@ class FakeEngine(Engine):
         report = f"\x01stalker:{nonce.group(1)}:{ran.exit_code}:{ran.left}\x01" if nonce else ""
         on_output(ran.stderr + report.encode(), True)
         return ran.exit_code
+
+    def open_shell(self, container: str) -> FakeShell:
+        self._called("open_shell")
+        self._container(container)
+        return FakeShell(self, container)
 
     def state(self, container: str) -> ContainerState:
         self._called("state")

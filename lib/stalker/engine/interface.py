@@ -72,6 +72,25 @@ class ContainerState:
     address: str
 
 
+class Shell(Protocol):
+    """A `/bin/sh` of root in a container that reads programs from its input, one after the other."""
+
+    def run(
+        self,
+        program: bytes,
+        on_output: Callable[[bytes, bool], None],
+        has_ended: Callable[[], bool],
+        stop: Callable[[], bool],
+    ) -> bool:
+        """Feed it a program and pass on what is written until `has_ended`; then return True.
+
+        False when `stop`, asked at least five times a second, said so, or when the shell is gone.
+        """
+
+    def close(self) -> None:
+        """Let go of it; what runs in it goes on until its container is removed."""
+
+
 class Engine(Protocol):
     """A Docker engine, or what stands in for one."""
 
@@ -140,6 +159,9 @@ class Engine(Protocol):
         program is still running: Docker has no call to stop it, so its container must go.
         None is returned too when the container died under it.
         """
+
+    def open_shell(self, container: str) -> Shell:
+        """Start a shell in a container, to be fed."""
 
     def state(self, container: str) -> ContainerState:
         """Inspect a container, with the size of its writable layer."""

@@ -132,15 +132,8 @@ def read_exec(
     The stream stays open as long as any process holds it, also one that the script left behind, so
     when nothing has come for a while `is_over` is asked whether the program itself has ended.
     """
-    connection = connect(address)
+    connection, rest = _start_exec(address, exec_id)
     try:
-        body = b'{"Detach":false,"Tty":false}'
-        upgrade = ("Connection: Upgrade", "Upgrade: tcp")
-        _send(connection, "POST", f"/exec/{exec_id}/start", body, upgrade)
-        status, headers, rest = _read_head(connection)
-        if status not in {101, 200}:
-            said = _read_body(connection, headers, rest).decode("utf-8", "replace").strip()
-            raise EngineError("the engine refused to start a program", said)
         quiet_since = time.monotonic()
         for frame in _frames(connection, rest):
             if frame is not None:
@@ -157,6 +150,60 @@ def read_exec(
         raise NoEngine(f"the engine at {address.url} went away", str(error)) from error
     finally:
         connection.close()
+
+
+def _start_exec(address: Address, exec_id: str) -> tuple[socket.socket, bytes]:
+    """Start an exec and return the connection that is its streams, and what came of them already."""
+    connection = connect(address)
+    try:
+        body = b'{"Detach":false,"Tty":false}'
+        upgrade = ("Connection: Upgrade", "Upgrade: tcp")
+        _send(connection, "POST", f"/exec/{exec_id}/start", body, upgrade)
+        status, headers, rest = _read_head(connection)
+        if status not in {101, 200}:
+            said = _read_body(connection, headers, rest).decode("utf-8", "replace").strip()
+            raise EngineError("the engine refused to start a program", said)
+    except OSError as error:
+        connection.close()
+        raise NoEngine(f"the engine at {address.url} went away", str(error)) from error
+    except EngineError:
+        connection.close()
+        raise
+    return connection, rest
+
+
+class FedShell:
+    """A shell that was started by an exec with an open input."""
+
+    def __init__(self, address: Address, exec_id: str) -> None:
+        self._url = address.url
+        self._connection, rest = _start_exec(address, exec_id)
+        self._all_frames = _frames(self._connection, rest)
+
+    def run(
+        self,
+        program: bytes,
+        on_output: Callable[[bytes, bool], None],
+        has_ended: Callable[[], bool],
+        stop: Callable[[], bool],
+    ) -> bool:
+        """Feed it a program; see `interface.Shell`."""
+        try:
+            self._connection.sendall(program)
+            for frame in self._all_frames:
+                if frame is not None:
+                    on_output(*frame)
+                    if has_ended():
+                        return True
+                if stop():
+                    return False
+        except OSError as error:
+            raise NoEngine(f"the engine at {self._url} went away", str(error)) from error
+        return False
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
 
 
 def _frames(connection: socket.socket, buffer: bytes) -> Iterator[tuple[bytes, bool] | None]:

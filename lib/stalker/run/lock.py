@@ -37,24 +37,50 @@ def lock_dir() -> Path:
     raise LockHeld("no folder for lock files", "/run/lock and /tmp cannot be written", "mend their rights")
 
 
+def engine_key(address: str, ask_id: Callable[[], str]) -> str:
+    """Return what tells one engine from another for a lock: its socket's own identity, or its id.
+
+    To ask an engine for its id takes 20 to 100 ms; a socket on this host is told by its inode.
+    """
+    if address.startswith("unix://"):
+        with contextlib.suppress(OSError):
+            found = Path(address.removeprefix("unix://")).stat()
+            return f"socket {found.st_dev} {found.st_ino}"
+    return ask_id()
+
+
 @contextlib.contextmanager
 def hold_names(
-    engine_id: str, repositories: list[str], who: str, *, wait: bool, say: Callable[[str], None]
-) -> Iterator[None]:
+    engine_id: str,
+    repositories: list[str],
+    who: str,
+    *,
+    wait: bool,
+    say: Callable[[str], None],
+    since_s: float = 0.0,
+) -> Iterator[bool]:
     """Hold the image names of some stalks; `who` is what others are told.
+
+    Yields whether another run held one of them since `since_s` (Unix time): then what was known of the
+    images may no longer be so.
 
     Raises:
         LockHeld: another run holds one of them and `wait` is False.
     """
+    was_held = False
     with contextlib.ExitStack() as held:
         for repository in sorted(set(repositories)):
             key = hashlib.sha256(f"{engine_id} {repository}".encode()).hexdigest()[:32]
-            held.enter_context(_hold(lock_dir() / key, repository, who, wait=wait, say=say))
-        yield
+            path = lock_dir() / key
+            freed_s = held.enter_context(_hold(path, repository, who, wait=wait, say=say))
+            was_held = was_held or freed_s >= since_s
+        yield was_held
 
 
 @contextlib.contextmanager
-def _hold(path: Path, repository: str, who: str, *, wait: bool, say: Callable[[str], None]) -> Iterator[None]:
+def _hold(
+    path: Path, repository: str, who: str, *, wait: bool, say: Callable[[str], None]
+) -> Iterator[float]:
     descriptor = _open(path)
     try:
         told = False
@@ -74,12 +100,16 @@ def _hold(path: Path, repository: str, who: str, *, wait: bool, say: Callable[[s
                     say(f"waiting for {holder}, which works on {repository}")
                     told = True
                 time.sleep(POLL_S)
+        freed_s = os.fstat(descriptor).st_mtime
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{who}\n".encode(), 0)
-        yield
+        try:
+            yield freed_s
+        finally:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, 0)
+                os.utime(descriptor)
     finally:
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, 0)
         os.close(descriptor)
 
 

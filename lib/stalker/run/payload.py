@@ -1,14 +1,17 @@
 r"""How a step's script and files get into a container, run, and leave it again.
 
-One exec does it all: a shell program that is written here puts the files in place, runs the script
-with its interpreter, takes the files away, puts back what stood there before, counts the processes
-that were left running, and reports on stderr. Small text travels as arguments of that program; what
-is large or binary is unpacked into a staging folder before, and moved from there.
+A shell program that is written here puts the files in place, runs the script with its interpreter,
+takes the files away, puts back what stood there before, counts the processes that were left running,
+and reports on stderr. Small text travels as arguments of that program; what is large or binary is
+unpacked into a staging folder before, and moved from there. A session keeps one shell open and feeds
+it a program a step, which is three times as fast as a new exec; a script of another user than root, or
+one that stays up, has each part in an exec of its own.
 
     enter    directories made (and remembered), old files moved aside, new ones placed
     run      the interpreter with the script; its exit code kept
     leave    placed files removed, old ones moved back, made directories removed if empty
     report   \x01stalker:<nonce>:<exit code>:<processes left>\x01
+    end      \x01stalker:<nonce>:end\x01 on both streams, from a shell that is fed: nothing follows
 """
 
 from __future__ import annotations
@@ -43,9 +46,9 @@ ARGUMENTS_MAX = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What to give the engine for one step: programs for `sh -c` with arguments, and an archive.
+    """What to give the engine for one step: programs (`sh -c TEXT NAME ARGUMENT...`), and an archive.
 
-    `whole` does everything in one exec. `enter`, `run` and `leave` are its parts, for a script that
+    `whole` does everything in one go. `enter`, `run` and `leave` are its parts, for a script that
     runs as another user or stays up. `archive` is a tar to unpack at `/` first, empty when not needed.
     """
 
@@ -113,61 +116,83 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str) -> Payload:
     )
 
 
+def feed_text(program: tuple[str, ...], environment: Mapping[str, str], workdir: str, nonce: str) -> bytes:
+    """Return what makes an open shell run a program of a payload as an exec of its own would.
+
+    It runs in a subshell, so that nothing of it stays in the shell; its input is empty.
+    """
+    lines = ["(", " ".join(["set --", *map(shlex.quote, program[4:])])]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    if workdir:
+        lines.append(f"cd {shlex.quote(workdir)} || exit 126")
+    end = f"printf '\\001stalker:{nonce}:end\\001'"
+    lines += [program[2], ") </dev/null", f"{end}; {end} >&2", ""]
+    return "\n".join(lines).encode("utf-8", "surrogateescape")
+
+
 class Report:
-    """Reads what the program says at its end out of stderr, and passes on the rest.
+    """Reads what the program says at its end out of the streams, and passes on the rest.
 
     `exit_code` is None until the report came; `left` counts processes that the script left running;
-    `trouble` is what hindered the placing of files.
+    `trouble` is what hindered the placing of files. `has_ended` says that a shell that is fed is
+    through with the program, whether or not there was a report.
     """
 
     def __init__(self, nonce: str, on_output: Callable[[bytes, bool], None]) -> None:
         self._mark = f"\x01stalker:{nonce}:".encode()
         self._on_output = on_output
-        self._held = b""
+        self._held = {False: b"", True: b""}
+        self._ended: set[bool] = set()
         self.exit_code: int | None = None
         self.left = 0
         self.trouble = ""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end came on both streams."""
+        return len(self._ended) == 2
+
     def feed(self, data: bytes, is_stderr: bool) -> None:  # noqa: FBT001  the engine calls it so
         """Take some output."""
-        if not is_stderr:
-            self._on_output(data, False)
-            return
-        data = self._held + data
-        self._held = b""
-        start = data.find(self._mark)
-        if start >= 0:
+        data = self._held[is_stderr] + data
+        self._held[is_stderr] = b""
+        while (start := data.find(self._mark)) >= 0:
             end = data.find(b"\x01", start + 1)
             if end < 0:
-                self._held = data[start:]
-                data = data[:start]
-            else:
-                self._read(data[start + len(self._mark) : end])
-                data = data[:start] + data[end + 1 :]
-        else:
-            keep = next(
-                (n for n in range(min(len(self._mark), len(data)), 0, -1) if data.endswith(self._mark[:n])), 0
-            )
-            if keep:
-                self._held = data[-keep:]
-                data = data[:-keep]
-        if data:
-            self._on_output(data, True)
+                break
+            self._pass(data[:start], is_stderr)
+            self._read(data[start + len(self._mark) : end], is_stderr)
+            data = data[end + 1 :]
+        keep = len(data) - start if start >= 0 else self._beginning(data)
+        if keep:
+            self._held[is_stderr] = data[-keep:]
+            data = data[:-keep]
+        self._pass(data, is_stderr)
 
     def flush(self) -> None:
-        """Pass on what was held back in case it was the beginning of the report."""
-        if self._held:
-            self._on_output(self._held, True)
-            self._held = b""
+        """Pass on what was held back in case it was the beginning of a mark."""
+        for is_stderr, data in self._held.items():
+            self._pass(data, is_stderr)
+            self._held[is_stderr] = b""
 
-    def _read(self, said: bytes) -> None:
+    def _beginning(self, data: bytes) -> int:
+        """Return how many bytes at the end may be the beginning of a mark."""
+        longest = min(len(self._mark), len(data))
+        return next((n for n in range(longest, 0, -1) if data.endswith(self._mark[:n])), 0)
+
+    def _pass(self, data: bytes, is_stderr: bool) -> None:  # noqa: FBT001
+        if data:
+            self._on_output(data, is_stderr)
+
+    def _read(self, said: bytes, is_stderr: bool) -> None:  # noqa: FBT001
         code, _, left = said.decode("utf-8", "replace").rpartition(":")
-        if code.startswith("enter:"):
+        if left == "end":
+            self._ended.add(is_stderr)
+        elif code.startswith("enter:"):
             self.trouble = code.removeprefix("enter:")
             self.exit_code = 125
-            return
-        self.exit_code = int(code)
-        self.left = int(left)
+        else:
+            self.exit_code, self.left = int(code), int(left)
 
 
 def _placed(number: int, file: File, secrets: Mapping[str, str], *, stays: bool, late: bool) -> _Placed:
@@ -296,9 +321,11 @@ _RECALL = 'read -r _stk_marks </dev/.stalker/marks && eval "$_stk_marks"'
 
 _COUNT = f"""_stk_left=0
 read -r _stk_idle <{IDLE_FILE} || _stk_idle=0
+read -r _stk_self </proc/self/stat
+_stk_self=${{_stk_self%% *}}
 for _stk_p in /proc/[0-9]*; do
 _stk_p=${{_stk_p#/proc/}}
-case $_stk_p in 1|$$|$_stk_idle) continue;; esac
+case $_stk_p in 1|$$|$_stk_self|$_stk_idle) continue;; esac
 read -r _stk_stat 2>/dev/null </proc/$_stk_p/stat || continue
 case ${{_stk_stat##*) }} in Z*) ;; *) _stk_left=$((_stk_left + 1));; esac
 done"""

@@ -18,7 +18,7 @@ from stalker.errors import EngineError, StalkerError
 from stalker.model import images as labels
 
 if TYPE_CHECKING:
-    from stalker.engine.interface import Engine
+    from stalker.engine.interface import Engine, Shell
     from stalker.model.images import Image
     from stalker.run.job import Job
 
@@ -40,7 +40,7 @@ class Session:
     spec: ContainerSpec
     start: Image
     image: str
-    is_reusable: bool = True
+    shell: Shell | None = None
 
 
 @dataclass(slots=True)
@@ -126,7 +126,7 @@ class Sessions:
             spec.platform,
             spec.hosts,
         )
-        return session.is_reusable and same and session.image == job.image and not job.step.daemonize
+        return same and session.image == job.image and not job.step.daemonize
 
     def keep(self, session: Session, stalk: str, image: str, *, left: int, writable_bytes: int) -> None:
         """Keep a session for the stalk's next step, if it may serve; else let it go."""
@@ -146,6 +146,9 @@ class Sessions:
 
     def drop(self, session: Session) -> None:
         """Remove a session's container in the background."""
+        if session.shell is not None:
+            session.shell.close()
+            session.shell = None
         self.remove(session.container)
 
     def remove(self, container: str) -> None:

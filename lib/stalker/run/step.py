@@ -22,7 +22,7 @@ from stalker.model import images as labels
 from stalker.model.images import short_id
 from stalker.model.masking import Masker
 from stalker.run.job import Job, Outcome
-from stalker.run.payload import Report, make_payload
+from stalker.run.payload import Report, feed_text, make_payload
 
 if TYPE_CHECKING:
     import threading
@@ -175,7 +175,7 @@ def _run_script(job: Job, around: Surroundings, attempt: _Attempt, payload: Payl
     session = _session(attempt)
     user = _user(job, session)
     if user in {"", "0", "root", "0:0", "root:root"}:
-        return _exec(job, around, attempt, payload, payload.whole, "0" if user else "")
+        return _exec(job, around, attempt, payload, payload.whole, "0", is_fed=True)
     _place(around, session, payload)
     report = _exec(job, around, attempt, payload, payload.run, user)
     if report.exit_code is not None:
@@ -252,8 +252,12 @@ def _exec(
     user: str,
     *,
     is_service: bool = False,
+    is_fed: bool = False,
 ) -> Report:
-    """Run a program, passing on its output masked, until it ends, its time is up, or we are told to stop."""
+    """Run a program, passing on its output masked, until it ends, its time is up, or we are told to stop.
+
+    `is_fed` gives it to the shell that the session keeps open, as root.
+    """
     step = job.step
     masker = {False: Masker(around.secrets.values()), True: Masker(around.secrets.values())}
     last_s = time.monotonic()
@@ -276,23 +280,27 @@ def _exec(
 
     def stop() -> bool:
         now_s = time.monotonic()
-        if report.exit_code is not None:
+        if report.exit_code is not None and not is_fed:
             return now_s - last_s > QUIET_S  # only what it left behind still holds the stream
         attempt.ran_out_of_time = end_s is not None and now_s > end_s
         return attempt.ran_out_of_time or around.cancel.is_set()
 
+    environment = {**dict(step.environment), **_variables(job, around)}
+    workdir = str(_option(job, "working_dir") or "")
+    session, engine = _session(attempt), around.engine
+    code = None
     try:
-        code = around.engine.exec(
-            _session(attempt).container,
-            program,
-            {**dict(step.environment), **_variables(job, around)},
-            report.feed,
-            user=user,
-            workdir=str(_option(job, "working_dir") or ""),
-            stop=stop,
-        )
+        if is_fed:
+            session.shell = session.shell or engine.open_shell(session.container)
+            text = feed_text(program, environment, workdir, payload.nonce)
+            if session.shell.run(text, report.feed, lambda: report.has_ended, stop):
+                code = KILLED + 9  # only where the program did not live to report
+        else:
+            code = engine.exec(
+                session.container, program, environment, report.feed, user=user, workdir=workdir, stop=stop
+            )
     except NotThere:
-        code = None  # the container went with all that was asked of it; why is asked below
+        pass  # the container went with all that was asked of it; why is asked below
     report.flush()
     for is_stderr, one in masker.items():
         pass_on(one.flush(), is_stderr)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stalker.model.places import Place
 from stalker.model.tree import File
-from stalker.run.payload import Report, make_payload
+from stalker.run.payload import Report, feed_text, make_payload
 
 PLACE = Place("stalks/s/s.hjson", 9)
 
@@ -38,14 +38,33 @@ def test_the_report_is_read_out_of_any_cut_of_the_stream(before, after, cuts):
     assert (report.exit_code, report.left) == (7, 2)
 
 
-def test_stdout_is_never_taken_for_the_report():
+def test_a_program_has_ended_when_both_streams_say_so():
+    """The streams are two pipes: what is last on one may come after the end of the other."""
     passed = []
     report = Report("abc", lambda data, err: passed.append((data, err)))
 
-    report.feed(b"\x01stalker:abc:0:0\x01", is_stderr=False)
+    report.feed(b"\x01stalker:abc:0:0\x01\x01stalker:abc:end\x01", is_stderr=True)
+    before = report.has_ended
+    report.feed(b"late\n\x01stalker:abc:end\x01", is_stderr=False)
 
-    assert report.exit_code is None
-    assert passed == [(b"\x01stalker:abc:0:0\x01", False)]
+    assert (before, report.has_ended, report.exit_code) == (False, True, 0)
+    assert passed == [(b"late\n", False)]
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_a_fed_program_runs_as_one_of_its_own(shell):
+    """Arguments and environment come as they are; nothing of it stays in the shell; it gets no input."""
+    awkward = 'it\'s "$HOME" \\ `x`\n\ttwo'
+    program = ("/bin/sh", "-c", 'printf "%s|%s|" "$1" "$VALUE"; cat; left=1; exit 3', "stalker", awkward)
+
+    text = feed_text(program, {"VALUE": awkward}, "/tmp", "abc")
+
+    done = subprocess.run(
+        [shell], input=text + b'echo "${left-clean} ${VALUE-clean}"', capture_output=True, check=True
+    )
+    end = b"\x01stalker:abc:end\x01"
+    assert done.stdout == f"{awkward}|{awkward}|".encode() + end + b"clean clean\n"
+    assert done.stderr == end
 
 
 def test_a_missing_host_file_is_named():

@@ -38,7 +38,9 @@ def test_a_failed_step_blocks_only_what_grows_on_it():
 
     assert set(ran.result.done) == {"base:apt", "web:nginx"}
     assert ran.result.failed == ["db:pg"]
-    assert {(event.step, event.cause) for event in ran.of(events.StepBlocked)} == {("db:tune", "db:pg failed")}
+    assert {(event.step, event.cause) for event in ran.of(events.StepBlocked)} == {
+        ("db:tune", "db:pg failed")
+    }
     assert ran.result.exit_code == 1
 
 
@@ -185,7 +187,9 @@ def test_no_secret_reaches_an_event_or_a_label():
     value = "hunter2-is-secret"
 
     def program(_, environment):
-        return FakeRun(3, stdout=b"it is " + environment["KEY"].encode()[:4] , stderr=environment["KEY"].encode())
+        return FakeRun(
+            3, stdout=b"it is " + environment["KEY"].encode()[:4], stderr=environment["KEY"].encode()
+        )
 
     engine = engine_with(program)
     made = tree(stalk("root", step("a", variables=(Variable("KEY", "", PLACE, "KEY"),))))
