@@ -28,7 +28,7 @@ def busybox_rootfs() -> bytes:
     applets = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name in ("bin", "etc", "root", "tmp", "var"):
+        for name in ("bin", "etc", "root", "tmp", "usr", "var"):
             folder = tarfile.TarInfo(name)
             folder.type, folder.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(folder)
@@ -39,9 +39,10 @@ def busybox_rootfs() -> bytes:
             file = tarfile.TarInfo(name)
             file.size, file.mode = len(content), 0o755
             archive.addfile(file, io.BytesIO(content))
-        for applet in sorted({*applets, "sh"} - {"busybox"}):
-            link = tarfile.TarInfo(f"bin/{applet}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+        links = {f"bin/{applet}": "busybox" for applet in {*applets, "sh"} - {"busybox"}}
+        for name, target in sorted({**links, "usr/bin": "../bin"}.items()):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, target
             archive.addfile(link)
     return buffer.getvalue()
 
