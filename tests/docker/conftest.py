@@ -1,0 +1,76 @@
+"""A real engine, a base of nothing but busybox, and workspaces whose images nobody else has."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engines import busybox_image, real_engine, remove_all_below
+from run_space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from stalker.engine.docker import DockerEngine
+
+NUMBERS = itertools.count(1)
+SESSION = f"s{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerEngine]:
+    """The engine that answers; what these tests left in it goes at the end."""
+    engine = real_engine()
+    yield engine
+    remove_all_below(engine, f"stalker-test/{SESSION}/")
+    remove_all_below(engine, "stalker-test/unchanged/")
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def busybox(engine: DockerEngine) -> Iterator[str]:
+    """The name of an image of nothing but busybox."""
+    with busybox_image(engine) as name:
+        yield name
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, engine: DockerEngine, busybox: str) -> Iterator[Space]:
+    """A workspace whose images nobody else has; nothing of it is in the engine afterwards."""
+    with new_space(tmp_path, engine, busybox) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_space(
+    tmp_path_factory: pytest.TempPathFactory, engine: DockerEngine, busybox: str
+) -> Iterator[Callable[[], Space]]:
+    """Give workspaces that live as long as a module: for a run that many tests look at."""
+    with contextlib.ExitStack() as made:
+        yield lambda: made.enter_context(new_space(tmp_path_factory.mktemp("space"), engine, busybox))
+
+
+@contextlib.contextmanager
+def new_space(path: Path, engine: DockerEngine, busybox: str, **more: Any) -> Iterator[Space]:
+    """Make a workspace, and clean up behind it."""
+    space = Space(
+        path,
+        "stalker-test",
+        busybox,
+        options={"network": "none"},
+        engine=engine,
+        arch=SESSION,
+        subarch=f"w{next(NUMBERS)}",
+        **more,
+    )
+    try:
+        yield space
+    finally:
+        for container in space.containers():
+            engine.remove_container(container.id)
+        remove_all_below(engine, f"{space.prefix}/")

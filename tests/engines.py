@@ -1,0 +1,98 @@
+"""The engine that tests use, found as the program finds it; nothing is installed or started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stalker.engine.discovery import answering, find_address
+from stalker.engine.docker import DockerEngine
+from stalker.errors import EngineError, NoEngine
+from stalker.model import images as labels
+from workspace import busybox_rootfs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from stalker.model.images import Image
+
+BUSYBOX = "stalker-test/busybox:1"
+
+
+def has_to_be_there(what: str) -> None:
+    """Fail where the machine is ours to set up: in CI, and for root. Skip elsewhere."""
+    if os.environ.get("CI") or os.geteuid() == 0:
+        pytest.fail(f"{what}; `make test` sets it up", pytrace=False)
+    pytest.skip(what)
+
+
+def real_engine() -> DockerEngine:
+    """Return the engine that answers."""
+    try:
+        return DockerEngine(answering(find_address(os.environ, os.path.expanduser("~"))).address)
+    except NoEngine as error:
+        has_to_be_there(f"{error.brief}: {error.details}")
+        raise
+
+
+@contextlib.contextmanager
+def busybox_image(engine: DockerEngine) -> Iterator[str]:
+    """Give the name of an image of nothing but busybox; what was there before stays."""
+    if engine.image(BUSYBOX) is not None:
+        yield BUSYBOX
+        return
+    engine.import_rootfs([rootfs()], BUSYBOX, {}, "busybox for tests")
+    try:
+        yield BUSYBOX
+    finally:
+        remove_names(engine, [BUSYBOX])
+
+
+def rootfs() -> bytes:
+    """Return a root file system of nothing but a busybox that needs no libraries, as a tar."""
+    program = shutil.which("busybox")
+    if program is not None and b"/ld-linux" not in Path(program).read_bytes()[:4096]:
+        return busybox_rootfs()
+    with tempfile.TemporaryDirectory() as folder:
+        get = "apt-get download -q busybox-static && dpkg-deb -x busybox-static_*.deb ."
+        done = subprocess.run(["sh", "-c", get], cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            has_to_be_there(f"no static busybox: {done.stderr.strip()}")
+        path = os.environ["PATH"]
+        os.environ["PATH"] = f"{folder}/bin:{path}"
+        try:
+            return busybox_rootfs()
+        finally:
+            os.environ["PATH"] = path
+
+
+def remove_names(engine: DockerEngine, names: Iterable[str]) -> None:
+    """Take image names away, the younger first, as far as the engine lets go of them."""
+    for name in names:
+        with contextlib.suppress(EngineError):
+            engine.untag(name)
+
+
+def remove_all_below(engine: DockerEngine, prefix: str) -> None:
+    """Take away every image whose name begins so, and those that had such a name, the younger first."""
+    listed = subprocess.run(
+        ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.split()
+    remove_names(engine, [name for name in listed if name.startswith(prefix)])
+    found = sorted(engine.labelled_images(), key=lambda image: -image.created_s)
+    ours = [image for image in found if _work_of(image).startswith(prefix)]
+    remove_names(engine, [image.id for image in ours if not image.tags])
+
+
+def _work_of(image: Image) -> str:
+    return image.labels.get(labels.STEP) or image.labels.get(labels.FAILED) or ""
