@@ -105,7 +105,7 @@ def child(folder: str, what: str, images: str) -> dict[str, object]:
     read_s = time.perf_counter() - began_s
     links = link_steps(tree)
     index = ImageIndex(engine.labelled_images(), engine.image)
-    drawn = make_plan(links, index, find_bases(tree, index, lambda _: ""), select(links))
+    drawn = make_plan(links, index, find_bases(tree, index, lambda _base, _platform: ""), select(links))
     if what == "prepare":
         Path(images).write_bytes(pickle.dumps(_as_if_run(engine, drawn)))
     expected = len(drawn.actions) if what == "done" else 0

@@ -93,7 +93,7 @@ def _plan(links: Links, engine: Engine, **selection: Any) -> tuple[Plan, ImageIn
         if selection.get(name):
             selection[name] = split_name(selection[name], links.tree)
     index = ImageIndex(engine.labelled_images(), engine.image)
-    bases = find_bases(links.tree, index, lambda base: "not to be had")
+    bases = find_bases(links.tree, index, lambda _base, _platform: "not to be had")
     return make_plan(links, index, bases, select(links, **selection)), index
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -79,6 +80,9 @@ def run_tree(
     result: RunResult | None = None
     error: StalkerError | None = None
     plan: Plan | None = None
+    # Whoever ends us politely (a service manager, a closed terminal) gets the same clean stop as Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         told.emit(
             events.RunStarted(

@@ -56,13 +56,15 @@ def connect() -> DockerEngine:
     return DockerEngine(answering(find_address(os.environ, os.path.expanduser("~"))).address)  # noqa: PTH111
 
 
-def bases_of(engine: Engine, settings: Settings, *, yes: bool = False) -> BaseProvider:
-    """Return who gets first images into the engine."""
+def bases_of(engine: Engine, settings: Settings, platform: str, *, yes: bool = False) -> BaseProvider:
+    """Return who gets first images for a platform into the engine."""
     from stalker.fetch.bases import Bases
 
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     ask = _ask if settings.is_interactive else None
-    return Bases(engine, f"{cache}/stalker/downloads", settings.workspace, yes=yes, ask=ask)
+    return Bases(
+        engine, f"{cache}/stalker/downloads", settings.workspace, yes=yes, ask=ask, platform=platform
+    )
 
 
 def _ask(question: str) -> bool:
@@ -82,7 +84,7 @@ class Planner:
     yes: bool = False
     address: str = ""
     index: ImageIndex | None = None
-    _provider: BaseProvider | None = None
+    _providers: dict[str, BaseProvider] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -102,12 +104,12 @@ class Planner:
         )
         return cls(settings, tree, links, engine, selection, yes, engine.address.url)
 
-    @property
-    def provider(self) -> BaseProvider:
-        """Who gives bases; made when first asked."""
-        if self._provider is None:
-            self._provider = bases_of(self.engine, self.settings, yes=self.yes)
-        return self._provider
+    def provider(self, platform: str) -> BaseProvider:
+        """Who gives bases for a platform; made when first asked."""
+        if platform not in self._providers:
+            made = bases_of(self.engine, self.settings, platform, yes=self.yes)
+            self._providers[platform] = made
+        return self._providers[platform]
 
     def draw(self) -> Plan:
         """Ask the engine what is there and give each step its verdict."""
@@ -119,8 +121,8 @@ class Planner:
         bases = find_bases(self.tree, self.index, self._obstacle)
         return make_plan(self.links, self.index, bases, self.selection)
 
-    def _obstacle(self, base: Base) -> str:
-        return self.provider.obstacle(base)
+    def _obstacle(self, base: Base, platform: str) -> str:
+        return self.provider(platform).obstacle(base)
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -293,12 +293,16 @@ def _reuse(action: Action, image: Image, index: ImageIndex) -> Action:
     if name in image.tags:
         return replace(action, image=image.id)
     other = index.by_name.get(name)
-    moved = (
-        f"the tag points at {short_id(other.id)} now; it goes back to {short_id(image.id)}"
-        if other is not None
-        else f"the tag was removed; it comes back on {short_id(image.id)}"
-    )
-    return replace(action, image=image.id, reason=f"unchanged; {moved}", retag=True)
+    maker = image.labels.get(labels.STEP, "")
+    if other is not None:
+        reason = (
+            f"unchanged; the tag points at {short_id(other.id)} now; it goes back to {short_id(image.id)}"
+        )
+    elif maker != name and index.latest_of_step(name) is None:
+        reason = f"the same work as {maker.rpartition('/')[2]}, which is there ({short_id(image.id)})"
+    else:
+        reason = f"unchanged; the tag was removed; it comes back on {short_id(image.id)}"
+    return replace(action, image=image.id, reason=reason, retag=True)
 
 
 def _why_run(
@@ -311,6 +315,8 @@ def _why_run(
 ) -> str:
     link = draft.link
     reasons: list[str] = []
+    if before is None and draft.state == "missing" and link.id not in selection.forced:
+        return _why_missing(draft, drafts, index, before)
     running = [name for name in link.inputs if drafts[name].must_run]
     if before is not None:
         known = set(running)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from stalker.plan.images import ImageIndex
 
 
-def find_bases(tree: Tree, index: ImageIndex, obstacle: Callable[[Base], str]) -> dict[str, BaseAction]:
+def find_bases(tree: Tree, index: ImageIndex, obstacle: Callable[[Base, str], str]) -> dict[str, BaseAction]:
     """Return for each root stalk where its first image comes from.
 
     The first base of the list that is in the engine serves, without asking anybody; if none is, the
-    first that nothing is known against will be provided. `obstacle` is asked only then.
+    first that nothing is known against will be provided. `obstacle(base, platform)` is asked only then.
     """
     return {
         stalk.name: _find(stalk, index, obstacle)
@@ -30,18 +30,20 @@ def find_bases(tree: Tree, index: ImageIndex, obstacle: Callable[[Base], str]) -
     }
 
 
-def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base], str]) -> BaseAction:
+def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base, str], str]) -> BaseAction:
     name = initial_name(stalk)
     passed: list[str] = []
     for base in stalk.bases:
-        image = _there(base, index)
+        image = _there(base, stalk.platform, index)
         if image is not None:
             said = f"{describe_base(base)} is here ({short_id(image.id)})"
             return BaseAction(stalk.name, name, "REUSE", "; ".join([said, *passed]), base, image.id)
         passed.append(f"{describe_base(base)} is not here")
     refused: list[str] = []
     for base in stalk.bases:
-        why = f"there is no image {base.name}" if isinstance(base, TagBase) else obstacle(base)
+        why = (
+            f"there is no image {base.name}" if isinstance(base, TagBase) else obstacle(base, stalk.platform)
+        )
         if not why:
             said = f"{describe_base(base)} will be made"
             return BaseAction(stalk.name, name, "RUN", "; ".join([said, *refused]), base)
@@ -49,7 +51,7 @@ def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base], str]) -> B
     return BaseAction(stalk.name, name, "BLOCKED", "; ".join(refused) or "the stalk has no base", None)
 
 
-def _there(base: Base, index: ImageIndex) -> Image | None:
+def _there(base: Base, platform: str, index: ImageIndex) -> Image | None:
     if isinstance(base, TagBase):
         return index.named(base.name)
     if isinstance(base, ImageBase):
@@ -58,4 +60,4 @@ def _there(base: Base, index: ImageIndex) -> Image | None:
             return image
         pinned = any(digest.endswith("@" + base.digest) for digest in image.digests)
         return image if pinned or image.id == base.digest else None
-    return index.of_base(base_key(base))
+    return index.of_base(base_key(base, platform))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from stalker.errors import EngineError, InputError, Interrupted, NoEngine, StalkerError
 from stalker.model import events
 from stalker.model.bases import describe_base
+from stalker.model.images import short_id
 from stalker.plan.graph import build_graph, remaining_path_s
 from stalker.plan.run_state import Block, Failed, Finish, RunState, Start, StopAsked, Succeeded
 from stalker.run.job import Job, Outcome
@@ -61,21 +62,42 @@ class RunResult:
 
 
 def provide_bases(
-    plan: Plan, provider: BaseProvider, emit: Callable[[Event], None], *, jobs: int
-) -> dict[str, BaseAction]:
-    """Get the first images that are missing, side by side.
+    plan: Plan,
+    provider: Callable[[str], BaseProvider],
+    emit: Callable[[Event], None],
+    *,
+    jobs: int,
+) -> None:
+    """Get the first images that are missing, side by side; `provider` is asked for each platform.
 
     Raises:
         InputError: what was fetched is bad. EngineError: the engine refused, or nobody could give it.
+        Interrupted: the user stopped it; what was under way is ended first.
     """
     wanted = [base for base in plan.bases.values() if base.verdict == "RUN" and _is_asked_for(plan, base)]
     if not wanted:
-        return plan.bases
-    with ThreadPoolExecutor(min(jobs, len(wanted))) as pool:
-        made = [pool.submit(_provide, plan, base, provider, emit) for base in wanted]
+        return
+    cancel = threading.Event()
+    pool = ThreadPoolExecutor(min(jobs, len(wanted)), thread_name_prefix="stalker-base")
+    made = [pool.submit(_provide, plan, base, provider, emit, cancel) for base in wanted]
+    try:
         for future in made:
             future.result()
-    return plan.bases
+    except KeyboardInterrupt:
+        cancel.set()
+        emit(events.Note(time.time(), "stopping what fetches the base; Ctrl-C again ends at once"))
+        try:
+            pool.shutdown(wait=True, cancel_futures=True)
+        except KeyboardInterrupt:
+            os._exit(130)
+        raise _interrupted() from None
+    finally:
+        cancel.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted("interrupted", "what was committed stays", "the next run goes on from there")
 
 
 def _is_asked_for(plan: Plan, base: BaseAction) -> bool:
@@ -85,21 +107,29 @@ def _is_asked_for(plan: Plan, base: BaseAction) -> bool:
     )
 
 
-def _provide(plan: Plan, action: BaseAction, provider: BaseProvider, emit: Callable[[Event], None]) -> None:
+def _provide(
+    plan: Plan,
+    action: BaseAction,
+    provider: Callable[[str], BaseProvider],
+    emit: Callable[[Event], None],
+    cancel: threading.Event,
+) -> None:
     """Try the stalk's bases from the chosen one on; the next serves when one is not to be had."""
-    bases = plan.links.tree.stalk(action.stalk).bases
+    stalk = plan.links.tree.stalk(action.stalk)
     assert action.base is not None
-    candidates = bases[bases.index(action.base) :]
+    candidates = stalk.bases[stalk.bases.index(action.base) :]
+
+    def progress(text: str) -> None:
+        if cancel.is_set():
+            raise _interrupted()
+        emit(events.BaseProgress(time.time(), action.stalk, text))
+
     for position, base in enumerate(candidates):
         began_s = time.time()
         said = describe_base(base)
         emit(events.BaseStarted(began_s, action.stalk, said))
         try:
-            image = provider.provide(
-                base,
-                action.name,
-                lambda text: emit(events.BaseProgress(time.time(), action.stalk, text)),
-            )
+            image = provider(stalk.platform).provide(base, action.name, progress)
         except StalkerError as error:
             emit(
                 events.BaseFinished(
@@ -193,9 +223,7 @@ class _Run:
                     self._sessions.remove_at_once()
                     os._exit(130)
                 self._stop("the user stopped the run")
-                self._result.error = Interrupted(
-                    "interrupted", "what was committed stays", "the next run goes on from there"
-                )
+                self._result.error = _interrupted()
                 self._emit(
                     events.Note(time.time(), "stopping: containers are removed; Ctrl-C again ends at once")
                 )
@@ -334,8 +362,18 @@ def repair_tags(plan: Plan, engine: Engine, names: Mapping[str, str]) -> list[st
         link = action.link
         if action.retag:
             engine.tag(action.image, link.image_name)
-            said.append(f"{link.image_name} points at its image again")
+            said.append(f"{link.image_name} is {short_id(action.image)} now")
+            start = _start_of(plan, action) if link.is_first else ""
+            if start and names.get(f"{link.repository}:initial") != start:
+                engine.tag(start, f"{link.repository}:initial")
         final = f"{link.repository}:final"
         if link.is_last and link.step.name != "final" and names.get(final) != action.image:
             engine.tag(action.image, final)
     return said
+
+
+def _start_of(plan: Plan, action: Action) -> str:
+    """Return the image that a reused step started from, empty when that is gone."""
+    if action.link.parent is None:
+        return plan.bases[action.link.base_stalk].image
+    return plan.actions[action.link.parent].image
