@@ -9,6 +9,7 @@ from build import BASE, PREFIX, plan, run, stalk, step, tree
 
 from stalker.engine.fake import FakeEngine
 from stalker.errors import PlanError
+from stalker.model.images import short_id
 from stalker.model.tree import ImageBase
 
 
@@ -36,6 +37,20 @@ def test_a_first_plan_runs_everything(engine):
 
     assert found == {
         "root:a": ("RUN", "not built yet"),
+        "root:b": ("RUN", "not built yet"),
+        "left:c": ("RUN", "not built yet"),
+        "right:d": ("RUN", "not built yet"),
+    }
+
+
+def test_a_change_at_the_root_is_told_where_it_is_and_passed_on(engine):
+    """Each step names the nearest one that makes it run again."""
+    run(chain(V=1), engine)
+
+    found = verdicts(plan(chain(V=2), engine))
+
+    assert found == {
+        "root:a": ("RUN", "variable V: 1 -> 2"),
         "root:b": ("RUN", "parent root:a ran"),
         "left:c": ("RUN", "parent root:b ran"),
         "right:d": ("RUN", "parent root:b ran; needs left:c ran"),
@@ -188,6 +203,25 @@ def test_a_removed_tag_is_noticed_and_put_back(engine):
     assert len(engine.scripts) == 4
 
 
+def test_the_same_work_under_another_name_is_not_done_twice(engine):
+    """Two variants share the steps in which they do not differ; each has all its names."""
+    run(tree(stalk("plain", "a", step("b", variables={"V": 1}))), engine)
+    both = tree(
+        stalk("plain", "a", step("b", variables={"V": 1})),
+        stalk("other", "a", step("b", variables={"V": 2})),
+    )
+
+    found = verdicts(plan(both, engine))
+    run(both, engine)
+
+    image = engine.image(f"{PREFIX}/plain:a")
+    assert found["other:a"] == ("REUSE", f"the same work as plain:a, which is there ({short_id(image.id)})")
+    assert found["other:b"] == ("RUN", "not built yet")
+    assert engine.image(f"{PREFIX}/other:a").id == image.id
+    assert engine.image(f"{PREFIX}/other:initial").id == engine.image(BASE).id
+    assert engine.scripts == ["a", "b", "b"]
+
+
 def test_a_moved_tag_is_noticed_and_explained(engine):
     run(chain(), engine)
     other = engine.add_image()
@@ -274,7 +308,9 @@ def test_a_failed_state_is_never_found_by_a_fingerprint():
 
 
 def test_a_base_that_nobody_can_give_blocks_before_anything_runs(engine):
-    made = tree(stalk("root", "a", bases=(ImageBase("nowhere:1", stalk("x").place),)), stalk("x", "b", parent="root"))
+    made = tree(
+        stalk("root", "a", bases=(ImageBase("nowhere:1", stalk("x").place),)), stalk("x", "b", parent="root")
+    )
 
     drawn = plan(made, engine)
 
