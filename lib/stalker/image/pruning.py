@@ -155,7 +155,7 @@ class _Planner:
             if state == "goes" or (state == "unnamed" and names):
                 goes = state == "goes"
                 own = sizes.own_bytes(image)
-                what = {"temporary": "half-made", "base": "base"}.get(one.kind, one.step)
+                what = {"temporary": "a step on its way", "base": "a base"}.get(one.kind, one.step)
                 removals.append(Removal(image, names, what, goes, own if goes else 0))
         removals += self._initial_names({removal.image.id for removal in removals})
         return Pruning(tuple(removals), tuple(self.kept.items()), self._held())
@@ -222,12 +222,10 @@ class _Planner:
                 return "stays"
         state: State = "goes"
         for child in self.children[image.id]:
-            if child.id not in self.owned:
-                self.kept[title] = (
-                    f"its layers stay: {_title(child)}, which stalker did not make, grows on it"
-                )
             if self.states.get(child.id) != "goes":
                 state = "unnamed"
+                whose = "" if child.id in self.owned else ", which stalker did not make,"
+                self.kept[title] = f"its layers stay: {_title(child)}{whose} grows on it"
         others = [name for name in image.tags if not self._is_in_scope(name)]
         if others:
             state = "unnamed"

@@ -149,7 +149,8 @@ def prune_report(pruning: Pruning, stores: Sequence[str], now_s: float) -> str:
     lines += [f"keep    {what}: {why}" for what, why in pruning.kept]
     if rows:
         count = sum(removal.goes for removal in pruning.removals)
-        lines.append(f"{count} images, about {size_text(pruning.freed_bytes)}")
+        images = f"{count} image{'s' if count != 1 else ''}"
+        lines.append(f"{images}, about {size_text(pruning.freed_bytes)}")
     else:
         lines.append("nothing to prune")
     return "\n".join(lines)
