@@ -92,6 +92,7 @@ class RunState:
         self._keep_going = keep_going
         self._ready = [step for step in inputs if not self._missing[step]]
         self._stopped = ""
+        self._asked = ""
         self._finished = False
         self.states: dict[StepId, StepState] = dict.fromkeys(inputs, "waiting")
 
@@ -106,7 +107,7 @@ class RunState:
             ValueError: the event is about a step that is not running.
         """
         if isinstance(event, StopAsked):
-            self._stopped = self._stopped or event.why
+            self._stopped = self._asked = self._asked or event.why
             return self._next()
         if self.states.get(event.step) != "running":
             raise ValueError(f"{event.step} is {self.states.get(event.step, 'unknown')}, not running")
@@ -135,7 +136,7 @@ class RunState:
             step = todo.pop(0)
             if self.states[step] == "waiting":
                 self.states[step] = "blocked"
-                blocked.append(Block(step, f"{failed} failed"))
+                blocked.append(Block(step, self._asked or f"{failed} failed"))
                 todo += self._after[step]
         return blocked
 

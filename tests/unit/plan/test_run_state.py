@@ -92,3 +92,12 @@ def test_an_event_about_a_step_that_does_not_run_is_refused():
 
 def test_nothing_to_do_is_finished_at_once():
     assert RunState({}, {}, jobs=1, keep_going=False).start() == [Finish()]
+
+
+def test_a_stop_is_the_cause_of_what_does_not_run_any_more():
+    """A step that was cancelled did not fail."""
+    state = RunState(table(a="", b="a"), {}, jobs=1, keep_going=True)
+    state.start()
+    state.handle(StopAsked("the user stopped the run"))
+
+    assert state.handle(Failed("a")) == [Block("b", "the user stopped the run"), Finish()]
