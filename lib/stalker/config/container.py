@@ -18,17 +18,22 @@ _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 def check_needs_of_plugins(execs: list[Exec], options: tuple[Option, ...], report: Report) -> None:
-    """Tell where DOCKER_OPTS withhold what a step needs."""
+    """Tell where DOCKER_OPTS withhold what a step needs.
+
+    A missing network is a warning: what a plugin installs may be there already, and a daemon may be
+    talked to through a mount.
+    """
     has_network = value_of(next((o for o in options if o.name == "network_mode"), None)) != "none"
     capabilities = capabilities_of(options)
     for one in execs:
         if one.daemonize and not has_network:
-            report.problem(one.place, "nobody can talk to a daemonized step with network: none")
+            what = "no other step reaches a daemonized one over the network with network: none"
+            report.warning(one.place, what, "leave network out of DOCKER_OPTS")
         if one.info is None:
             continue
         if one.info.network and not has_network:
             what = f"plugin '{one.info.name}' needs the network, and DOCKER_OPTS has network: none"
-            report.problem(one.place, what)
+            report.warning(one.place, what, "leave network out of DOCKER_OPTS, unless all is there already")
         lacking = [c for c in one.info.capabilities if capabilities is not None and c not in capabilities]
         if lacking:
             what = f"plugin '{one.info.name}' needs the capability {', '.join(lacking)}"

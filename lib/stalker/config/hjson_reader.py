@@ -1,15 +1,20 @@
 """Hjson read with positions: every value knows its line, its column and the keys that lead to it.
 
-The values are those of hjson-py 3.1, which a table test holds this reader against, except that
+The values are those of hjson-py 3.1, which tests hold this reader against, except that
 
+- text without quotes in a mapping or list that is closed on the line on which it was opened ends
+  there before the next comma or closing bracket: `{ OS: debian, ARCH: arm }` is what it looks like.
+  hjson-py takes the rest of the line for text, bracket and all. A document that it accepts comes out
+  otherwise only if it closes that bracket once more on a later line,
 - a key given twice is a problem (hjson-py takes the last one silently),
 - numbers keep their text as written, so that `1.10` stays `1.10`,
 - `'''` on the first line of a file is indented like anywhere else (hjson-py counts wrongly there),
 - half of a surrogate pair is a problem: it could not be written to any file,
 - nesting past `DEPTH_MAX` is a problem (hjson-py ends in a RecursionError).
 
-Text without quotes goes to the end of its line, comments, commas and brackets included: that is
-Hjson's own rule, and where it looks like a slip a warning says so.
+Everywhere else text without quotes goes to the end of its line, comments, commas and brackets
+included: that is Hjson's own rule, and where it looks like a slip a warning says so. In a line whose
+brackets match but which cannot be read as one (`{ A: x, B y }`) that rule holds too, with a warning.
 """
 
 from __future__ import annotations
@@ -18,28 +23,12 @@ import re
 from typing import NoReturn
 
 from stalker.config.document import Document, Node, Value
+from stalker.config.hjson_scalars import Broken, Scalars
 from stalker.model.places import Problem
 
 DEPTH_MAX = 100
-DIGITS_MAX = 4000
-"""Python refuses to read integers of more than 4300 digits."""
 
-_GAP = re.compile(r"(?:[ \t\n\r]++|#[^\r\n]*+|//[^\r\n]*+|/\*.*?\*/)*+", re.DOTALL)
-_REST_OF_LINE = re.compile(r"[^\r\n]*+")
-_WORD = re.compile(r"(null|true|false)[^\S\r\n]*+(?=[,}\]#\r\n]|//|/\*|\Z)")
-_NUMBER = re.compile(
-    r"(-?(?:0|[1-9][0-9]*))((?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)[\t ]*+(?=[,}\]#\r\n]|//|/\*|\Z)"
-)
 _KEY = re.compile(r"([^ \t\n\r{}\[\],:]++)[ \t\n\r]*+:")
-_QUOTED = {
-    '"': re.compile(r'[^"\\\x00-\x1f]*+(?:\\(?:["\'\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+'),
-    "'": re.compile(r"[^'\\\x00-\x1f]*+(?:\\(?:[\"'\\/bfnrt]|u[0-9a-fA-F]{4})[^'\\\x00-\x1f]*+)*+"),
-}
-_ESCAPE = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u(.{4})|(.))")
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
-_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_COMMENT = re.compile(r"[ \t](?:#|//|/\*)")
-_LOOKS_LIKE_KEY = re.compile(r"[A-Za-z_][\w.-]*\s*:(?:\s|$)")
 
 
 def read_hjson(text: str, file: str) -> Document:
@@ -52,7 +41,7 @@ def read_hjson(text: str, file: str) -> Document:
     reader = _Reader(document)
     try:
         document.root = reader.read_root()
-    except _Broken as error:
+    except Broken as error:
         # A value that swallowed its closing bracket is the likely cause of what broke below it.
         document.problems = [
             Problem(p.place, p.what, p.hint) if p.is_warning else p for p in document.problems
@@ -61,28 +50,18 @@ def read_hjson(text: str, file: str) -> Document:
     return document
 
 
-class _Broken(Exception):
-    def __init__(self, at: int, path: str, what: str, hint: str = "") -> None:
-        super().__init__(what)
-        self.at, self.path, self.what, self.hint = at, path, what, hint
-
-
-class _Reader:
-    """One pass over the text by offsets; `read_*` take an offset and return the one behind."""
-
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.text = document.text
+class _Reader(Scalars):
+    """Mappings and lists, and which of them are read as one line."""
 
     def read_root(self) -> Node:
         begin = 1 if self.text.startswith("\ufeff") else 0
         at = self.skip(begin)
-        if at == len(self.text):
+        if at == self.end:
             return self.node({}, begin, begin, "")
         if self.text[at] in "{[":
             node, end = self.read_value(at, at, "", 0, -1)
             end = self.skip(end)
-            if end < len(self.text):
+            if end < self.end:
                 self.fail(end, "", f"{self.shown(end)} after the end of the document", self.too_many(end))
             return node
         children, _ = self.read_pairs(at, "", 0, -1, opened_at=None)
@@ -91,46 +70,58 @@ class _Reader:
     def node(self, value: Value, at: int, key_at: int, path: str) -> Node:
         return Node(value, "", at, key_at, at, path, self.document)
 
-    def skip(self, at: int) -> int:
-        found = _GAP.match(self.text, at)
-        assert found is not None
-        return found.end()
-
-    def fail(self, at: int, path: str, what: str, hint: str = "") -> NoReturn:
-        raise _Broken(at, path, what, hint)
-
-    def shown(self, at: int) -> str:
-        if at >= len(self.text):
-            return "the end of the file"
-        return f"'{self.text[at]}'" if self.text[at].isprintable() else repr(self.text[at])
-
     def too_many(self, at: int) -> str:
         return f"one {self.shown(at)} too many?" if self.text[at] in "}]" else ""
 
-    def warn(self, at: int, path: str, what: str, hint: str) -> None:
-        place = self.document.place(at, path)
-        self.document.problems.append(Problem(place, what, hint, is_warning=True))
-
     def read_value(self, at: int, key_at: int, path: str, depth: int, opened_at: int) -> tuple[Node, int]:
         """Read one value; `opened_at` is where the mapping or list around it was opened."""
-        first = self.text[at : at + 1]
-        if first in {'"', "'"}:
+        first = self.text[at : at + 1] if at < self.end else ""
+        if first and first in "\"'":
             if self.text.startswith("'''", at):
                 return self.read_block(at, key_at, path)
             value, end = self.read_quoted(at, path)
             return Node(value, value, at, key_at, at, path, self.document), end
-        if first in {"{", "["}:
+        if first and first in "{[":
             if depth >= DEPTH_MAX:
                 self.fail(
                     at, path, f"nested deeper than {DEPTH_MAX} levels", "files are not meant to be so deep"
                 )
-            children: Value
-            if first == "{":
+            return self.read_in_line(at, key_at, path, depth) or self.read_inner(at, key_at, path, depth)
+        return self.read_bare(at, key_at, path, opened_at)
+
+    def read_in_line(self, at: int, key_at: int, path: str, depth: int) -> tuple[Node, int] | None:
+        """Read a mapping or list that is closed on its own line, None when this one is not.
+
+        What cannot be read in this way is read once more by the general rule, and so is all that it
+        was inside of; none of these is tried again, so a line is read twice at most.
+        """
+        if self.in_line or at in self.slips:
+            return None
+        whole, known = self.end, len(self.document.problems)
+        line_end = self.line_end(at)
+        if self.text.find("}" if self.text[at] == "{" else "]", at, line_end) < 0:
+            return None
+        self.end, self.in_line = line_end, True
+        try:
+            return self.read_inner(at, key_at, path, depth)
+        except Broken:
+            del self.document.problems[known:]
+            return None
+        finally:
+            self.end, self.in_line = whole, False
+
+    def read_inner(self, at: int, key_at: int, path: str, depth: int) -> tuple[Node, int]:
+        children: Value
+        try:
+            if self.text[at] == "{":
                 children, end = self.read_pairs(self.skip(at + 1), path, depth + 1, at, opened_at=at)
             else:
                 children, end = self.read_items(at, path, depth + 1)
-            return self.node(children, at, key_at, path), end
-        return self.read_bare(at, key_at, path, opened_at)
+        except Broken as error:
+            if self.in_line:
+                self.slips[at] = error
+            raise
+        return self.node(children, at, key_at, path), end
 
     def read_pairs(
         self, at: int, path: str, depth: int, around: int, *, opened_at: int | None
@@ -141,7 +132,7 @@ class _Reader:
         while True:
             if text.startswith("}", at) and opened_at is not None:
                 return children, at + 1
-            if at >= len(text):
+            if at >= self.end:
                 if opened_at is None:
                     return children, at
                 opened = self.document.place(opened_at)
@@ -178,7 +169,7 @@ class _Reader:
         while True:
             if self.text.startswith("]", at):
                 return children, at + 1
-            if at >= len(self.text):
+            if at >= self.end:
                 opened = self.document.place(opened_at)
                 self.fail(
                     at, path, "the file ends inside a list", f"its '[' of line {opened.line} is never closed"
@@ -199,7 +190,7 @@ class _Reader:
             if not text.startswith(":", end):
                 self.fail(end, path, f"expected ':' after the key '{key}', found {self.shown(end)}")
             return key, at, end + 1
-        found = _KEY.match(text, at)
+        found = _KEY.match(text, at, self.end)
         if found is None:
             self.fail_key(at, path)
         return found[1], at, found.end()
@@ -207,154 +198,22 @@ class _Reader:
     def fail_key(self, at: int, path: str) -> NoReturn:
         text = self.text
         if text.startswith("/*", at):
-            self.fail(at, path, "a comment that never ends", "close it with */")
+            self.fail_unended(at, path, "a comment that never ends", "close it with */")
         if text[at] == ":":
             self.fail(at, path, "':' without a key before it", 'an empty key is written as ""')
         if text[at] in "{}[],":
             self.fail(at, path, f"expected a key, found {self.shown(at)}", self.too_many(at))
-        line = _REST_OF_LINE.match(text, at)
-        assert line is not None
-        if ":" in line[0]:
+        line = text[at : self.line_end(at)]
+        if ":" in line:
             self.fail(
                 at,
                 path,
-                f"'{line[0].split(':')[0].strip()}' is no key",
+                f"'{line.split(':')[0].strip()}' is no key",
                 "quote keys that hold blanks or one of {}[],",
             )
         self.fail(
             at,
             path,
-            f"expected 'key: value', found '{line[0].strip()[:40]}'",
+            f"expected 'key: value', found '{line.strip()[:40]}'",
             "text of several lines stands between ''' and '''",
         )
-
-    def read_quoted(self, at: int, path: str) -> tuple[str, int]:
-        quote = self.text[at]
-        found = _QUOTED[quote].match(self.text, at + 1)
-        assert found is not None
-        end = found.end()
-        if not self.text.startswith(quote, end):
-            self.fail_quoted(at, end, path)
-        raw = found[0]
-        if "\\" not in raw:
-            return raw, end + 1
-        value = _ESCAPE.sub(_unescape, raw)
-        if _HALF_PAIR.search(value):
-            self.fail(at, path, "half of a surrogate pair, which is no character")
-        return value, end + 1
-
-    def fail_quoted(self, at: int, end: int, path: str) -> NoReturn:
-        if end >= len(self.text) or self.text[end] in "\r\n":
-            self.fail(
-                at,
-                path,
-                "quoted text that does not end on its line",
-                "close the quotes; text of several lines stands between ''' and '''",
-            )
-        if self.text[end] == "\\":
-            self.fail(
-                end,
-                path,
-                f"'{self.text[end : end + 2]}' is no escape",
-                "write \\\\ for a backslash, or use '''",
-            )
-        name = "a tab" if self.text[end] == "\t" else f"the control character {self.text[end]!r}"
-        hint = "write it as \\t" if self.text[end] == "\t" else f"write it as \\u{ord(self.text[end]):04x}"
-        self.fail(end, path, f"{name} inside quoted text", hint)
-
-    def read_block(self, at: int, key_at: int, path: str) -> tuple[Node, int]:
-        """Read `'''` text: its lines lose as many blanks as stand before the opening `'''`."""
-        text = self.text
-        indent = at - (text.rfind("\n", 0, at) + 1)
-        begin = at + 3
-        while text[begin : begin + 1] and text[begin] in " \t\r":
-            begin += 1
-        if text.startswith("\n", begin):
-            begin += 1
-            lines_begin = True
-        else:
-            lines_begin = False
-        end = text.find("'''", begin)
-        if end < 0:
-            self.fail(at, path, "''' text that never ends", "close it with '''")
-        lines = text[begin:end].split("\n")
-        head = re.compile(f"[ \\t\\r]{{0,{indent}}}") if indent else None
-        if head is not None:
-            first = [head.sub("", lines[0], count=1)] if lines_begin else [lines[0]]
-            lines = first + [head.sub("", line, count=1) for line in lines[1:]]
-        value = "\n".join(lines).replace("\r", "")
-        value = value.removesuffix("\n")
-        return Node(value, value, at, key_at, begin, path, self.document), end + 3
-
-    def read_bare(self, at: int, key_at: int, path: str, opened_at: int) -> tuple[Node, int]:
-        """Read null, true, false, a number, or text up to the end of the line."""
-        text = self.text
-        if at >= len(text):
-            self.fail(at, path, "the file ends where a value should stand")
-        if text[at] in "}],:":
-            self.fail(at, path, f"expected a value, found {self.shown(at)}", 'an empty text is written as ""')
-        if text.startswith("/*", at):
-            self.fail(at, path, "a comment that never ends", "close it with */")
-        word = _WORD.match(text, at)
-        if word is not None:
-            value = {"null": None, "true": True, "false": False}[word[1]]
-            return Node(value, word[1], at, key_at, at, path, self.document), word.end()
-        number = _NUMBER.match(text, at)
-        if number is not None:
-            return self.read_number(number, at, key_at, path), number.end()
-        line = _REST_OF_LINE.match(text, at)
-        assert line is not None
-        bare = line[0].strip()
-        self.doubt(bare, at, key_at, path, opened_at)
-        return Node(bare, bare, at, key_at, at, path, self.document), line.end()
-
-    def read_number(self, number: re.Match[str], at: int, key_at: int, path: str) -> Node:
-        written = number[1] + number[2]
-        if len(written) > DIGITS_MAX:
-            self.fail(at, path, f"a number of {len(written)} digits")
-        value: int | float
-        if number[2]:
-            value = float(written)
-            if abs(value) < 1e10 and value == int(value):
-                value = int(value)
-        else:
-            value = int(written)
-        return Node(value, written, at, key_at, at, path, self.document)
-
-    def doubt(self, bare: str, at: int, key_at: int, path: str, opened_at: int) -> None:
-        """Warn of text without quotes that holds more than its writer may have meant."""
-        on_this_line = opened_at >= 0 and "\n" not in self.text[opened_at:at]
-        if on_this_line and any(mark in bare for mark in "},]"):
-            self.warn(
-                at,
-                path,
-                f"text without quotes goes to the end of the line: this value is '{_short(bare)}'",
-                "put it in quotes, or each key on a line of its own",
-            )
-        elif _COMMENT.search(bare):
-            self.warn(
-                at,
-                path,
-                f"a comment behind text without quotes is part of it: this value is '{_short(bare)}'",
-                "put the text in quotes, or the comment on a line of its own",
-            )
-        elif _LOOKS_LIKE_KEY.match(bare) and "\n" in self.text[key_at:at]:
-            self.warn(
-                at,
-                path,
-                f"no value on the line of its key, so the next line is the value: '{_short(bare)}'",
-                "an empty text is written as ''",
-            )
-
-
-def _unescape(found: re.Match[str]) -> str:
-    high, low, code, char = found.groups()
-    if high:
-        return chr(0x10000 + (((int(high, 16) - 0xD800) << 10) | (int(low, 16) - 0xDC00)))
-    if code:
-        return chr(int(code, 16))
-    return _ESCAPED.get(char, char)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -15,9 +15,11 @@ class Report:
 
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
+        self._remedies: dict[Place, str] = {}
 
     def problem(self, place: Place, what: str, hint: str = "") -> None:
-        """Add an error."""
+        """Add an error; the reader's doubt about a value is shown with what is wrong with the value."""
+        hint = "\n  ".join(part for part in (hint, self._remedies.get(place, "")) if part)
         self._found[Problem(place, what, hint)] = None
 
     def warning(self, place: Place, what: str, hint: str = "") -> None:
@@ -26,7 +28,10 @@ class Report:
 
     def take(self, problems: Iterable[Problem]) -> None:
         """Add problems found elsewhere."""
-        self._found.update(dict.fromkeys(problems))
+        for problem in problems:
+            self._found[problem] = None
+            if problem.is_warning and problem.hint:
+                self._remedies[problem.place] = problem.hint
 
     @property
     def has_errors(self) -> bool:

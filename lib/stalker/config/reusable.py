@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from stalker.config import shapes
@@ -132,7 +133,10 @@ def plugin_page(name: str, workspace: str) -> str:
     if info.arguments:
         width = max(len(argument.name) for argument in info.arguments)
         lines += ["", "Arguments"]
-        lines += [f"  {argument.name:{width}}  {_described(argument)}" for argument in info.arguments]
+        lines += [
+            f"  {argument.name:{width}}  {indent(_described(argument), ' ' * (width + 4)).lstrip()}"
+            for argument in info.arguments
+        ]
     needs = [
         *(f"package {package}" for package in info.packages),
         *(["network"] if info.network else []),

@@ -273,11 +273,6 @@ IN_STALK = {
         "DOCKER_OPTS: { extra_host: {} }",
         "stalks/web/web.hjson:2:18: DOCKER_OPTS.extra_host: unknown option 'extra_host'\n  did you mean 'extra_hosts'?",
     ),
-    "daemonize without network": (
-        "daemonize: true",
-        "DOCKER_OPTS: { network: 'none' }",
-        "stalks/web/web.hjson:4:5: plugins.go: nobody can talk to a daemonized step with network: none",
-    ),
     "unknown template language": (
         "template: 'mako'",
         "",
@@ -371,6 +366,48 @@ def test_a_problem_of_a_stalk_that_two_nodes_use_is_told_once(space):
     space.step("timeout: never")
 
     assert len(space.problems()) == 1
+
+
+COMMENTED = {
+    "platform": ("platform: linux/arm/v7   # optional", "", "is no platform"),
+    "true or false": ("pretend: yes # for now", "", "must be true or false, is text"),
+    "a number": ("", "retries: two # more", "must be a whole number, is text"),
+    "a duration": ("", "timeout: 10m # at most", "is no duration"),
+    "a name": ("needs: [\n web // itself\n]", "", "no stalk named"),
+    "one of a few": ("", "template: jinja2 /* the only one */", "is not possible here"),
+}
+
+
+@pytest.mark.parametrize(("node", "keys", "what"), COMMENTED.values(), ids=COMMENTED.keys())
+def test_a_value_that_a_comment_spoiled_is_told_with_the_remedy(space, node, keys, what):
+    """`10m # at most` is text up to the end of its line; where that cannot be, I am told to quote it."""
+    space.tree(node)
+    space.step(keys)
+
+    (problem,) = space.problems()
+
+    assert what in problem
+    assert problem.endswith("\n  put the text in quotes, or the comment on a line of its own")
+
+
+@pytest.mark.parametrize("written", ["true   # for now", "false // for now", "true /* for now */"])
+def test_a_comment_behind_what_is_no_text_is_one(space, written):
+    """true, false and numbers end before a comment."""
+    space.tree(f"pretend: {written}")
+    space.step("retries: 2 # more")
+
+    assert space.read().stalks[0].pretend is written.startswith("true")
+    assert space.go().retries == 2
+    assert space.warnings() == []
+
+
+def test_a_daemonized_step_without_a_network_is_a_warning(space):
+    """Other steps may talk to it through a mount."""
+    space.step("daemonize: true", top="DOCKER_OPTS: { network: none }")
+
+    assert space.go().daemonize
+    (warning,) = space.warnings()
+    assert "no other step reaches a daemonized one over the network with network: none" in warning
 
 
 def test_a_circle_in_needs_is_named_in_order(space):
