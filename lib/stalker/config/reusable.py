@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from textwrap import indent
 from typing import TYPE_CHECKING
 
 from stalker.config import shapes
@@ -125,6 +124,8 @@ def plugin_page(name: str, workspace: str) -> str:
     Raises:
         FilesError: there is no such plugin, or its sidecar is wrong.
     """
+    from textwrap import indent  # 1 ms that only a page needs
+
     report = Report()
     info = find_plugin(name, Place(FOLDER), Workspace(workspace, report), report)
     if info is None or report.has_errors:

@@ -236,6 +236,16 @@ Example
     )
 
 
+def test_help_of_several_lines_keeps_to_its_column(plugins):
+    """Each argument can be found by the eye."""
+    plugins.write("plugins/a.sh", "#!/bin/sh\n")
+    plugins.write("plugins/a.hjson", "{ summary: 'x', arguments: { b: { help: 'one\\n\\ntwo' } } }")
+
+    page = plugin_page("a", str(plugins.root))
+
+    assert "\n  b  string: one\n\n     two\n" in page
+
+
 def test_the_page_of_no_plugin_is_an_error_with_a_suggestion(plugins):
     """`stalker plugins apt.instal`."""
     with pytest.raises(FilesError, match="1 problem") as caught:
