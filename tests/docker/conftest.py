@@ -28,7 +28,6 @@ def engine() -> Iterator[DockerEngine]:
     engine = real_engine()
     yield engine
     remove_all_below(engine, f"stalker-test/{SESSION}/")
-    remove_all_below(engine, "stalker-test/unchanged/")
     engine.close()
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from engines import remove_all_below
+
 pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +19,7 @@ PREFIX = "stalker-test/unchanged/x"
 
 
 @pytest.fixture
-def space(tmp_path, busybox):
+def space(tmp_path, busybox, engine):
     for name in ("trees", "stalks/s", "logs"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "trees/t.hjson").write_text(
@@ -25,7 +27,8 @@ def space(tmp_path, busybox):
         stalks: {{ s: {{ base: {{ tag: "{busybox}" }} }} }}"""
     )
     write_stalk(tmp_path, "one")
-    return tmp_path
+    yield tmp_path
+    remove_all_below(engine, f"{PREFIX}/")
 
 
 def write_stalk(space, text):
