@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHORTEST = 12
 NEAR = 5
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]*")
+_NAME = re.compile(r"(?!.*/\.)[a-zA-Z0-9][a-zA-Z0-9._:/@-]*")
 """What may be asked of the engine: anything else would be another path of its API."""
 
 _HEX = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}")

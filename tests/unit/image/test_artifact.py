@@ -26,6 +26,14 @@ def write(*paths: Path, data: bytes = DATA) -> None:
             one.write(data)
 
 
+def spoil(error: type[BaseException], *paths: Path) -> None:
+    """Fail when all is written and nothing is finished."""
+    with written([plan_target(str(path)) for path in paths]) as artifacts:
+        for one in artifacts:
+            one.write(DATA)
+        raise error("in the middle")
+
+
 def unpacked(path: Path) -> bytes:
     if path.name.endswith("zst"):
         return subprocess.run(["zstd", "-dc", path], check=True, capture_output=True).stdout
@@ -104,9 +112,8 @@ def test_a_failure_leaves_all_as_it_was(tmp_path, name, error, was_there):
     if was_there:
         path.write_bytes(b"old")
 
-    with pytest.raises(error), written([plan_target(str(path))]) as (one,):
-        one.write(DATA)
-        raise error("in the middle")
+    with pytest.raises(error):
+        spoil(error, path)
 
     assert os.listdir(tmp_path) == ([name] if was_there else [])
     assert not was_there or path.read_bytes() == b"old"
@@ -114,12 +121,8 @@ def test_a_failure_leaves_all_as_it_was(tmp_path, name, error, was_there):
 
 def test_a_failure_of_the_second_file_keeps_back_the_first(tmp_path):
     """Root and boot tar belong together: none appears without the other."""
-    paths = [tmp_path / "root.tar", tmp_path / "boot.tar"]
-
-    with pytest.raises(StalkerError), written([plan_target(str(path)) for path in paths]) as (root, boot):
-        root.write(DATA)
-        boot.write(DATA)
-        raise StalkerError("no boot")
+    with pytest.raises(StalkerError):
+        spoil(StalkerError, tmp_path / "root.tar", tmp_path / "boot.tar")
 
     assert os.listdir(tmp_path) == []
 
@@ -148,9 +151,8 @@ def test_where_no_nameless_files_are_known_a_named_one_is_used_and_removed(tmp_p
     monkeypatch.setattr(artifact.os, "open", refuse)
     path = tmp_path / "a.tar"
 
-    with pytest.raises(ValueError), written([plan_target(str(path))]) as (one,):
-        one.write(DATA)
-        raise ValueError
+    with pytest.raises(ValueError, match="in the middle"):
+        spoil(ValueError, path)
     after_failure = os.listdir(tmp_path)
     write(path)
 

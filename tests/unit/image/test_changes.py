@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from unit.image.tars import device, folder, hard_link, link, make_tar, member, pieces
 
 from stalker.engine.fake import FakeEngine
 from stalker.errors import EngineError
 from stalker.image.changes import compare, compare_images, read_entries
+from unit.image.tars import device, folder, hard_link, link, make_tar, member, pieces
 
 CAPABILITY = {"SCHILY.xattr.security.capability": "\x01\x00\x00\x02"}
 

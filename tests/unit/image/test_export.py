@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from unit.image.tars import device, folder, hard_link, link, make_tar, member, read_tar
 
 from stalker.engine.fake import FakeEngine
 from stalker.errors import EngineError, PlanError, StalkerError
 from stalker.image.export import export_image, plan_export
+from unit.image.tars import device, folder, hard_link, link, make_tar, member, read_tar
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from stalker.errors import InputError
+from stalker.image.tarheader import Header, read_records, write_records
+from stalker.image.tarstream import filter_tar, split_tar, walk
 from unit.image.tars import (
     FORMATS,
     device,
@@ -22,10 +26,6 @@ from unit.image.tars import (
     read_tar,
     upto_end,
 )
-
-from stalker.errors import InputError
-from stalker.image.tarheader import Header, read_records, write_records
-from stalker.image.tarstream import filter_tar, split_tar, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
