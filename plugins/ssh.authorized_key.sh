@@ -49,11 +49,11 @@ case $STATE in
 present | absent) ;;
 *) die "state: '$STATE' is neither present nor absent" ;;
 esac
-entry=$(getent passwd "$USER" || :)
-[ -n "$entry" ] || die "user: there is no '$USER' in this image" "user.add adds one in a step before"
+entry=$(getent passwd "$ACCOUNT" || :)
+[ -n "$entry" ] || die "account: there is no '$ACCOUNT' in this image" "user.add adds one in a step before"
 home=$(printf '%s' "$entry" | cut -d: -f6)
 group=$(printf '%s' "$entry" | cut -d: -f4)
-[ -d "$home" ] || die "user: $USER has no home directory $home"
+[ -d "$home" ] || die "account: $ACCOUNT has no home directory $home"
 
 folder=$home/.ssh file=$home/.ssh/authorized_keys
 line=${OPTIONS:+$OPTIONS }$KEY
@@ -62,21 +62,21 @@ wanted=''
 found=''
 [ ! -e "$file" ] || found=$(lines_with_key)
 if [ "$found" = "$wanted" ]; then
-    info "$USER: the key is $STATE already"
+    info "$ACCOUNT: the key is $STATE already"
     exit 0
 fi
 
 if [ ! -d "$folder" ]; then
     mkdir -m 0700 "$folder"
-    chown "$USER:$group" "$folder"
+    chown "$ACCOUNT:$group" "$folder"
 fi
 if [ ! -e "$file" ]; then
     (umask 077 && : >"$file")
-    chown "$USER:$group" "$file"
+    chown "$ACCOUNT:$group" "$file"
 fi
 {
     lines_without_key
     [ -z "$wanted" ] || printf '%s\n' "$wanted"
 } | replace_file "$file"
 chmod 0600 "$file"
-info "$USER: the key is $STATE"
+info "$ACCOUNT: the key is $STATE"

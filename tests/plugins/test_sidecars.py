@@ -13,10 +13,6 @@ from stalker.config import check_files, list_plugins
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = {info.name: info for info in list_plugins(str(ROOT))}
-TOLD_BY_SHELLS = {
-    *("PATH", "HOME", "SHELL", "UID", "EUID", "PPID", "GROUPS", "IFS", "ENV", "PWD", "OLDPWD", "HOSTNAME"),
-    *("RANDOM", "SECONDS", "LINENO", "OPTARG", "OPTIND", "OPTERR", "PS1", "PS2", "PS4", "SHELLOPTS", "TERM"),
-}
 
 
 def test_the_plugins_that_images_need_are_there():
@@ -52,14 +48,6 @@ def test_the_example_works(name, tmp_path):
     problems = check_files([str(stalk)], str(tmp_path))
 
     assert [str(problem) for problem in problems] == []
-
-
-@pytest.mark.parametrize("name", PLUGINS)
-def test_no_argument_is_called_like_a_variable_of_the_shell(name):
-    """An argument `path` would be PATH in the script, and no command would be found."""
-    taken = {argument.variable for argument in PLUGINS[name].arguments} & TOLD_BY_SHELLS
-
-    assert taken == set()
 
 
 @pytest.mark.parametrize("name", PLUGINS)

@@ -21,9 +21,9 @@ def pi(machine):
 
 def test_a_key_is_added_privately_and_a_second_time_changes_nothing(pi):
     """Folder and file belong to the user alone, as sshd wants."""
-    first = pi.use("ssh.authorized_key", user="pi", key=KEY)
+    first = pi.use("ssh.authorized_key", account="pi", key=KEY)
     listing = pi.listing()
-    second = pi.use("ssh.authorized_key", user="pi", key=KEY)
+    second = pi.use("ssh.authorized_key", account="pi", key=KEY)
 
     assert (first.code, second.code) == (0, 0), first.output + second.output
     assert pi.read(f"cat {KEYS}") == KEY
@@ -36,7 +36,7 @@ def test_other_keys_stay_and_options_are_replaced(pi):
     """The same key with options is one key; the neighbour and a comment are not touched."""
     pi.read(f"mkdir /home/pi/.ssh; printf '# mine\\n{OTHER}\\n{KEY}\\n{KEY} again\\n' > {KEYS}")
 
-    ran = pi.use("ssh.authorized_key", user="pi", key=KEY, options='restrict,command="echo hi"')
+    ran = pi.use("ssh.authorized_key", account="pi", key=KEY, options='restrict,command="echo hi"')
 
     assert ran.code == 0, ran.output
     assert pi.read(f"cat {KEYS}") == f'# mine\n{OTHER}\nrestrict,command="echo hi" {KEY}'
@@ -46,9 +46,9 @@ def test_a_key_is_taken_out(pi):
     """With options or another comment it is the same key; a second time changes nothing."""
     pi.read(f"mkdir /home/pi/.ssh; printf '{OTHER}\\nno-pty {KEY} old\\n' > {KEYS}")
 
-    first = pi.use("ssh.authorized_key", user="pi", key=KEY, state="absent")
+    first = pi.use("ssh.authorized_key", account="pi", key=KEY, state="absent")
     listing = pi.listing()
-    second = pi.use("ssh.authorized_key", user="pi", key=KEY, state="absent")
+    second = pi.use("ssh.authorized_key", account="pi", key=KEY, state="absent")
 
     assert (first.code, second.code) == (0, 0), first.output + second.output
     assert pi.read(f"cat {KEYS}") == OTHER
@@ -56,8 +56,8 @@ def test_a_key_is_taken_out(pi):
 
 
 REFUSED = [
-    ({"user": "nobody-here"}, "there is no 'nobody-here'"),
-    ({"user": "nobody"}, "has no home directory"),
+    ({"account": "nobody-here"}, "there is no 'nobody-here'"),
+    ({"account": "nobody"}, "has no home directory"),
     ({"key": "-----BEGIN OPENSSH PRIVATE KEY-----\nabc"}, "this is a private key"),
     ({"key": f"{KEY}\n{OTHER}"}, "line break"),
     ({"key": "ssh-dss AAAAB3 a"}, "DSA"),
@@ -74,7 +74,7 @@ def test_what_cannot_be_is_refused_and_nothing_changes(pi, arguments, message):
     """It fails, says why, and leaves everything as it was."""
     listing = pi.listing()
 
-    ran = pi.use("ssh.authorized_key", **({"user": "pi", "key": KEY} | arguments))
+    ran = pi.use("ssh.authorized_key", **({"account": "pi", "key": KEY} | arguments))
 
     assert ran.code == 1
     assert message in ran.output

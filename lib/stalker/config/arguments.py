@@ -23,6 +23,57 @@ if TYPE_CHECKING:
     from stalker.config.reusable import PluginInfo
 
 
+TAKEN = frozenset(
+    {
+        # by the engine, for each process in a container
+        *("PATH", "HOME", "HOSTNAME", "TERM"),
+        # by POSIX shells and their tools
+        *(
+            "_",
+            "SHELL",
+            "USER",
+            "LOGNAME",
+            "UID",
+            "EUID",
+            "GID",
+            "EGID",
+            "PPID",
+            "IFS",
+            "ENV",
+            "PWD",
+            "OLDPWD",
+        ),
+        *("LINENO", "OPTARG", "OPTIND", "OPTERR", "PS0", "PS1", "PS2", "PS3", "PS4", "CDPATH", "TMOUT"),
+        *("LANG", "LANGUAGE", "TZ", "TMPDIR", "POSIXLY_CORRECT", "COLUMNS", "LINES"),
+        # by bash
+        *(
+            "BASH",
+            "BASHOPTS",
+            "BASHPID",
+            "HISTCMD",
+            "GROUPS",
+            "RANDOM",
+            "SRANDOM",
+            "SECONDS",
+            "EPOCHSECONDS",
+            "EPOCHREALTIME",
+            "SHELLOPTS",
+            "SHLVL",
+        ),
+        *("DIRSTACK", "FUNCNAME", "PIPESTATUS", "REPLY", "MAPFILE", "GLOBIGNORE", "EXECIGNORE", "TIMEFORMAT"),
+        *("HOSTTYPE", "MACHTYPE", "OSTYPE", "PROMPT_COMMAND", "COPROC", "COMP_WORDBREAKS"),
+        # by interpreters
+        *("PYTHONPATH", "PYTHONHOME", "PERL5LIB", "RUBYLIB"),
+    }
+)
+"""Variables that shells, engines or interpreters give a meaning to; no argument may become one.
+
+Source: POSIX.1-2017, Shell, 2.5.3; bash(1), Shell Variables; environ(7).
+"""
+
+TAKEN_BEGINNINGS = ("LD_", "BASH_", "LC_")
+
+
 @dataclass(frozen=True, slots=True)
 class Argument:
     """What a plugin takes under one name.
@@ -52,6 +103,7 @@ def declared_argument(name: str, node: Node, report: Report) -> Argument | None:
     if not VARIABLE.match(name.upper().replace("-", "_")):
         report.problem(node.key_place, f"'{name}' cannot name an argument: the script gets it as a variable")
         return None
+    _refuse_taken(name, node, report)
     pattern = node.get("pattern")
     if pattern is not None and not _compiles(pattern.text):
         report.problem(pattern.place, f"'{pattern.text}' is no regular expression")
@@ -75,6 +127,16 @@ def declared_argument(name: str, node: Node, report: Report) -> Argument | None:
     return Argument(
         bare.name, bare.type, bare.place, bare.required, value, bare.allowed, bare.pattern, bare.help
     )
+
+
+def _refuse_taken(name: str, node: Node, report: Report) -> None:
+    variable = name.upper().replace("-", "_")
+    if variable in TAKEN or variable.startswith(TAKEN_BEGINNINGS):
+        report.problem(
+            node.key_place,
+            f"the script would get '{name}' as {variable}, which has a meaning to shells or other programs",
+            "give it a name of its own: target_path for path, home_dir for home, account for user",
+        )
 
 
 def _compiles(pattern: str) -> bool:

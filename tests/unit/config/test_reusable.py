@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import pytest
 
-from stalker.config import list_plugins, plugin_page
+from stalker.config import check_files, list_plugins, plugin_page
+from stalker.config.arguments import TAKEN, TAKEN_BEGINNINGS
 from stalker.errors import FilesError
 
 SIDECAR = """{
@@ -19,10 +23,6 @@ SIDECAR = """{
   example: "install: { exec: true, use: apt.install }"
 }
 """
-SIDECAR = SIDECAR.replace("type: list,", 'type: "list",').replace("type: boolean,", 'type: "boolean",')
-SIDECAR = SIDECAR.replace("type: integer,", 'type: "integer",').replace(
-    "type: mapping }", 'type: "mapping" }'
-)
 
 
 @pytest.fixture
@@ -163,6 +163,10 @@ SIDECARS = {
     ],
     "{ summary: 'x', arguments: { a: { allowed: ['y'], default: 'x' } } }": ["'x' is not possible here"],
     "{ summary: 'x', arguments: { 'a b': {} } }": ["'a b' cannot name an argument"],
+    "{ summary: 'x', arguments: { path: {} } }": [
+        "the script would get 'path' as PATH, which has a meaning to shells or other programs"
+    ],
+    "{ summary: 'x', arguments: { ld-preload: {} } }": ["the script would get 'ld-preload' as LD_PRELOAD"],
     "{ summary: 'x', arguments: { a-b: {}, a_b: {} } }": ["'a_b' and 'a-b' are the same variable"],
     "{ summary: 'x', needs: { network: 'yes' } }": ["must be true or false"],
 }
@@ -252,3 +256,28 @@ def test_the_page_of_no_plugin_is_an_error_with_a_suggestion(plugins):
         plugin_page("apt.instal", str(plugins.root))
 
     assert "did you mean 'apt.install'?" in caught.value.details
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_no_argument_can_be_called_like_a_variable_that_bash_has_by_itself():
+    """Whatever bash sets in an empty environment is refused as an argument's name."""
+    done = subprocess.run(["bash", "-c", "compgen -v"], env={}, capture_output=True, text=True, check=True)
+
+    names = [name for name in done.stdout.split() if name.upper() == name]
+    assert {"PATH", "IFS", "GROUPS"} <= set(names)
+    assert [n for n in names if n not in TAKEN and not n.startswith(TAKEN_BEGINNINGS)] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["path", "home", "uid", "groups", "ifs", "user", "bash-env", "ld_library_path"]
+)
+def test_an_argument_that_would_be_a_variable_of_the_shell_is_refused(plugins, name):
+    """A script that gets its argument as PATH finds no command."""
+    plugins.write("plugins/x.sh", "#!/bin/sh\n")
+    plugins.write("plugins/x.hjson", f"{{ summary: 'x', arguments: {{ {name}: {{}} }} }}")
+
+    (problem,) = check_files(["plugins/x.hjson"], str(plugins.root))
+
+    assert problem.place.path == f"arguments.{name}"
+    assert "which has a meaning to shells" in problem.what
+    assert problem.hint.startswith("give it a name of its own: target_path for path")
