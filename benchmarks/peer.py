@@ -7,6 +7,7 @@ that follows a removal would measure the removal.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -124,11 +125,26 @@ class Peer:
 
     def remove_all(self) -> None:
         """Remove every image and container of the benchmarks; builders keep their caches."""
-        for container in self.ask("ps", "-aq", "--filter", "name=stalker-bench-").split():
-            self.ask("rm", "-f", container)
         names = self.names()
+        ours = self._first_layer(BUSYBOX) if BUSYBOX in names else ""
+        held = set(self.ask("ps", "-aq", "--filter", "name=stalker-bench-").split())
+        for name in names:
+            if name.count("/") == 1:  # a base: what was committed from it descends from it
+                held |= set(self.ask("ps", "-aq", "--filter", f"ancestor={name}").split())
+        for container in held:
+            self.ask("rm", "-f", container)
         for start in range(0, len(names), 50):
             self.ask("rmi", "-f", *names[start : start + 50])
+        # Steps of a legacy build that was interrupted have no name, but the first layer of all of ours.
+        nameless = self.ask("image", "ls", "-q", "--no-trunc", "--filter", "dangling=true").split()
+        for image in nameless if ours else ():
+            with contextlib.suppress(BenchError):  # somebody else's, and gone meanwhile
+                if self._first_layer(image) == ours:
+                    self.ask("rmi", image)
+
+    def _first_layer(self, image: str) -> str:
+        layers = json.loads(self.ask("image", "inspect", "--format", "{{json .RootFS.Layers}}", image))
+        return layers[0] if layers else ""
 
 
 def dockers_on_path() -> Iterator[str]:

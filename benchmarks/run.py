@@ -1,7 +1,8 @@
 """Measure what the README claims, each figure beside a peer in the same run.
 
 `make bench`, or `.venv/bin/python benchmarks/run.py [--only NAME] [--rounds N] [--json FILE]`.
-Exit code 0 when every bar is met, 1 when one is missed, 2 when something could not be measured.
+Exit code 0 when every bar is met, 1 when one is missed, 2 when something could not be measured, 130 when
+interrupted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import fcntl
 import json
 import os
-import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -43,41 +44,54 @@ ROWS = {
 def main() -> int:
     """Measure the rows asked for, print the table, and say by the exit code whether all bars are met."""
     asked = _arguments()
-    scratch = Path(tempfile.mkdtemp(prefix="stalker-bench-"))
-    os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")  # ours is not to fill the user's
-    figures: list[Figure] = []
-    failures: dict[str, str] = {}
-    with _alone():
-        try:
-            run([str(ROOT / "stalker"), "--version"])  # makes .venv where it is missing
-            peer = peers.Peer.find(scratch)
-            peer.remove_all()  # what a run that was killed left
-            about = machine.describe(peer)
-            peer.load_image(peers.BUSYBOX, [peers.busybox_layer(scratch)])
-        except BenchError as error:
-            say(f"benchmarks: {error}")
-            shutil.rmtree(scratch, ignore_errors=True)
-            return 2
-        try:
-            for name in [row for row in ROWS if row in (asked.only or ROWS)]:
-                began_s = time.monotonic()
-                say(f"{name}: {(ROWS[name].__doc__ or '').splitlines()[0]}")
-                try:
-                    figures += ROWS[name].measure(peer, scratch, asked.rounds or ROWS[name].ROUNDS)
-                except BenchError as error:
-                    failures[name] = str(error)
-                    say(f"{name}: {error}")
-                say(f"  {name} took {time.monotonic() - began_s:.0f} s in all")
-        finally:
-            say("removing what was made; the builder keeps its cache (`docker builder prune` empties it)")
-            peer.remove_all()
-            shutil.rmtree(scratch, ignore_errors=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up after that too
+    rows = [name for name in ROWS if name in (asked.only or ROWS)]
+    try:
+        with (
+            _alone(),
+            tempfile.TemporaryDirectory(prefix="stalker-bench-", ignore_cleanup_errors=True) as path,
+        ):
+            os.environ["XDG_CACHE_HOME"] = f"{path}/cache"  # ours is not to fill the user's
+            about, figures, failures = _measure(rows, asked.rounds, Path(path))
+    except BenchError as error:
+        say(f"benchmarks: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say("benchmarks: interrupted")
+        return 130
     print(_table(about, figures, failures))
     if asked.json:
         _write_json(asked.json, about, figures, failures)
     if failures:
         return 2
     return int(any(figure.mark == "MISSED" for figure in figures))
+
+
+def _measure(
+    rows: list[str], rounds: int | None, scratch: Path
+) -> tuple[dict[str, str], list[Figure], dict[str, str]]:
+    """Return what it was measured on, the figures, and why a row has none. Raises BenchError."""
+    figures: list[Figure] = []
+    failures: dict[str, str] = {}
+    run([str(ROOT / "stalker"), "--version"])  # makes .venv where it is missing
+    peer = peers.Peer.find(scratch)
+    try:
+        peer.remove_all()  # what a run that was killed left
+        about = machine.describe(peer)
+        peer.load_image(peers.BUSYBOX, [peers.busybox_layer(scratch)])
+        for name in rows:
+            began_s = time.monotonic()
+            say(f"{name}: {(ROWS[name].__doc__ or '').splitlines()[0]}")
+            try:
+                figures += ROWS[name].measure(peer, scratch, rounds or ROWS[name].ROUNDS)
+            except BenchError as error:
+                failures[name] = str(error)
+                say(f"{name}: {error}")
+            say(f"  {name} took {time.monotonic() - began_s:.0f} s in all")
+    finally:
+        say("removing what was made; the builder keeps its cache (`docker builder prune` empties it)")
+        peer.remove_all()
+    return about, figures, failures
 
 
 def _arguments() -> argparse.Namespace:

@@ -7,6 +7,7 @@ machine that slows down or warms up favours nobody. A figure is a ratio of media
 from __future__ import annotations
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -60,19 +61,25 @@ def run(
 ) -> tuple[float, str]:
     """Run a program and return its seconds and its standard output. Raises BenchError."""
     began_s = time.perf_counter()
-    done = subprocess.run(
+    child = subprocess.Popen(
         argv,
         cwd=cwd,
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
+    try:
+        out, err = child.communicate()
+    except BaseException:
+        child.send_signal(signal.SIGINT)  # it has containers to remove
+        child.communicate()
+        raise
     took_s = time.perf_counter() - began_s
-    if done.returncode != 0:
-        said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-3000:]
-        raise BenchError(f"{' '.join(argv)}: exit code {done.returncode}\n{said}")
-    return took_s, done.stdout.decode("utf-8", "replace")
+    if child.returncode != 0:
+        said = (out + err).decode("utf-8", "replace").strip()[-3000:]
+        raise BenchError(f"{' '.join(argv)}: exit code {child.returncode}\n{said}")
+    return took_s, out.decode("utf-8", "replace")
 
 
 def in_turn(sides: Mapping[str, Callable[[int], float]], rounds: int) -> dict[str, list[float]]:
