@@ -9,14 +9,12 @@ import struct
 import subprocess
 import termios
 import threading
-import uuid
 
 import pyte
 import pytest
 
-from stalker.engine.discovery import answering, find_address
-from stalker.engine.docker import DockerEngine
-from workspace import DEADLINE_S, Workspace, busybox_rootfs
+from engines import busybox_image, real_engine
+from workspace import DEADLINE_S, space_on
 
 pytestmark = pytest.mark.docker
 
@@ -29,34 +27,23 @@ RUN = ("run", "trees/t/t.hjson")
 
 @pytest.fixture(scope="module")
 def engine():
-    engine = DockerEngine(answering(find_address(os.environ, os.path.expanduser("~"))).address)
+    engine = real_engine()
     yield engine
     engine.close()
 
 
 @pytest.fixture(scope="module")
-def base(engine):
-    """The name of an image of busybox."""
-    name = f"stalker-test-terminal-{uuid.uuid4().hex[:8]}/base:1"
-    engine.import_rootfs([busybox_rootfs()], name, {}, "")
-    yield name
-    engine.untag(name)
+def busybox(engine):
+    with busybox_image(engine) as name:
+        yield name
 
 
 @pytest.fixture
-def space(engine, base, tmp_path):
-    """A workspace whose images are removed afterwards."""
-    space = Workspace(
-        tmp_path, f"stalker-test-{uuid.uuid4().hex[:8]}", base, options={"network_mode": "none"}
-    )
-    (tmp_path / "gate").mkdir()
-    yield space
-    for image in engine.labelled_images():
-        for tag in image.tags:
-            if tag.startswith(f"{space.os}/"):
-                engine.untag(tag)
-    for name in ("a", "b"):
-        engine.untag(f"{space.os}/x/y/{name}:initial")
+def space(engine, busybox, tmp_path):
+    """A workspace with a folder in which the test tells steps to go on."""
+    with space_on(engine, tmp_path, busybox) as space:
+        (tmp_path / "gate").mkdir()
+        yield space
 
 
 def containers_of(engine, space):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -10,11 +11,17 @@ import subprocess
 import sys
 import tarfile
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stalker.engine.docker import DockerEngine
 
 LIB = Path(__file__).resolve().parents[1] / "lib"
 DEADLINE_S = 60
@@ -147,6 +154,20 @@ class Workspace:
     def run(self, *arguments: str, **environ: str) -> Done:
         """Run the tree for programs: one event a line."""
         return self.stalker("run", "trees/t/t.hjson", "--json", *arguments, **environ)
+
+
+@contextlib.contextmanager
+def space_on(engine: DockerEngine, path: Path, base: str) -> Iterator[Workspace]:
+    """Give a workspace on an engine, with names nobody else has; its images are removed afterwards."""
+    name = f"stalker-test-{uuid.uuid4().hex[:8]}"
+    try:
+        yield Workspace(path, name, base, options={"network_mode": "none"})
+    finally:
+        tags = [tag for image in engine.labelled_images() for tag in image.tags]
+        roots = {tag.rpartition(":")[0] + ":initial" for tag in tags}
+        for tag in sorted({*tags, *roots}):
+            if tag.startswith(f"{name}/"):
+                engine.untag(tag)
 
 
 def finish(running: subprocess.Popen[str], before: str = "") -> Done:

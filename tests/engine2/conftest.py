@@ -5,7 +5,8 @@ import uuid
 import pytest
 
 from engine2.second import SecondEngine, needs
-from workspace import Workspace, busybox_rootfs
+from engines import rootfs
+from workspace import Workspace
 
 BASE = "stalker-test/base:1"
 
@@ -18,7 +19,7 @@ def second_for_all(tmp_path_factory):
     try:
         engine.start()
         client = engine.client()
-        client.import_rootfs([busybox_rootfs()], BASE, {}, "")
+        client.import_rootfs([rootfs()], BASE, {}, "")
         client.close()
         yield engine
     finally:

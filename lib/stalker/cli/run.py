@@ -256,6 +256,10 @@ def _tell_plan(plan: Plan, emit: Callable[[Event], None]) -> None:
                 )
                 for action in plan.actions.values()
             ),
+            tuple(
+                events.PlannedBase(base.stalk, base.verdict, base.reason, base.image)
+                for base in plan.bases.values()
+            ),
         )
     )
     for action in plan.actions.values():

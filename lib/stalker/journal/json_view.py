@@ -7,7 +7,8 @@ fields of that event in `stalker.model.events` under their own names:
     run_started        run, tree, config, workspace, argv, version
     note               text, level (info, warning)
     variables_set      step, variables: [[name, value, place]]
-    planned            steps: [{step, verdict (RUN, REUSE, BLOCKED), reason, parent, needs, estimate_s, image}]
+    planned            steps: [{step, verdict (RUN, REUSE, BLOCKED), reason, parent, needs, estimate_s, image}],
+                       bases: [{stalk, verdict, reason, image}]
     base_started       stalk, base
     base_progress      stalk, text
     base_finished      stalk, base, image, duration_s, error

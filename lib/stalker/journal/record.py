@@ -143,7 +143,8 @@ class Record:
         for planned in event.steps:
             counts[planned.verdict] = counts.get(planned.verdict, 0) + 1
             self._planned.setdefault(_stalk_of(planned.step), set()).add(planned.step)
-        self._trail.log(action, "plan", event.at, steps=steps)
+        bases = {base.stalk: f"{base.verdict}: {base.reason}" for base in event.bases}
+        self._trail.log(action, "plan", event.at, **({"bases": bases} if bases else {}), steps=steps)
         self._trail.finish(action, event.at, counts=counts)
 
     def _write_variables(self, action: Action, at: float) -> None:

@@ -66,11 +66,22 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedBase:
+    """Where a root stalk's first image comes from; `image` is its id when it is there."""
+
+    stalk: str
+    verdict: str
+    reason: str
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """The plan of the run, in order."""
 
     at: float
     steps: tuple[PlannedStep, ...]
+    bases: tuple[PlannedBase, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

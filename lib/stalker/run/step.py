@@ -453,6 +453,7 @@ def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: Stalk
     elif attempt.ran_out_of_time:
         state = "timeout"
     kept = ""
+    began_s = around.now()
     if isinstance(error, StepFailed) and not cancelled and not job.is_service:
         kept = _keep_failed(job, around, attempt)
     _abandon(around, attempt)
@@ -480,6 +481,7 @@ def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: Stalk
             resolution=resolution,
             last_lines=lines if state != "cancelled" else (),
             log=attempt.log,
+            commit_s=around.now() - began_s if kept else 0.0,
             will_retry_in_s=_pause_s(attempt.number) if will_retry else None,
         )
     )
