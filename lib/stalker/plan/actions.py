@@ -21,6 +21,7 @@ from stalker.model import images as labels
 from stalker.model.images import Image, short_id
 from stalker.plan import fingerprint
 from stalker.plan.images import ImageIndex, duration_of, inputs_of, made_from
+from stalker.plan.layers import check_layers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,7 +165,12 @@ class _Draft:
 
 
 def make_plan(links: Links, index: ImageIndex, bases: Mapping[str, BaseAction], selection: Selection) -> Plan:
-    """Give each considered step its verdict; pure: everything it knows of the engine is in `index`."""
+    """Give each considered step its verdict; pure: everything it knows of the engine is in `index`.
+
+    Raises:
+        PlanError: an image would have more layers than an engine takes.
+    """
+    check_layers(links)
     drafts = _draft(links, index, bases, selection)
     _settle(drafts, selection)
     actions: dict[StepId, Action] = {}

@@ -56,9 +56,7 @@ CHANGES = {
     "script": replace(FULL, script=replace(FULL.script, digest="other")),
     "variable value": replace(FULL, variables=(Variable("A", "9", PLACE), FULL.variables[1])),
     "variable gone": replace(FULL, variables=FULL.variables[:1]),
-    "variable becomes secret": replace(
-        FULL, variables=(Variable("A", "", PLACE, "KEY"), FULL.variables[1])
-    ),
+    "variable becomes secret": replace(FULL, variables=(Variable("A", "", PLACE, "KEY"), FULL.variables[1])),
     "file content": replace(FULL, files=(replace(FULL.files[0], digest="other"),)),
     "file mode": replace(FULL, files=(replace(FULL.files[0], mode=0o755),)),
     "file target": replace(FULL, files=(replace(FULL.files[0], target="/tmp/g"),)),

@@ -15,7 +15,9 @@ def inputs(made):
 
 def test_a_nested_stalk_starts_from_its_parents_last_step():
     """Children of the first tool started from the root's first image."""
-    made = tree(stalk("root", "a", "b"), stalk("child", "c", parent="root"), stalk("leaf", "d", parent="child"))
+    made = tree(
+        stalk("root", "a", "b"), stalk("child", "c", parent="root"), stalk("leaf", "d", parent="child")
+    )
 
     found = inputs(made)
 
@@ -87,7 +89,9 @@ def test_the_networkx_graph_tells_parents_from_needs():
 
 
 def test_the_longest_way_to_go_counts_what_comes_after():
-    made = tree(stalk("root", "a"), stalk("long", "b", "c", parent="root"), stalk("short", "d", parent="root"))
+    made = tree(
+        stalk("root", "a"), stalk("long", "b", "c", parent="root"), stalk("short", "d", parent="root")
+    )
     graph = build_graph(link_steps(made))
 
     remaining = remaining_path_s(graph, {"root:a": 1.0, "long:b": 2.0, "long:c": 3.0, "short:d": 4.0})
