@@ -128,7 +128,11 @@ def summary(drawn: Plan, estimate: tuple[float, int]) -> str:
     run, blocked = len(drawn.to_run), len(drawn.blocked)
     reused = len(drawn.actions) - run - blocked
     if not run and not blocked:
-        return f"nothing to do: all {reused} steps are there"
+        return (
+            f"nothing to do: all {reused} steps are there"
+            if reused != 1
+            else "nothing to do: the step is there"
+        )
     parts = [f"{run} to run", f"{reused} reused"]
     if blocked:
         parts.append(f"{blocked} blocked")
@@ -137,7 +141,7 @@ def summary(drawn: Plan, estimate: tuple[float, int]) -> str:
     if run and unknown == run:
         return f"{text}; no earlier run tells how long it takes"
     if run:
-        more = f", and {unknown} steps that never ran" if unknown else ""
+        more = f", and {unknown} step{'s' if unknown != 1 else ''} that never ran" if unknown else ""
         text += f"; about {_took(seconds)} by earlier runs{more}"
     return text
 
