@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from build import BASE, plan, run, stalk, step, tree
 
+from build import BASE, plan, run, stalk, step, tree
 from stalker.cli.plan import estimate_s, summary
 from stalker.engine.fake import FakeEngine
 
