@@ -31,7 +31,8 @@ SET_UP = """
 set -e
 mount --make-rprivate /
 for folder in /run /etc/docker; do mkdir -p $folder; mount -t tmpfs none $folder; done
-mount -o loop "$FOLDER/disk" "$FOLDER/root"
+# Where there are no loop devices, a file system in memory is as small.
+mount -o loop "$FOLDER/disk" "$FOLDER/root" || mount -t tmpfs -o "size=$DISK_BYTES" none "$FOLDER/root"
 ip link set lo up
 sleep infinity &
 echo ready
@@ -55,14 +56,14 @@ class SecondEngine:
         unshare = ["unshare", "-m", "-n", "-p", "-f", "--mount-proc", "--kill-child"]
         self._init = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *unshare, "sh", "-c", SET_UP],
-            env={"PATH": PATH, "FOLDER": str(folder)},
+            env={"PATH": PATH, "FOLDER": str(folder), "DISK_BYTES": str(DISK_BYTES)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
         assert self._init.stdout
         if self._init.stdout.readline() != b"ready\n":
             _, said = self._init.communicate(timeout=START_S)
-            pytest.fail(f"no namespaces, or no loop device: {said.decode()}")
+            pytest.fail(f"no namespaces for a second engine: {said.decode()}")
 
     def start(self, *options: str, listen: socket.socket | None = None) -> None:
         """Start dockerd and wait till it answers; `listen` is a socket of the host that it serves too."""

@@ -103,6 +103,42 @@ def test_a_container_removed_by_hand_fails_its_step(asleep, second):
         assert client.containers({}) == []
 
 
+@pytest.mark.parametrize("moment", ["planned", "step_started", "container_started", "step_finished"])
+def test_an_engine_killed_at_any_moment_is_told_the_same_way(space, second, moment):
+    """Between calls, in a call, between steps: exit 3, no traceback, and the next run ends well."""
+    space.tree({"a": {}})
+    space.stalk("a", {"one": "echo 1 > /one", "two": "cat /one", "nap": NAP})
+    running = space.start("run", "trees/t/t.hjson", "--json")
+    said = read_until(running, f'"event": "{moment}"')
+
+    kill(second)
+    lost = finish(running, said)
+    second.start()
+    wake(space)
+    done = space.run()
+
+    assert lost.code == 3, lost
+    assert "Traceback" not in lost.err
+    (end,) = lost.of("run_finished")
+    assert end["brief"]
+    assert end["resolution"]
+    assert done.code == 0, done
+    assert done.of("run_finished")[0]["ran"] + end["ran"] == 3
+
+
+def test_a_script_that_kills_the_shell_that_runs_it_has_failed(space):
+    """That is the step's doing, not the engine's: exit 1, and the code of the signal."""
+    space.tree({"a": {}})
+    space.stalk("a", {"rash": "kill -9 $PPID; sleep 300"})
+
+    done = space.run()
+
+    assert done.code == 1, done
+    (told,) = done.of("step_finished")
+    assert told["brief"] == "a:rash failed with exit code 137"
+    assert "ended the shell" in told["details"]
+
+
 def test_an_engine_killed_in_a_commit_leaves_a_whole_step_or_none(space, second):
     """The step runs again, and its image is what its script wrote."""
     space.tree({"a": {}})

@@ -24,7 +24,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from stalker.engine import wire
-from stalker.errors import EngineError, Interrupted, NoEngine, NotThere
+from stalker.errors import EngineError, Interrupted, NotThere
 
 if TYPE_CHECKING:
     import socket
@@ -131,7 +131,7 @@ def _started(engine: DockerEngine, exec_id: str, *, tty: bool) -> Iterator[tuple
             raise EngineError("the engine refused to start a program", said)
     except OSError as error:
         connection.close()
-        raise NoEngine(f"the engine at {engine.address.url} went away", str(error)) from error
+        raise wire.went_away(engine.address.url, error) from error
     except EngineError:
         connection.close()
         raise

@@ -95,6 +95,15 @@ def connect(address: Address) -> socket.socket:
     )
 
 
+def went_away(url: str, error: OSError) -> NoEngine:
+    """Return what to raise when an engine that had answered does so no more."""
+    return NoEngine(
+        f"the engine at {url} went away",
+        str(error),
+        "./stalker engine up starts it; the next run goes on from the last committed step",
+    )
+
+
 def get_json(address: Address, path: str, query: dict[str, str]) -> Any:
     """GET a JSON document. Raises NoEngine, EngineError."""
     text = "&".join(f"{name}={_quoted(value)}" for name, value in query.items())
@@ -106,7 +115,7 @@ def get_json(address: Address, path: str, query: dict[str, str]) -> Any:
             status, headers, rest = _read_head(connection)
             body = _read_body(connection, headers, rest)
         except OSError as error:
-            raise NoEngine(f"the engine at {address.url} went away", str(error)) from error
+            raise went_away(address.url, error) from error
         finally:
             connection.close()
         if status == 200:
@@ -147,7 +156,7 @@ def read_exec(
                 quiet_since = time.monotonic()
         return True
     except OSError as error:
-        raise NoEngine(f"the engine at {address.url} went away", str(error)) from error
+        raise went_away(address.url, error) from error
     finally:
         connection.close()
 
@@ -165,7 +174,7 @@ def _start_exec(address: Address, exec_id: str) -> tuple[socket.socket, bytes]:
             raise EngineError("the engine refused to start a program", said)
     except OSError as error:
         connection.close()
-        raise NoEngine(f"the engine at {address.url} went away", str(error)) from error
+        raise went_away(address.url, error) from error
     except EngineError:
         connection.close()
         raise
@@ -198,7 +207,7 @@ class FedShell:
                 if stop():
                     return False
         except OSError as error:
-            raise NoEngine(f"the engine at {self._url} went away", str(error)) from error
+            raise went_away(self._url, error) from error
         return False
 
     def close(self) -> None:
