@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from stalker.model.images import Image
 
-BUSYBOX = "stalker-test/busybox:1"
+BUSYBOX = f"stalker-test/busybox:{uuid.uuid4().hex[:8]}"
+"""A name of this session alone: two sessions on one engine do not take it from each other."""
 
 
 def has_to_be_there(what: str) -> None:
@@ -43,16 +45,13 @@ def real_engine() -> DockerEngine:
 
 
 @contextlib.contextmanager
-def busybox_image(engine: DockerEngine) -> Iterator[str]:
-    """Give the name of an image of nothing but busybox; what was there before stays."""
-    if engine.image(BUSYBOX) is not None:
-        yield BUSYBOX
-        return
-    engine.import_rootfs([rootfs()], BUSYBOX, {}, "busybox for tests")
+def busybox_image(engine: DockerEngine, name: str = BUSYBOX) -> Iterator[str]:
+    """Give the name of an image of nothing but busybox; it goes at the end."""
+    engine.import_rootfs([rootfs()], name, {}, "busybox for tests")
     try:
-        yield BUSYBOX
+        yield name
     finally:
-        remove_names(engine, [BUSYBOX])
+        remove_names(engine, [name])
 
 
 def rootfs() -> bytes:

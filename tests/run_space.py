@@ -47,7 +47,7 @@ def listing(engine: DockerEngine, image: str) -> dict[str, Entry]:
             file = archive.extractfile(member) if member.isreg() else None
             found["/" + member.name.rstrip("/")] = Entry(
                 KINDS[member.type],
-                member.mode,
+                member.mode & 0o7777,
                 (member.uid, member.gid),
                 file.read() if file else b"",
                 member.linkname,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import remove_all_below
+from engines import BUSYBOX, remove_all_below
 
 pytestmark = pytest.mark.docker
 
@@ -87,7 +87,7 @@ CHANGES = {
     "a file": lambda space: write_stalk(space, "two"),
     "a file of the same size": lambda space: write_stalk(space, "eno"),
     "a tag removed": lambda _: docker("rmi", f"{PREFIX}/s:a"),
-    "the final tag moved": lambda _: docker("tag", "stalker-test/busybox:1", f"{PREFIX}/s:final"),
+    "the final tag moved": lambda _: docker("tag", BUSYBOX, f"{PREFIX}/s:final"),
     "a new file in sysroot": lambda space: new_sysroot(space),
 }
 

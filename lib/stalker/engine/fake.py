@@ -1,14 +1,18 @@
 """An engine in memory that keeps the promises of `interface.py`, for tests and benchmarks.
 
 It counts calls, and it runs no programs: `program` says what a script would do. Files are a mapping
-of paths to bytes; a container's writes become part of the image that is committed from it.
+of absolute paths to bytes; a container's writes become part of the image that is committed from it.
+An image whose paths are not absolute holds pieces of a tar, which are exported as they are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import itertools
 import re
+import tarfile
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -33,11 +37,16 @@ class FakeRun:
     left: int = 0
 
 
+_Owned = tuple[int, int, int]
+"""Mode, user and group of a file; 0o644 and root where nothing is known."""
+
+
 @dataclass(slots=True)
 class _Live:
     spec: ContainerSpec
     image: str
     writes: dict[str, bytes] = field(default_factory=dict)
+    owned: dict[str, _Owned] = field(default_factory=dict)
     is_running: bool = False
 
 
@@ -91,6 +100,7 @@ class FakeEngine(Engine):
         self._numbers = itertools.count(1)
         self.images_by_id: dict[str, Image] = {}
         self.files: dict[str, dict[str, bytes]] = {}
+        self.owned: dict[str, dict[str, _Owned]] = {}
         self.live: dict[str, _Live] = {}
         self.volumes_there: dict[str, dict[str, str]] = {}
         self.registry: dict[str, str] = {}
@@ -99,7 +109,12 @@ class FakeEngine(Engine):
         self.is_gone = False
 
     def add_image(
-        self, name: str = "", labels: Mapping[str, str] | None = None, parent: str = "", comment: str = ""
+        self,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        parent: str = "",
+        comment: str = "",
+        config: Mapping[str, object] | None = None,
     ) -> Image:
         """Put an image there, as a pull or another tool would."""
         with self._lock:
@@ -112,10 +127,11 @@ class FakeEngine(Engine):
                 layers=1 + (self.images_by_id[parent].layers if parent else 0),
                 architecture="amd64",
                 comment=comment,
-                config={"Labels": dict(labels or {})},
+                config={**(config or {}), "Labels": dict(labels or {})},
             )
             self.images_by_id[image.id] = image
             self.files[image.id] = dict(self.files.get(parent, {}))
+            self.owned[image.id] = dict(self.owned.get(parent, {}))
             if name:
                 self.tag(image.id, name)
             return self.images_by_id[image.id]
@@ -174,8 +190,10 @@ class FakeEngine(Engine):
     ) -> Image:
         self._called("import_rootfs")
         content = b"".join(stream)
-        image = self.add_image(name, labels, comment=comment)
-        self.files[image.id]["/"] = content + platform.encode()
+        del platform
+        config = {"Cmd": ["/bin/sh"], "Env": ["PATH=/usr/bin:/bin"]}
+        image = self.add_image(name, labels, comment=comment, config=config)
+        self.files[image.id], self.owned[image.id] = _unpacked(content)
         return image
 
     def build(
@@ -191,7 +209,7 @@ class FakeEngine(Engine):
         self._called("build")
         progress(f"built {dockerfile} {dict(arguments)} {platform}")
         image = self.add_image(name, labels)
-        self.files[image.id]["/"] = b"".join(context)
+        self.files[image.id], self.owned[image.id] = _unpacked(b"".join(context))
         return image
 
     def create(self, spec: ContainerSpec) -> str:
@@ -214,8 +232,11 @@ class FakeEngine(Engine):
 
     def put(self, container: str, archive: bytes) -> None:
         self._called("put")
-        assert archive
-        self._container(container)
+        live = self._container(container)
+        files, owned = _unpacked(archive)
+        # What is staged for a script is moved to its place by the script, which does not run here.
+        live.writes.update({path: data for path, data in files.items() if not path.startswith("/.stalker")})
+        live.owned.update({path: owner for path, owner in owned.items() if path in live.writes})
 
     def exec(
         self,
@@ -240,7 +261,7 @@ class FakeEngine(Engine):
         if ran.stdout:
             on_output(ran.stdout, False)
         if ran.exit_code is None:
-            while stop is None or not stop():
+            while (stop is None or not stop()) and container in self.live:
                 threading.Event().wait(0.005)
             return None
         nonce = _NONCE.search(argv[2])
@@ -273,8 +294,11 @@ class FakeEngine(Engine):
         self._called("commit_paused" if pause else "commit")
         live = self._container(container)
         old = config.get("Labels")
-        image = self.add_image("", {**(old if isinstance(old, dict) else {}), **labels}, live.image, comment)
+        # The engine adds a container's labels to those that a commit names.
+        made = {**live.spec.labels, **(old if isinstance(old, dict) else {}), **labels}
+        image = self.add_image("", made, live.image, comment, config)
         self.files[image.id].update(live.writes)
+        self.owned[image.id].update(live.owned)
         if repository:
             self.tag(image.id, f"{repository}:{tag}")
         return image.id
@@ -304,12 +328,20 @@ class FakeEngine(Engine):
 
     def missing_paths(self, image: str, paths: Sequence[str]) -> list[str]:
         self._called("missing_paths")
-        there = self.files[self._there(image).id]
+        files = self.files[self._there(image).id]
+        there = {
+            path[:end]
+            for path in files
+            for end in range(1, len(path) + 1)
+            if path[end : end + 1] in {"", "/"}
+        }
         return [path for path in paths if path not in there]
 
     def export(self, image: str) -> Iterator[bytes]:
         self._called("export")
-        yield from self.files[self._there(image).id].values()
+        found = self._there(image).id
+        files = self.files[found]
+        yield from [_packed(files, self.owned[found])] if all(map(_is_path, files)) else files.values()
 
     def remove_container(self, container: str) -> None:
         self._called("remove_container")
@@ -362,3 +394,33 @@ class FakeEngine(Engine):
 
     def close(self) -> None:
         self._called("close")
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith("/")
+
+
+def _unpacked(archive: bytes) -> tuple[dict[str, bytes], dict[str, _Owned]]:
+    """Return the files of a tar by absolute path, and whose they are; nothing for what is no tar."""
+    files: dict[str, bytes] = {}
+    owned: dict[str, _Owned] = {}
+    with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(archive)) as found:
+        for member in found:
+            data = found.extractfile(member) if member.isreg() else None
+            if data is not None:
+                path = f"/{member.name.removeprefix('./').strip('/')}"
+                files[path] = data.read()
+                owned[path] = (member.mode, member.uid, member.gid)
+    return files, owned
+
+
+def _packed(files: Mapping[str, bytes], owned: Mapping[str, _Owned]) -> bytes:
+    """Return files as a tar."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, data in sorted(files.items()):
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size = len(data)
+            entry.mode, entry.uid, entry.gid = owned.get(path, (0o644, 0, 0))
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()

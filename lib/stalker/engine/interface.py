@@ -38,7 +38,7 @@ class EngineInfo:
 class ContainerSpec:
     """How a container is started: from which image, with which mounts and options.
 
-    `labels` are put on the container only, never on an image. `hosts` are more names for
+    `labels` are put on the container; a commit passes on those that it does not replace. `hosts` are more names for
     `/etc/hosts`: name -> address. The container idles: its first process does nothing but reap.
     """
 

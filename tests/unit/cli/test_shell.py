@@ -291,7 +291,7 @@ def test_what_is_kept_has_no_label_that_a_plan_looks_for(mounts):
 
     assert image.tags == (f"{PREFIX}/web:mine",)
     filled = {name for name, value in image.labels.items() if value}
-    assert filled == {labels.VERSION, labels.TREE}
+    assert filled == {labels.VERSION, labels.TREE, labels.RUN}
     assert image.comment == COMMENT + NAME
     assert engine.files[image.id] == {"/new": b"new"}
     assert list(engine.live) == [container]

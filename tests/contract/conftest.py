@@ -1,0 +1,170 @@
+"""Two worlds that the promises of `engine/interface.py` are asked in: the fake and a real engine."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from build import step
+from engines import BUSYBOX, busybox_image, real_engine, remove_all_below
+from stalker.engine.fake import FakeEngine, FakeRun
+from stalker.engine.interface import ContainerSpec
+from stalker.model import images as labels
+from stalker.run.payload import Report, feed_text, make_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from stalker.engine.docker import DockerEngine
+    from stalker.engine.interface import Engine
+    from stalker.run.payload import Payload
+
+
+@dataclass
+class Heard:
+    """What came out of a program."""
+
+    code: int | None = None
+    out: bytes = b""
+    err: bytes = b""
+
+    def take(self, data: bytes, is_stderr: bool) -> None:
+        if is_stderr:
+            self.err += data
+        else:
+            self.out += data
+
+
+@dataclass
+class World:
+    """An engine with one image in it, `base`, and names that nobody else has."""
+
+    engine: Engine
+    base: str
+    prefix: str
+    containers: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+
+    def name(self, tag: str = "1") -> str:
+        return f"{self.prefix}/{uuid.uuid4().hex[:8]}:{tag}"
+
+    def container(self, image: str = "", *, start: bool = True, **more: Any) -> str:
+        """Create a container that goes with the test, and start it."""
+        given = {"labels": {labels.RUN: "contract"}, **more}
+        spec = ContainerSpec(image or self.base, f"contract-{uuid.uuid4().hex[:8]}", **given)
+        made = self.engine.create(spec)
+        self.containers.append(made)
+        if start:
+            self.engine.start(made)
+        return made
+
+    def payload(self, script: str, does: FakeRun) -> Payload:
+        """Return what runs a script; a fake engine is told what it does."""
+        name = f"n{uuid.uuid4().hex[:8]}"
+        self.learn(name, does)
+        return make_payload(step(name, script), {}, uuid.uuid4().hex[:16])
+
+    def learn(self, name: str, does: FakeRun) -> None:
+        """Tell a fake engine what a script does."""
+
+    def exec(
+        self,
+        container: str,
+        script: str,
+        does: FakeRun,
+        environment: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> Heard:
+        """Run a script in a container."""
+        heard = Heard()
+        payload = self.payload(script, does)
+        report = Report(payload.nonce, heard.take)
+        heard.code = self.engine.exec(container, payload.whole, environment or {}, report.feed, **more)
+        report.flush()
+        return heard
+
+    def write(self, container: str, path: str, content: str) -> None:
+        """Write a file from within a container."""
+        does = FakeRun(writes={path: content.encode()})
+        assert self.exec(container, f"printf '{content}' >{path}\n", does).code == 0
+
+    def commit(self, container: str, name: str = "", made: Mapping[str, str] | None = None) -> str:
+        """Commit a container as a step would."""
+        repository, _, tag = name.rpartition(":")
+        config = self.engine.image(self.base).config
+        return self.engine.commit(container, repository, tag, made or {}, config, "contract", pause=False)
+
+    def feed(self, payload: Payload) -> bytes:
+        return feed_text(payload.whole, {}, "", payload.nonce)
+
+
+@dataclass
+class FakeWorld(World):
+    """The fake, which is told what each script does."""
+
+    scripts: dict[str, FakeRun] = field(default_factory=dict)
+
+    def learn(self, name: str, does: FakeRun) -> None:
+        self.scripts[name] = does
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[DockerEngine]:
+    """The engine that answers."""
+    engine = real_engine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def docker_base(docker_engine: DockerEngine) -> Iterator[str]:
+    with busybox_image(docker_engine, f"{BUSYBOX}-contract") as name:
+        yield name
+
+
+@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.docker)])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The fake always, a real engine where there is one: the two cannot part."""
+    prefix = f"stalker-test/contract-{uuid.uuid4().hex[:8]}"
+    if request.param == "fake":
+        made = FakeWorld(FakeEngine(lambda name, environment: told(made, name, environment)), "", prefix)
+        made.base = f"{prefix}/base:1"
+        made.engine.import_rootfs([one_file("etc/passwd", b"root:x:0:0\n")], made.base, {}, "")
+        yield made
+        return
+    engine = request.getfixturevalue("docker_engine")
+    made = World(engine, request.getfixturevalue("docker_base"), prefix)
+    try:
+        yield made
+    finally:
+        for container in made.containers:
+            engine.remove_container(container)
+        for volume in made.volumes:
+            with contextlib.suppress(Exception):
+                engine.remove_volume(volume)
+        remove_all_below(engine, prefix)
+
+
+def told(world: FakeWorld, name: str, environment: Mapping[str, str]) -> FakeRun:
+    """Return what a script does; `@NAME` in its output is the value of a variable."""
+    does = world.scripts[name]
+    out = does.stdout
+    for key, value in environment.items():
+        out = out.replace(b"@" + key.encode(), value.encode())
+    return FakeRun(does.exit_code, out, does.stderr, does.writes, does.left)
+
+
+def one_file(name: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] = (0, 0)) -> bytes:
+    """Return a tar with one file in it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode, (entry.uid, entry.gid) = len(content), mode, owner
+        archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

@@ -1,0 +1,569 @@
+"""Each promise of `engine/interface.py`, asked of the fake and of Docker."""
+
+import gzip
+import io
+import tarfile
+import threading
+import uuid
+
+import pytest
+
+from contract.conftest import Heard, one_file
+from stalker.engine import wire
+from stalker.engine.docker import DockerEngine
+from stalker.engine.fake import FakeEngine, FakeRun
+from stalker.engine.interface import ContainerSpec
+from stalker.errors import EngineError, NoEngine, NotThere
+from stalker.model import images as labels
+from stalker.model.places import Place
+from stalker.model.tree import Mount
+from stalker.run.payload import Report
+
+NOWHERE = "f" * 64
+PLACE = Place("stalks/s/s.hjson")
+
+
+def quiet(*_):
+    pass
+
+
+def spec(image):
+    return ContainerSpec(image, f"contract-{uuid.uuid4().hex[:8]}", {})
+
+
+def names_in(engine, image):
+    with tarfile.open(fileobj=io.BytesIO(b"".join(engine.export(image)))) as archive:
+        return {member.name: member for member in archive}
+
+
+CALLS = {
+    "info": lambda engine: engine.info(),
+    "labelled_images": lambda engine: engine.labelled_images(),
+    "image": lambda engine: engine.image("x:1"),
+    "registry_digest": lambda engine: engine.registry_digest("x:1"),
+    "pull": lambda engine: engine.pull("x:1", "", quiet),
+    "push": lambda engine: engine.push("x:1", quiet),
+    "import_rootfs": lambda engine: engine.import_rootfs([b""], "x:1", {}, ""),
+    "build": lambda engine: engine.build([b""], "Dockerfile", "x:1", {}, {}, "", quiet),
+    "create": lambda engine: engine.create(spec("x:1")),
+    "start": lambda engine: engine.start(NOWHERE),
+    "put": lambda engine: engine.put(NOWHERE, one_file("x", b"")),
+    "exec": lambda engine: engine.exec(NOWHERE, ["true"], {}, quiet),
+    "open_shell": lambda engine: engine.open_shell(NOWHERE),
+    "state": lambda engine: engine.state(NOWHERE),
+    "commit": lambda engine: engine.commit(NOWHERE, "x", "1", {}, {}, "", pause=False),
+    "tag": lambda engine: engine.tag("x:1", "x:2"),
+    "untag": lambda engine: engine.untag("x:1"),
+    "remove_container": lambda engine: engine.remove_container(NOWHERE),
+    "containers": lambda engine: engine.containers({}),
+    "changes": lambda engine: engine.changes(NOWHERE),
+    "missing_paths": lambda engine: engine.missing_paths("x:1", ["/x"]),
+    "export": lambda engine: list(engine.export("x:1")),
+    "ensure_volume": lambda engine: engine.ensure_volume("x", {}),
+    "volumes": lambda engine: engine.volumes({}),
+    "remove_volume": lambda engine: engine.remove_volume("x"),
+    "disk_free_bytes": lambda engine: engine.disk_free_bytes(),
+}
+"""Each call of the engine, about things that are not there."""
+
+
+def test_the_table_of_calls_is_whole():
+    """A call that is added to the interface gets its tests."""
+    from stalker.engine.interface import Engine
+
+    promised = {name for name in vars(Engine) if not name.startswith("_")}
+
+    assert promised - {"close"} == set(CALLS)
+
+
+@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.docker)])
+def gone(request, tmp_path):
+    """An engine that does not answer."""
+    if request.param == "fake":
+        engine = FakeEngine()
+        engine.is_gone = True
+        return engine
+    return DockerEngine(wire.Address(f"unix://{tmp_path}/no.sock"))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_says_that_there_is_no_engine(gone, call):
+    """Whatever was under way when the engine went, the exit code is 3."""
+    with pytest.raises(NoEngine) as caught:
+        CALLS[call](gone)
+
+    assert caught.value.exit_code == 3
+    assert caught.value.brief
+
+
+ABOUT_NOTHING = [
+    *("create", "start", "put", "exec", "open_shell", "state", "commit", "tag", "changes"),
+    *("missing_paths", "export", "remove_volume"),
+]
+
+
+@pytest.mark.parametrize("call", ABOUT_NOTHING)
+def test_what_is_not_there_is_told_as_that(world, call):
+    """An unknown image or container is no riddle in the engine's words."""
+    with pytest.raises(NotThere):
+        CALLS[call](world.engine)
+
+
+def test_removing_what_is_not_there_is_no_error(world):
+    """Clean-up may run twice."""
+    world.engine.untag(world.name())
+    world.engine.remove_container(NOWHERE)
+
+    assert world.engine.image(world.name()) is None
+
+
+def test_an_engine_says_who_it_is(world):
+    """Two calls name the same engine."""
+    first, second = world.engine.info(), world.engine.info()
+
+    assert first == second
+    assert first.id
+    assert first.os == "linux"
+    assert first.cpus >= 1
+
+
+def test_free_space_is_a_number_or_unknown(world):
+    """What this host cannot see is None, never 0."""
+    free = world.engine.disk_free_bytes()
+
+    assert free is None or free > 0
+
+
+# Images
+
+
+def test_an_imported_root_file_system_can_run(world):
+    """It has a PATH, and /bin/sh as its command; labels and comment are as given."""
+    name = world.name()
+
+    image = world.engine.import_rootfs([one_file("etc/hello", b"hi")], name, {"a.b": 'c "d"'}, "from a test")
+
+    assert name in image.tags
+    assert image.config["Cmd"] == ["/bin/sh"]
+    assert any(entry.startswith("PATH=/") for entry in image.config["Env"])
+    assert image.labels == {"a.b": 'c "d"'}
+    assert image.comment == "from a test"
+    assert "etc/hello" in names_in(world.engine, image.id)
+
+
+def test_a_compressed_root_file_system_is_the_same(world):
+    """A tarball is imported as it was downloaded."""
+    packed = gzip.compress(one_file("etc/hello", b"hi"))
+
+    image = world.engine.import_rootfs([packed[:20], packed[20:]], world.name(), {}, "")
+
+    assert "etc/hello" in names_in(world.engine, image.id)
+
+
+def test_an_image_is_found_by_name_and_by_id(world):
+    """Both ways lead to the same image; an unknown one is None."""
+    by_name = world.engine.image(world.base)
+
+    assert world.engine.image(by_name.id) == by_name
+    assert world.engine.image(world.name()) is None
+    assert world.engine.image("sha256:" + "0" * 64) is None
+
+
+def test_a_tag_is_moved_to_another_image(world):
+    """A name points at one image; the one it pointed at loses it."""
+    name = world.name()
+    first = world.engine.import_rootfs([one_file("a", b"1")], name, {}, "")
+    second = world.engine.import_rootfs([one_file("a", b"2")], world.name(), {}, "")
+
+    world.engine.tag(second.id, name)
+
+    assert world.engine.image(name).id == second.id
+    kept = world.engine.image(first.id)
+    assert kept is None or name not in kept.tags
+
+
+def test_an_image_goes_with_its_last_name(world):
+    """One name less leaves the image, the last one takes it along."""
+    name, other = world.name(), world.name()
+    image = world.engine.import_rootfs([one_file("a", b"")], name, {}, "")
+    world.engine.tag(image.id, other)
+
+    world.engine.untag(name)
+    assert world.engine.image(image.id).tags == (other,)
+    world.engine.untag(other)
+
+    assert world.engine.image(image.id) is None
+
+
+def test_an_image_that_another_grows_on_stays(world):
+    """Taking the name of a step's image leaves what grew on it whole."""
+    container = world.container()
+    name = world.name()
+    below = world.commit(container, name, {labels.VERSION: "1"})
+    above = world.commit(world.container(below), world.name(), {labels.VERSION: "1"})
+    world.engine.remove_container(world.containers[-1])
+
+    world.engine.untag(name)
+
+    assert world.engine.image(name) is None
+    assert world.engine.image(above).parent_id == below
+    assert below in {image.id for image in world.engine.labelled_images()}
+
+
+def test_an_untagged_image_is_removed_by_its_id(world):
+    """What a killed run left half made has no name."""
+    image = world.commit(world.container(), "", {labels.TEMPORARY: "x"})
+    assert world.engine.image(image).tags == ()
+    world.engine.remove_container(world.containers[-1])
+
+    world.engine.untag(image)
+
+    assert world.engine.image(image) is None
+
+
+def test_labelled_images_are_listed_with_parents_and_without_strangers(world):
+    """One call tells all that a plan has to know: ours, with what they grew on, tagged or not."""
+    parent = world.engine.image(world.base).id
+    untagged = world.commit(world.container(), "", {labels.VERSION: "1", labels.STEP: "a:b"})
+    name = world.name()
+    tagged = world.commit(world.container(untagged), name, {labels.VERSION: "1"})
+
+    listed = {image.id: image for image in world.engine.labelled_images()}
+
+    assert listed[untagged].labels[labels.STEP] == "a:b"
+    assert listed[untagged].parent_id == parent
+    assert listed[untagged].tags == ()
+    assert listed[tagged].tags == (name,)
+    assert listed[tagged].created_s >= listed[untagged].created_s
+    assert parent not in listed
+    world.engine.untag(name)
+
+
+def test_a_build_takes_its_folder_as_a_stream(world):
+    """A Dockerfile base is built under a name, with labels."""
+    name, said = world.name(), []
+    dockerfile = f"FROM {world.base}\nARG WHO\nRUN echo $WHO\n".encode()
+
+    image = world.engine.build(
+        [one_file("Dockerfile", dockerfile)], "Dockerfile", name, {"a": "b"}, {"WHO": "me"}, "", said.append
+    )
+
+    assert name in image.tags
+    assert image.labels["a"] == "b"
+    assert said
+
+
+@pytest.mark.parametrize("call", ["registry_digest", "pull", "push"])
+def test_a_registry_that_has_not_got_it_is_an_error_of_the_engine(world, call):
+    """No name is made up, and none is left behind."""
+    name = f"127.0.0.1:9/{world.name()}"
+    arguments = {"registry_digest": (name,), "pull": (name, "", quiet), "push": (name, quiet)}[call]
+
+    with pytest.raises(EngineError):
+        getattr(world.engine, call)(*arguments)
+
+    assert world.engine.image(name) is None
+
+
+def test_missing_paths_are_those_that_are_in_no_layer(world):
+    """A mount point that the image lacked is told from one that it had."""
+    assert world.engine.missing_paths(world.base, ["/etc", "/etc/passwd", "/none", "/etc/none/x"]) == [
+        "/none",
+        "/etc/none/x",
+    ]
+
+
+def test_an_export_can_be_left_in_the_middle(world):
+    """Who closes the stream leaves no container behind."""
+    stream = world.engine.export(world.base)
+
+    first = next(stream)
+    stream.close()
+
+    assert first
+    base = world.engine.image(world.base).id
+    assert [one for one in world.engine.containers({}) if one.image == base] == []
+
+
+# Containers
+
+
+def test_a_created_container_runs_nothing_until_it_is_started(world):
+    """Create and start are two acts."""
+    container = world.container(start=False)
+
+    before = world.engine.state(container).is_running
+    world.engine.start(container)
+
+    assert not before
+    assert world.engine.state(container).is_running
+
+
+def test_an_idle_container_has_written_nothing(world):
+    """What idles in it leaves no trace in a layer."""
+    container = world.container()
+
+    assert world.engine.changes(container) == []
+    assert world.engine.state(container).writable_bytes == 0
+
+
+def test_containers_are_found_by_all_of_their_labels(world):
+    """An empty value asks for the label, any other one for the value too."""
+    mark = uuid.uuid4().hex
+    mine = world.container(labels={"a.mark": mark, "a.kind": "x"})
+    world.container(labels={"a.mark": mark}, start=False)
+
+    [found] = world.engine.containers({"a.mark": mark, "a.kind": ""})
+
+    assert found.id == mine
+    assert found.labels["a.kind"] == "x"
+    assert found.name.startswith("contract-")
+    assert found.image == world.engine.image(world.base).id
+    assert found.state == "running"
+    assert [one.state for one in world.engine.containers({"a.mark": mark})].count("created") == 1
+    assert world.engine.containers({"a.mark": mark, "a.kind": "y"}) == []
+
+
+def test_a_running_container_is_removed_at_once(world):
+    """It is killed, not asked; a second removal is no error."""
+    container = world.container()
+
+    world.engine.remove_container(container)
+    world.engine.remove_container(container)
+
+    with pytest.raises(NotThere):
+        world.engine.state(container)
+
+
+def test_changes_tell_added_from_changed(world):
+    """A is new in the container, C was in the image."""
+    container = world.container()
+    world.write(container, "/new", "x")
+    world.write(container, "/etc/passwd", "y")
+
+    found = world.engine.changes(container)
+
+    assert ("A", "/new") in found
+    assert ("C", "/etc/passwd") in found
+
+
+def test_the_writable_layer_grows_with_what_is_written(world):
+    """Its size decides whether the container serves the next step."""
+    container = world.container()
+    world.write(container, "/new", "x" * 5000)
+
+    assert world.engine.state(container).writable_bytes >= 5000
+
+
+def test_put_unpacks_with_owners_and_modes(world):
+    """A file stands there as the archive has it."""
+    container = world.container()
+
+    world.engine.put(container, one_file("etc/put", b"\0\xff", 0o4750, (12, 34)))
+
+    entry = names_in(world.engine, world.commit(container))["etc/put"]
+    assert (entry.mode & 0o7777, entry.uid, entry.gid, entry.size) == (0o4750, 12, 34, 2)
+
+
+# Programs
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 125, 255])
+def test_an_exit_code_comes_as_it_is(world, code):
+    """Exit 7 is 7."""
+    heard = world.exec(world.container(), f"exit {code}\n", FakeRun(code))
+
+    assert heard.code == code
+
+
+def test_stdout_and_stderr_come_apart_and_byte_for_byte(world):
+    """Output need not be text."""
+    script = "printf 'out\\000\\377\\n'; printf 'err\\n' >&2\n"
+
+    heard = world.exec(world.container(), script, FakeRun(0, b"out\0\xff\n", b"err\n"))
+
+    assert (heard.out, heard.err) == (b"out\0\xff\n", b"err\n")
+
+
+def test_a_program_sees_the_environment_it_is_given(world):
+    """Values come through whatever is in them."""
+    value = "a 'b' \"c\" $d `e`\n\\f"
+
+    heard = world.exec(world.container(), 'printf %s "$WHO"\n', FakeRun(0, b"@WHO"), {"WHO": value})
+
+    assert heard.out.decode() == value
+
+
+def test_a_program_runs_as_whom_and_where_it_is_told(world):
+    """User and folder are those of the call."""
+    container = world.container()
+    world.engine.exec(container, ["/bin/mkdir", "-p", "-m", "777", "/entropy/plugins"], {}, quiet, user="0")
+    does = FakeRun(0, b"@user @workdir")
+
+    heard = world.exec(container, 'printf %s "$(id -u) $(pwd)"\n', does, user="7", workdir="/tmp")
+
+    assert heard.out == b"7 /tmp"
+
+
+def test_a_program_that_is_stopped_gives_no_exit_code(world):
+    """None comes back at once, and the container is still there to be removed."""
+    container = world.container()
+    asked = threading.Event()
+
+    def stop():
+        asked.set()
+        return True
+
+    heard = world.exec(container, "sleep 1000\n", FakeRun(None), stop=stop)
+
+    assert asked.is_set()
+    assert heard.code is None
+    assert world.engine.state(container).is_running
+
+
+def test_a_program_whose_container_dies_gives_no_exit_code(world):
+    """Who removes a container ends what runs in it; nothing hangs."""
+    container = world.container()
+    is_on = threading.Event()
+
+    def remove():
+        is_on.wait(20)
+        world.engine.remove_container(container)
+
+    def stop():
+        is_on.set()
+        return False
+
+    remover = threading.Thread(target=remove)
+    remover.start()
+    try:
+        code = world.exec(container, "sleep 1000\n", FakeRun(None), stop=stop).code
+    except NotThere:
+        code = None
+    finally:
+        remover.join()
+
+    assert code in {None, 137}
+
+
+def test_a_shell_takes_programs_one_after_the_other(world):
+    """Each runs by itself: its output is its own, and nothing of it stays in the shell."""
+    container = world.container()
+    shell = world.engine.open_shell(container)
+    heard = []
+    for script, does in (
+        ("x=1; echo one; exit 3\n", FakeRun(3, b"one\n")),
+        ("echo $x two\n", FakeRun(0, b"two\n")),
+    ):
+        payload = world.payload(script, does)
+        one = Heard()
+        report = Report(payload.nonce, one.take)
+        assert shell.run(world.feed(payload), report.feed, lambda of=report: of.has_ended, lambda: False)
+        heard.append((report.exit_code, one.out, one.err))
+    shell.close()
+
+    assert heard == [(3, b"one\n", b""), (0, b"two\n", b"")]
+
+
+def test_a_shell_that_is_stopped_says_so(world):
+    """Its container goes, as with any program that must end."""
+    shell = world.engine.open_shell(world.container())
+    payload = world.payload("sleep 1000\n", FakeRun(None))
+    report = Report(payload.nonce, quiet)
+
+    went_on = shell.run(world.feed(payload), report.feed, lambda: report.has_ended, lambda: True)
+    shell.close()
+
+    assert went_on is False
+    assert report.exit_code is None
+
+
+# Commits
+
+
+def test_a_commit_holds_what_was_written_and_is_tagged_in_one_act(world):
+    """The image is there under its name, with the container's files and the image it grew on."""
+    container = world.container()
+    world.write(container, "/new", "x")
+    name = world.name()
+
+    image = world.commit(container, name, {labels.STEP: "a:b"})
+
+    found = world.engine.image(name)
+    assert found.id == image
+    assert found.comment == "contract"
+    assert found.labels[labels.STEP] == "a:b"
+    assert found.parent_id == world.engine.image(world.base).id
+    assert found.layers == world.engine.image(world.base).layers + 1
+    assert "new" in names_in(world.engine, image)
+
+
+def test_a_commit_keeps_the_configuration(world):
+    """Entrypoint, command, environment, user and folder are the base's, not those of the idle process."""
+    config = {
+        **world.engine.image(world.base).config,
+        "Entrypoint": ["/bin/e"],
+        "Cmd": ["c"],
+        "Env": ["PATH=/bin", "A=b"],
+        "User": "nobody",
+        "WorkingDir": "/tmp",
+        "Labels": {"theirs": "1", labels.STEP: "old"},
+    }
+    container = world.container(labels={labels.RUN: "of the container"})
+
+    made = {labels.STEP: "new", labels.RUN: "of the step"}
+    image = world.engine.commit(container, "", "", made, config, "", pause=True)
+
+    kept = world.engine.image(image).config
+    assert {name: kept.get(name) for name in config if name != "Labels"} == {
+        name: value for name, value in config.items() if name != "Labels"
+    }
+    assert world.engine.image(image).labels == {"theirs": "1", **made}
+
+
+def test_a_container_goes_on_after_a_commit(world):
+    """The next step runs where the last one did."""
+    container = world.container()
+    world.write(container, "/one", "1")
+    first = world.commit(container)
+    world.write(container, "/two", "2")
+    second = world.commit(container)
+
+    assert "two" not in names_in(world.engine, first)
+    assert {"one", "two"} <= set(names_in(world.engine, second))
+
+
+# Volumes
+
+
+def test_a_volume_is_made_once_and_found_by_its_labels(world):
+    """Asking twice for a store gives the same one."""
+    name = f"stalker-test-{uuid.uuid4().hex[:8]}"
+    world.volumes.append(name)
+    world.engine.ensure_volume(name, {"a.mark": name})
+    world.engine.ensure_volume(name, {"a.mark": name})
+
+    found = world.engine.volumes({"a.mark": name})
+    world.engine.remove_volume(name)
+
+    assert found == [name]
+    assert world.engine.volumes({"a.mark": name}) == []
+
+
+def test_a_volume_outlives_the_containers_that_mount_it(world):
+    """Stores are shared between runs; only what has no name goes with its container."""
+    name = f"stalker-test-{uuid.uuid4().hex[:8]}"
+    world.volumes.append(name)
+    world.engine.ensure_volume(name, {"a.mark": name})
+    container = world.container(mounts=(Mount("/store", "store", name, writable=True, place=PLACE),))
+
+    world.engine.remove_container(container)
+
+    assert world.engine.volumes({"a.mark": name}) == [name]
+
+
+def test_an_engine_that_was_closed_answers_again(world):
+    """To let go of connections is not the end."""
+    world.engine.close()
+
+    assert world.engine.info().id
