@@ -61,7 +61,7 @@ def read_tar(data: bytes | Iterable[bytes]) -> dict[str, tuple[Any, ...]]:
             xattrs = {key: value for key, value in info.pax_headers.items() if "xattr" in key}
             found[info.name] = (
                 info.type,
-                info.mode,
+                info.mode & 0o7777,  # Docker puts the file type there too
                 info.uid,
                 info.gid,
                 info.mtime,
