@@ -39,7 +39,8 @@ class ContainerSpec:
     """How a container is started: from which image, with which mounts and options.
 
     `labels` are put on the container; a commit passes on those that it does not replace. `hosts` are more names for
-    `/etc/hosts`: name -> address. The container idles: its first process does nothing but reap.
+    `/etc/hosts`: name -> address. `network_of` is a running container whose network it joins, empty for
+    one of its own. The container idles: its first process does nothing but reap.
     """
 
     image: str
@@ -50,6 +51,7 @@ class ContainerSpec:
     platform: str = ""
     hosts: tuple[tuple[str, str], ...] = ()
     workspace: str = ""
+    network_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

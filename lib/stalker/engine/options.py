@@ -59,6 +59,8 @@ def container_body(spec: ContainerSpec, image: Image) -> tuple[dict[str, Any], d
             host["network_mode" if name == "network" else name] = value
     if spec.hosts and host.get("network_mode") != "host":
         host["extra_hosts"] = {**(host.get("extra_hosts") or {}), **dict(spec.hosts)}
+    if spec.network_of:
+        host["network_mode"] = f"container:{spec.network_of}"
     mounts = [
         {
             "Type": "volume" if mount.kind == "store" else "bind",

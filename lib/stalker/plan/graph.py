@@ -161,7 +161,7 @@ def _in_order(loose: dict[StepId, Link]) -> dict[StepId, Link]:
 
 def build_graph(links: Links) -> Any:
     """Return the steps as a networkx `DiGraph`: nodes are step ids, edges carry `kind`."""
-    import networkx as nx  # 100 ms: only a run with work, or a drawing, needs it
+    import networkx as nx  # 100 ms: a run does without
 
     graph = nx.DiGraph()
     for link in links:
@@ -174,19 +174,19 @@ def build_graph(links: Links) -> Any:
     return graph
 
 
-def remaining_path_s(graph: Any, durations_s: dict[StepId, float]) -> dict[StepId, float]:
+def remaining_path_s(links: Links, durations_s: dict[StepId, float]) -> dict[StepId, float]:
     """Return for each step the seconds of the longest path from its start to the end of the run.
 
     A step without a known duration counts as the mean of the known ones, or one second.
     """
-    import networkx as nx
-
     known = list(durations_s.values())
     usual_s = sum(known) / len(known) if known else 1.0
+    after_s: dict[StepId, float] = {}
     remaining: dict[StepId, float] = {}
-    for name in reversed(list(nx.topological_sort(graph))):
-        after = max((remaining[child] for child in graph.successors(name)), default=0.0)
-        remaining[name] = durations_s.get(name, usual_s) + after
+    for link in reversed(links.by_id.values()):
+        remaining[link.id] = durations_s.get(link.id, usual_s) + after_s.get(link.id, 0.0)
+        for before in link.inputs:
+            after_s[before] = max(after_s.get(before, 0.0), remaining[link.id])
     return remaining
 
 

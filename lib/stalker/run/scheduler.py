@@ -18,7 +18,7 @@ from stalker.errors import EngineError, InputError, Interrupted, NoEngine, Stalk
 from stalker.model import events
 from stalker.model.bases import describe_base
 from stalker.model.images import short_id
-from stalker.plan.graph import build_graph, remaining_path_s
+from stalker.plan.graph import remaining_path_s
 from stalker.plan.run_state import Block, Failed, Finish, RunState, Start, StopAsked, Succeeded
 from stalker.run.job import Job, Outcome
 from stalker.run.session import Sessions
@@ -52,6 +52,8 @@ class RunResult:
     failed: list[StepId] = field(default_factory=list)
     blocked: list[StepId] = field(default_factory=list)
     error: StalkerError | None = None
+    images: dict[StepId, str] = field(default_factory=dict)
+    """The image of each step that is there now, whether it ran or was reused."""
 
     @property
     def exit_code(self) -> int:
@@ -184,7 +186,7 @@ class _Run:
         durations_s = {
             action.id: action.estimate_s for action in plan.to_run if action.estimate_s is not None
         }
-        remaining_s = remaining_path_s(build_graph(plan.links), durations_s)
+        remaining_s = remaining_path_s(plan.links, durations_s)
         self._state = RunState(
             {
                 action.id: tuple(name for name in action.link.inputs if name in to_run)
@@ -211,6 +213,7 @@ class _Run:
                 self._sessions.close()
             except StalkerError as error:
                 self._result.error = self._result.error or error
+        self._result.images = self._images
         return self._result
 
     def _wait(self) -> Outcome:

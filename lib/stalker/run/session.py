@@ -4,17 +4,21 @@ A session serves the next step when nothing but its idle process is left running
 options are the same, and its writable layer is small: a commit takes the whole layer, so each later
 image holds again what earlier steps wrote. Else the next step gets a fresh container from the last
 commit. Both ways give the same files.
+
+Half of what a fresh container costs is its network. So the first container of a stalk stays up, idle,
+until the stalk ends, and the later ones join its network, where nothing was asked of the network that
+they would not share.
 """
 
 from __future__ import annotations
 
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stalker.engine.interface import ContainerSpec
-from stalker.errors import EngineError, StalkerError
+from stalker.errors import EngineError, EngineFull, NoEngine, StalkerError
 from stalker.model import images as labels
 
 if TYPE_CHECKING:
@@ -23,7 +27,29 @@ if TYPE_CHECKING:
     from stalker.run.job import Job
 
 WRITABLE_MAX_BYTES = 2 << 20
-"""A fresh container costs about 0.25 s; writing 2 MB again costs 10 ms and the space."""
+"""A fresh container costs about 0.2 s; writing 2 MB again costs 10 ms and the space."""
+
+AGAIN_MAX = 0.2
+"""How much of what a stalk has written may be stored again, to save a fresh container now and then."""
+
+OF_NETWORK = {
+    "network",
+    "hostname",
+    "domainname",
+    "mac_address",
+    "dns",
+    "dns_search",
+    "dns_opt",
+    "extra_hosts",
+    "cap_add",
+    "privileged",
+    "sysctls",
+    "uts_mode",
+    "userns_mode",
+    "runtime",
+}
+"""Options with which each container gets a network of its own: it is not as the first one's, or a step
+could have changed it."""
 
 LAYERS_MAX = 120
 """Docker refuses more than 125 or so; near that a session is kept however much it wrote."""
@@ -41,6 +67,13 @@ class Session:
     start: Image
     image: str
     shell: Shell | None = None
+    writable_bytes: int = 0
+
+    def end_shell(self) -> None:
+        """Let go of the shell that is fed."""
+        if self.shell is not None:
+            self.shell.close()
+            self.shell = None
 
 
 @dataclass(slots=True)
@@ -50,6 +83,14 @@ class Service:
     name: str
     container: str
     address: str
+
+
+@dataclass(slots=True)
+class Written:
+    """Bytes that the steps of a stalk have written, and how many of them were stored again."""
+
+    total: int = 0
+    again: int = 0
 
 
 @dataclass(slots=True)
@@ -63,6 +104,8 @@ class Sessions:
     run: str
     _open: dict[str, Session] = field(default_factory=dict)
     _services: dict[str, list[Service]] = field(default_factory=dict)
+    _networks: dict[str, str] = field(default_factory=dict)
+    _written: dict[str, Written] = field(default_factory=dict)
     _containers: set[str] = field(default_factory=set)
     _removals: list[Future[None]] = field(default_factory=list)
     _remover: ThreadPoolExecutor | None = None
@@ -94,18 +137,32 @@ class Sessions:
                 "an engine takes about 125",
                 "begin a new root with `export` and a tarball base, or put steps together",
             )
+        try:
+            container = self._started(spec)
+        except EngineError as error:
+            if not spec.network_of or isinstance(error, NoEngine | EngineFull):
+                raise
+            # The container whose network it was to join is gone: it gets one of its own.
+            self._networks.pop(job.step.stalk, None)
+            spec = replace(spec, network_of="")
+            container = self._started(spec)
+        return Session(container, spec.name, spec, start, job.image)
+
+    def _started(self, spec: ContainerSpec) -> str:
         container = self.engine.create(spec)
         self._containers.add(container)
         try:
             self.engine.start(container)
         except StalkerError:
-            self.remove(container)
+            self._remove(container)  # now: its name is free again
             raise
-        return Session(container, spec.name, spec, start, job.image)
+        return container
 
     def spec(self, job: Job) -> ContainerSpec:
         """Return how a container for this job is started."""
         step = job.step
+        own_network = any(option.name in OF_NETWORK for option in step.options)
+        joins = not own_network and not step.daemonize and step.stalk not in self._services
         hosts = tuple((service.name, service.address) for service in self._services.get(step.stalk, ()))
         return ContainerSpec(
             image=job.image,
@@ -116,6 +173,7 @@ class Sessions:
             platform=step.platform,
             hosts=hosts,
             workspace=job.workspace,
+            network_of=self._networks.get(step.stalk, "") if joins else "",
         )
 
     def _serves(self, session: Session, job: Job, spec: ContainerSpec) -> bool:
@@ -129,11 +187,21 @@ class Sessions:
         return same and session.image == job.image and not job.step.daemonize
 
     def keep(self, session: Session, stalk: str, image: str, *, left: int, writable_bytes: int) -> None:
-        """Keep a session for the stalk's next step, if it may serve; else let it go."""
-        session.image = image
+        """Keep a session for the stalk's next step, if it may serve; else let it go.
+
+        `writable_bytes` is the whole of its layer, what earlier steps wrote included.
+        """
+        written = self._written.setdefault(stalk, Written())
+        written.total += max(writable_bytes - session.writable_bytes, 0)
+        written.again += session.writable_bytes
+        session.image, session.writable_bytes = image, writable_bytes
+        may_be_stored_again = written.again + writable_bytes <= AGAIN_MAX * written.total
         is_small = writable_bytes <= WRITABLE_MAX_BYTES or session.start.layers >= LAYERS_NEAR
-        if left == 0 and is_small:
+        if left == 0 and (is_small or may_be_stored_again):
             self._open[stalk] = session
+        elif left == 0 and stalk not in self._networks:
+            self._networks[stalk] = session.container
+            session.end_shell()
         else:
             self.drop(session)
 
@@ -146,9 +214,7 @@ class Sessions:
 
     def drop(self, session: Session) -> None:
         """Remove a session's container in the background."""
-        if session.shell is not None:
-            session.shell.close()
-            session.shell = None
+        session.end_shell()
         self.remove(session.container)
 
     def remove(self, container: str) -> None:
@@ -168,6 +234,8 @@ class Sessions:
             self.drop(session)
         for service in self._services.pop(stalk, ()):
             self.remove(service.container)
+        if stalk in self._networks:
+            self.remove(self._networks.pop(stalk))
 
     def remove_at_once(self) -> None:
         """Remove all containers now; used when the user will not wait."""
@@ -179,7 +247,7 @@ class Sessions:
 
     def close(self) -> None:
         """Remove every container of the run and wait for it. Raises the first engine error."""
-        for stalk in [*self._open, *self._services]:
+        for stalk in {*self._open, *self._services, *self._networks}:
             self.end_stalk(stalk)
         if self._remover is not None:
             self._remover.shutdown(wait=True)

@@ -92,9 +92,10 @@ def test_the_longest_way_to_go_counts_what_comes_after():
     made = tree(
         stalk("root", "a"), stalk("long", "b", "c", parent="root"), stalk("short", "d", parent="root")
     )
-    graph = build_graph(link_steps(made))
 
-    remaining = remaining_path_s(graph, {"root:a": 1.0, "long:b": 2.0, "long:c": 3.0, "short:d": 4.0})
+    remaining = remaining_path_s(
+        link_steps(made), {"root:a": 1.0, "long:b": 2.0, "long:c": 3.0, "short:d": 4.0}
+    )
 
     assert remaining == {"long:c": 3.0, "long:b": 5.0, "short:d": 4.0, "root:a": 6.0}
 

@@ -8,7 +8,7 @@ import pytest
 from build import BASE, PREFIX, run, stalk, step, tree
 
 from stalker.engine.fake import FakeEngine, FakeRun
-from stalker.errors import EngineFull, NoEngine
+from stalker.errors import EngineError, EngineFull, NoEngine
 from stalker.model import events
 from stalker.model import images as labels
 from stalker.model.places import Place
@@ -343,3 +343,68 @@ def test_a_large_or_binary_file_travels_as_an_archive():
     run(tree(stalk("root", step("a", files=(binary,)))), engine)
 
     assert engine.calls["put"] == 1
+
+
+BIG = FakeRun(writes={"/big": b"x" * (3 << 20)})
+
+
+def test_later_containers_of_a_stalk_join_the_network_of_the_first():
+    """Half of what a fresh container costs is its network."""
+    engine = engine_with(lambda *_: BIG)
+    specs = []
+    create = engine.create
+    engine.create = lambda spec: specs.append(spec) or create(spec)
+
+    run(tree(stalk("root", "a", "b", "c"), stalk("x", "d", parent="root")), engine, jobs=1)
+
+    joined = [bool(spec.network_of) for spec in specs]
+    assert joined == [False, True, True, False]
+    assert engine.live == {}
+
+
+@pytest.mark.parametrize("option", ["network", "cap_add", "hostname"])
+def test_a_network_that_is_asked_for_is_not_shared(option):
+    engine = engine_with(lambda *_: BIG)
+    specs = []
+    create = engine.create
+    engine.create = lambda spec: specs.append(spec) or create(spec)
+    options = (Option(option, '"x"', True, PLACE),)
+
+    run(tree(stalk("root", step("a", options=options), step("b", options=options))), engine)
+
+    assert [spec.network_of for spec in specs] == ["", ""]
+
+
+def test_a_container_gets_its_own_network_when_the_first_one_is_gone():
+    engine = engine_with(lambda *_: BIG)
+    create = engine.create
+
+    def refuse(spec):
+        if spec.network_of:
+            raise EngineError("cannot join network of a non running container")
+        return create(spec)
+
+    engine.create = refuse
+
+    ran = run(tree(stalk("root", "a", "b")), engine)
+
+    assert ran.result.exit_code == 0
+
+
+def test_little_of_what_a_stalk_writes_is_stored_again():
+    """A session may serve on for a step when that repeats few of the bytes written so far."""
+    engine = engine_with(lambda name, _: FakeRun(writes={f"/{name}": b"x" * (3 << 20)}))
+
+    run(tree(stalk("root", *(f"s{n}" for n in range(20)))), engine)
+
+    stored = sum(
+        sum(
+            len(data)
+            for path, data in engine.files[image.id].items()
+            if path not in engine.files[image.parent_id]
+        )
+        for image in engine.images_by_id.values()
+        if image.parent_id
+    )
+    assert stored <= 1.3 * 20 * (3 << 20)
+    assert engine.calls["create"] < 20
