@@ -59,17 +59,23 @@ def run(space, *more):
 
 def make_unchanged(space):
     run(space)
-    is_short, _ = run(space)
-    assert not is_short
     is_short, said = run(space)
     assert is_short
     return said
 
 
-def test_the_third_run_says_what_the_second_said(space):
+def test_the_run_after_the_work_has_nothing_to_do_and_says_so(space):
     said = make_unchanged(space)
 
     assert said[-1].startswith("nothing to do: 1 step is there (")
+
+
+def test_a_run_the_long_way_notes_it_again(space):
+    make_unchanged(space)
+    [note] = (space / "cache/stalker/unchanged").iterdir()
+    note.unlink()
+
+    assert [run(space)[0] for _ in range(2)] == [False, True]
 
 
 def test_it_writes_a_journal_of_its_own(space):
@@ -77,7 +83,7 @@ def test_it_writes_a_journal_of_its_own(space):
 
     runs = sorted((space / "logs/runs").iterdir())
     lines = [json.loads(line) for line in (space / "logs/eliot.txt").read_text().splitlines()]
-    assert len(runs) == 3
+    assert len(runs) == 2
     assert lines[0]["run"] == runs[-1].name
     assert len({line["task_uuid"] for line in lines}) == 1
     assert (space / "logs/eliot.txt").resolve() == runs[-1] / "eliot.txt"

@@ -20,7 +20,6 @@ from stalker.model import events
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from stalker.journal.setup import Observers
     from stalker.model.events import Event, Observer
     from stalker.model.tree import Tree
     from stalker.plan.actions import Plan
@@ -103,15 +102,13 @@ def run_tree(
         told.emit(_finished(run, plan, result, error, code, time.time() - began_s))
         observers.close()
         engine.close()
-    if code == 0 and wanted == Wanted() and plan is not None and not plan.to_run and not tree.warnings:
-        _note_unchanged(settings, config, planner, plan, observers)
+    if code == 0 and wanted == Wanted() and plan is not None and result is not None and not tree.warnings:
+        _note_unchanged(settings, config, planner, plan, result)
     return code
 
 
-def _note_unchanged(
-    settings: Settings, config: str, planner: Planner, plan: Plan, observers: Observers
-) -> None:
-    """Note what a run with nothing to do rested on, for the next one to be quick."""
+def _note_unchanged(settings: Settings, config: str, planner: Planner, plan: Plan, result: RunResult) -> None:
+    """Note what the next run rests on if it has nothing to do, for it to be quick."""
     import contextlib
 
     from stalker.cli.unchanged import note_unchanged
@@ -126,18 +123,19 @@ def _note_unchanged(
         return
     names: dict[str, str] = {}
     for action in plan.actions.values():
-        if not action.image or action.retag or action.link.is_taken:
-            return  # there was something to mend, or the tag itself is what counts
-        names[action.link.image_name] = action.image
+        image = result.images.get(action.id, action.image)
+        if not image or action.link.is_taken:
+            return  # there is something to look at, or the tag itself is what counts
+        names[action.link.image_name] = image
         if action.link.is_last:
-            names[f"{action.link.repository}:final"] = action.image
+            names[f"{action.link.repository}:final"] = image
     bases: dict[str, str] = {}
     for base in plan.bases.values():
         name = getattr(base.base, "name", base.name)
-        image = index.named(name)
-        if image is None or image.id != base.image:
+        there = index.named(name)
+        if there is None or there.id != base.image:
             return
-        (names if labels.VERSION in image.labels else bases)[name] = base.image
+        (names if labels.VERSION in there.labels else bases)[name] = base.image
     with contextlib.suppress(OSError):
         note_unchanged(
             config,
@@ -149,8 +147,45 @@ def _note_unchanged(
             address=planner.address,
             steps=len(plan.actions),
             log_dir=os.path.join(tree.workspace, tree.log_dir),  # noqa: PTH118
-            journal=observers.journal.path.read_text(encoding="utf-8"),
+            journal=_journal_of_nothing(settings, tree, plan, result),
         )
+
+
+def _journal_of_nothing(settings: Settings, tree: Tree, plan: Plan, result: RunResult) -> str:
+    """Return the journal that a run of an unchanged tree with nothing to do writes."""
+    import tempfile
+
+    from stalker.journal.writer import Journal
+
+    now = time.time()
+    with tempfile.TemporaryDirectory(prefix="stalker-") as folder:
+        journal = Journal(folder, "next")
+        told = Told([journal])
+        told.emit(events.RunStarted(now, "next", tree.name, tree.file, settings.workspace, (), __version__))
+        _tell_files(tree, told.emit)
+        _tell_reuse(plan, result, told.emit)
+        told.emit(events.RunFinished(now, "next", 0, 0, len(plan.actions), (), (), 0.0))
+        journal.close()
+        return journal.path.read_text(encoding="utf-8")
+
+
+def _tell_reuse(plan: Plan, result: RunResult, emit: Callable[[Event], None]) -> None:
+    now = time.time()
+    reused = [
+        events.PlannedStep(
+            action.id,
+            "REUSE",
+            "unchanged",
+            action.link.parent,
+            action.link.needs,
+            None,
+            result.images.get(action.id, action.image),
+        )
+        for action in plan.actions.values()
+    ]
+    emit(events.Planned(now, tuple(reused)))
+    for step in reused:
+        emit(events.StepReused(now, step.step, step.image, step.reason))
 
 
 def _plan_and_execute(
