@@ -125,6 +125,8 @@ def _unknown(engine: Engine, ref: str, named: str, tree: Tree | None) -> PlanErr
     near = get_close_matches(ref, [*short, *known], NEAR, 0.55)
     siblings = [name for name in short if name.partition(":")[0] == ref.partition(":")[0]]
     there = list(dict.fromkeys([*near, *siblings]))[:NEAR]
+    if tree is None:  # only a full name would do
+        there = list(dict.fromkeys(short.get(name, name) for name in there))
     brief = f"{ref} is not there: no image is named {named}" if named else f"no image is meant by {ref}"
     details = f"did you mean {' or '.join(there)}?" if there else ""
     if not details and not known:

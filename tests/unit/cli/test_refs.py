@@ -108,6 +108,7 @@ def test_a_beginning_that_fits_two_fingerprints_is_refused_with_both():
         ("web:nothing-like-it", TREE, "web:final"),
         ("os/arch/sub/web:ngin", None, "did you mean os/arch/sub/web:nginx"),
         ("web:nginx", None, "--tree"),
+        ("web:nginx", None, "did you mean os/arch/sub/web:nginx"),
         ("0123456789ab", None, "no image"),
         ("web:../../info", TREE, "web:"),
         ("a b?c#d", None, "no image"),
