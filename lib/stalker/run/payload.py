@@ -2,8 +2,8 @@ r"""How a step's script and files get into a container, run, and leave it again.
 
 A shell program that is written here puts the files in place, runs the script with its interpreter,
 takes the files away, puts back what stood there before, counts the processes that were left running,
-and reports on stderr. Small text travels as arguments of that program; what is large or binary is
-unpacked into a staging folder before, and moved from there. A session keeps one shell open and feeds
+and reports on stderr. Small text travels as arguments of that program; what is large, binary or secret
+is unpacked into a staging folder before, and moved from there. A session keeps one shell open and feeds
 it a program a step, which is three times as fast as a new exec; a script of another user than root, or
 one that stays up, has each part in an exec of its own.
 
@@ -69,12 +69,15 @@ class _Placed:
     link: str
     stays: bool
     late: bool = False
+    is_secret: bool = False
 
 
 def make_payload(step: Step, secrets: Mapping[str, str], nonce: str) -> Payload:
     """Write the program of a step. Raises EngineError when a host file cannot be read."""
     script = f"{PLUGINS_DIR}/{step.name}"
-    placed = [_Placed(0, script, 0o755, fill_secrets(step.script.content, secrets), "", stays=False)]
+    content = fill_secrets(step.script.content, secrets)
+    is_secret = content != step.script.content
+    placed = [_Placed(0, script, 0o755, content, "", stays=False, is_secret=is_secret)]
     for files, stays, late in (
         (step.files, False, False),
         (step.copies, True, False),
@@ -197,6 +200,7 @@ class Report:
 
 def _placed(number: int, file: File, secrets: Mapping[str, str], *, stays: bool, late: bool) -> _Placed:
     content = file.content
+    is_secret = False
     if not file.link:
         if content is None:
             try:
@@ -204,17 +208,21 @@ def _placed(number: int, file: File, secrets: Mapping[str, str], *, stays: bool,
                     content = stream.read()
             except OSError as error:
                 raise EngineError(f"could not read {file.host_path}", str(error)) from error
-        content = fill_secrets(content, secrets)
-    return _Placed(number, file.target, file.mode, content, file.link, stays, late)
+        filled = fill_secrets(content, secrets)
+        content, is_secret = filled, filled != content
+    return _Placed(number, file.target, file.mode, content, file.link, stays, late, is_secret)
 
 
 def _source(item: _Placed, arguments: list[str], staged: list[tuple[str, bytes, int]]) -> str:
-    """Return the shell word for where the content comes from: an argument or a staged file."""
+    """Return the shell word for where the content comes from: an argument or a staged file.
+
+    What holds a secret is staged: the engine tells the arguments of an exec to whoever asks for its events.
+    """
     if item.link:
         return ""
     content = item.content or b""
     room = ARGUMENTS_MAX - sum(len(argument) for argument in arguments)
-    if len(content) <= min(ARGUMENT_MAX, room) and b"\0" not in content:
+    if not item.is_secret and len(content) <= min(ARGUMENT_MAX, room) and b"\0" not in content:
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError:
