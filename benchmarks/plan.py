@@ -122,7 +122,7 @@ def _as_if_run(engine, drawn) -> dict[str, object]:
     """Return the images that a run of the plan would leave."""
     import hashlib
 
-    from stalker.model import images as labels
+    from stalker.model import labels
     from stalker.model.images import Image
 
     made: dict[str, Image] = {}

@@ -15,7 +15,7 @@ from build import step
 from engines import BUSYBOX, busybox_image, real_engine, remove_all_below
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.engine.interface import ContainerSpec
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.run.payload import Report, feed_text, make_payload
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from stalker.engine.docker import DockerEngine
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.engine.interface import ContainerSpec
 from stalker.errors import EngineError, NoEngine, NotThere
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.model.places import Place
 from stalker.model.tree import Mount
 from stalker.run.payload import Report

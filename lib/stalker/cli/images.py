@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -14,9 +16,10 @@ from stalker.cli.settings import connect, read_tree
 from stalker.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from stalker.cli.settings import Settings
+    from stalker.engine.docker import DockerEngine
     from stalker.image.pruning import Limits
     from stalker.model.tree import Stalk, Tree
 
@@ -32,14 +35,11 @@ def images(settings: Settings, tree: str | None, with_old: bool, as_json: bool) 
     from stalker.image.texts import row_document, rows_table
 
     read = read_tree(settings, tree) if tree else None
-    engine = connect()
-    try:
+    with _engine() as engine:
         wanted = {stalk.repository for stalk in read.stalks} if read else None
         starts = [engine.image(f"{name}:initial") for name in sorted(wanted or ())]
         there = [image for image in starts if image is not None]
         rows = list_rows(engine.labelled_images(), engine.image, wanted, there)
-    finally:
-        engine.close()
     if as_json:
         click.echo(json.dumps([row_document(row) for row in rows], indent=2))
     elif rows:
@@ -61,12 +61,9 @@ def diff(settings: Settings, old: str, new: str, tree: str | None, as_json: bool
     from stalker.image.texts import change_document, changes_table
 
     read = read_tree(settings, tree) if tree else None
-    engine = connect()
-    try:
+    with _engine() as engine:
         before, after = find_ref(engine, old, read)[1], find_ref(engine, new, read)[1]
         changes = compare_images(engine, before.id, after.id)
-    finally:
-        engine.close()
     if as_json:
         click.echo(json.dumps([change_document(change) for change in changes], indent=2))
         return
@@ -92,12 +89,9 @@ def export(settings: Settings, ref: str, output: str, boot: str | None, tree: st
     latest_s = _source_date_epoch()
     targets = plan_export(output, boot or "")
     read = read_tree(settings, tree) if tree else None
-    engine = connect()
-    try:
+    with _engine() as engine:
         name, image = find_ref(engine, ref, read)
         exported = export_image(engine, image, targets, latest_s=latest_s)
-    finally:
-        engine.close()
     for file in exported:
         if file.size_bytes:
             click.echo(f"{file.path}: {size_text(file.size_bytes)} of {name}", err=True)
@@ -167,8 +161,7 @@ def _prune(
     from stalker.image.units import size_text
     from stalker.run.lock import engine_key, hold_names
 
-    engine = connect()
-    try:
+    with _engine() as engine:
         pruning = draw_up(engine, stalks, limits, time.time())
         own_stores = stores_of(tree, stalks, engine, _say) if stores else []
         click.echo(prune_report(pruning, own_stores, time.time()))
@@ -185,8 +178,6 @@ def _prune(
             shown = {removal.image.id for removal in pruning.removals}
             pruned = carry_out(engine, draw_up(engine, stalks, limits, now_s), shown, now_s)
             refused = [*pruned.refused, *remove_stores(engine, own_stores)]
-    finally:
-        engine.close()
     for what, why in refused:
         _say(f"{what} stays: {why}")
     _say(f"removed {pruned.removed}, about {size_text(pruned.freed_bytes)} freed")
@@ -211,6 +202,22 @@ def _no_stalk(tree: Tree, name: str) -> PlanError:
     near = difflib.get_close_matches(name, names, 1)
     details = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
     return PlanError(f"no stalk named '{name}' in tree {tree.name}", details)
+
+
+@contextlib.contextmanager
+def _engine() -> Iterator[DockerEngine]:
+    """Reach the engine; whoever ends us politely meanwhile gets the same clean stop as with Ctrl-C."""
+    engine = connect()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler == signal.SIG_DFL:  # under nohup it stays ignored
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield engine
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        engine.close()
 
 
 def _say(text: str) -> None:

@@ -106,7 +106,7 @@ def _trees_that_ran(settings: Settings) -> Iterator[Tree]:
 
 def _log_of_image(settings: Settings, ref: str, tree: Tree | None) -> Path:
     from stalker.cli.refs import find_ref
-    from stalker.model import images as labels
+    from stalker.model import labels
 
     engine = connect()
     try:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from stalker.errors import PlanError
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.model.images import short_id
 
 if TYPE_CHECKING:

@@ -113,7 +113,7 @@ def _note_unchanged(settings: Settings, config: str, planner: Planner, plan: Pla
 
     from stalker.cli.unchanged import note_unchanged
     from stalker.config.compiled import kept_evidence
-    from stalker.model import images as labels
+    from stalker.model import labels
 
     tree = planner.tree
     index = planner.index

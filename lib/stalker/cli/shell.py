@@ -21,7 +21,7 @@ import click
 
 from stalker.cli.settings import Settings, connect, read_tree
 from stalker.errors import FilesError, Interrupted, PlanError
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.model.images import Image, short_id
 from stalker.run.shell import COMMENT, Opening, open_shell, say
 

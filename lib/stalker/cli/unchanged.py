@@ -26,7 +26,8 @@ import stalker
 from stalker.config.evidence import is_same
 from stalker.engine import wire
 from stalker.errors import StalkerError
-from stalker.run.owner import new_run_id
+from stalker.model.labels import RUN, VERSION
+from stalker.run.owner import is_dead, new_run_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -189,12 +190,12 @@ def _holds(note: dict[str, object], environ: Mapping[str, str]) -> bool:
     wanted: dict[str, str] = note["images"]  # type: ignore[assignment]
     bases: dict[str, str] = note["bases"]  # type: ignore[assignment]
     try:
-        left = _listed(address, "/containers/json", "io.stalker.run")
-        if left:
-            return False  # a living run's, or a dead one's that has to be removed
+        containers = _listed(address, "/containers/json", RUN)
+        if any(is_dead(item["Labels"].get(RUN, "")) for item in containers):
+            return False  # what a killed run left has to be removed
         there = {
             tag: item["Id"]
-            for item in _listed(address, "/images/json", "io.stalker.version")
+            for item in _listed(address, "/images/json", VERSION)
             for tag in item["RepoTags"] or ()
         }
         return all(there.get(name) == image for name, image in wanted.items()) and all(

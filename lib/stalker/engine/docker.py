@@ -13,7 +13,7 @@ from stalker.engine import wire
 from stalker.engine.interface import Container, ContainerSpec, ContainerState, Engine, EngineInfo
 from stalker.engine.options import container_body
 from stalker.errors import EngineError, EngineFull, NoEngine, NotThere
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.model.images import Image
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from stalker.engine.discovery import answering, find_address, ping
 from stalker.engine.foreign import Emulator, judge_foreign, read_emulators
 from stalker.errors import StalkerError
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.model.tree import BootstrapBase, DockerfileBase, TarballBase
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from stalker.engine.interface import ContainerSpec, Engine
 from stalker.errors import EngineError, EngineFull, InputError, NoEngine
 from stalker.fetch.files import Progress
 from stalker.model.bases import BASE_COMMENT
-from stalker.model.images import BASE, PREFIX, RUN, VERSION, Image
+from stalker.model.images import Image
+from stalker.model.labels import BASE, PREFIX, RUN, VERSION
 from stalker.run.owner import new_run_id
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -67,9 +68,20 @@ def compare_images(engine: Engine, old: str, new: str) -> list[Change]:
     """Compare two images by id; sorted by path. Raises EngineError."""
     if old == new:
         return []
+    stop = threading.Event()
     with ThreadPoolExecutor(2, thread_name_prefix="stalker-diff") as pool:
-        before, after = pool.map(lambda image: _entries_of(engine, image), (old, new))
+        readings = [pool.submit(_entries_of, engine, image, stop) for image in (old, new)]
+        try:
+            wait(readings, return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()  # when one has failed, or the user will not wait, the other need not go on
+        failed = [reading for reading in readings if not isinstance(reading.exception(), _Stopped | None)]
+        before, after = (reading.result() for reading in failed or readings)
     return compare(before, after)
+
+
+class _Stopped(Exception):
+    """The other export has failed."""
 
 
 def compare(old: dict[bytes, Entry], new: dict[bytes, Entry]) -> list[Change]:
@@ -108,15 +120,22 @@ def _shown(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _entries_of(engine: Engine, image: str) -> dict[bytes, Entry]:
+def _entries_of(engine: Engine, image: str, stop: threading.Event) -> dict[bytes, Entry]:
     stream: Generator[bytes, None, None] = engine.export(image)  # type: ignore[assignment]
     with contextlib.closing(stream) as chunks:
         try:
-            return read_entries(chunks)
+            return read_entries(_until(stop, chunks))
         except InputError as error:
             raise EngineError(
                 f"the engine's export of {image} is not whole", error.brief, "try again"
             ) from error
+
+
+def _until(stop: threading.Event, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if stop.is_set():
+            raise _Stopped
+        yield chunk
 
 
 def read_entries(chunks: Iterable[bytes]) -> dict[bytes, Entry]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.model.bases import find_base
 from stalker.plan.images import made_from
 

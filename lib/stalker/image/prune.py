@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stalker.engine.interface import ContainerSpec
 from stalker.errors import EngineError, NoEngine, NotThere
 from stalker.image.pruning import plan_prune
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.run.owner import new_run_id
 
 if TYPE_CHECKING:

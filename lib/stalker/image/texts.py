@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stalker.image.units import age_text, size_text
-from stalker.model import images as labels
+from stalker.model import labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

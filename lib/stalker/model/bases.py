@@ -10,7 +10,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from stalker.model.images import BASE, FINGERPRINT, Image
+from stalker.model.images import Image
+from stalker.model.labels import BASE, FINGERPRINT
 from stalker.model.tree import Base, BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 
 BASE_COMMENT = "stalker base "

@@ -1,26 +1,8 @@
-"""Images as the engine lists them, and the labels that make one a step's work."""
+"""Images as the engine lists them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-PREFIX = "io.stalker."
-VERSION = PREFIX + "version"
-FINGERPRINT = PREFIX + "fingerprint"
-TREE = PREFIX + "tree"
-STEP = PREFIX + "step"
-RUN = PREFIX + "run"
-DURATION = PREFIX + "duration-s"
-INPUTS = PREFIX + "inputs"
-MADE_FROM = PREFIX + "made-from"
-LOG = PREFIX + "log"
-FAILED = PREFIX + "failed"
-BASE = PREFIX + "base"
-TEMPORARY = PREFIX + "temporary"
-
-COMMENT = "stalker step "
-"""What the commit comment of a step's image starts with; the fingerprint follows. A derived image
-inherits labels but not the comment of its own top, so a stranger is told from the work itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from stalker.errors import PlanError
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.model.images import Image, short_id
 from stalker.plan import fingerprint
 from stalker.plan.images import ImageIndex, duration_of, inputs_of, made_from

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from stalker.model import images as labels
+from stalker.model import labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

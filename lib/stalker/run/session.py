@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from stalker.engine.interface import ContainerSpec
 from stalker.errors import EngineError, EngineFull, NoEngine, StalkerError
-from stalker.model import images as labels
+from stalker.model import labels
 
 if TYPE_CHECKING:
     from stalker.engine.interface import Engine, Shell

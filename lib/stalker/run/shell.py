@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from stalker import __version__
 from stalker.errors import EngineError
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.model.images import Image, short_id
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from stalker import __version__
 from stalker.engine.options import mount_points
 from stalker.errors import EngineError, NoEngine, NotThere, StalkerError, StepFailed
-from stalker.model import events
-from stalker.model import images as labels
+from stalker.model import events, labels
 from stalker.model.images import short_id
 from stalker.model.masking import Masker
 from stalker.run.job import Job, Outcome

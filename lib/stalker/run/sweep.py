@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stalker.errors import EngineError, NoEngine
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.run.owner import is_dead
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from stalker.cli.main import CONTEXT, stalker
 from stalker.cli.settings import Settings
 from stalker.engine.wire import Address
 from stalker.errors import LockHeld, PlanError, StalkerError
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.run.lock import hold_names
 from unit.image.forest import TREE, Forest, grown
 from unit.image.tars import folder, make_tar, member, read_tar

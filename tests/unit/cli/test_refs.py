@@ -6,7 +6,7 @@ import pytest
 
 from stalker.cli.refs import find_ref
 from stalker.errors import PlanError
-from stalker.model import images as labels
+from stalker.model import labels
 from unit.image.forest import TREE, Forest, grown, stalk
 
 

@@ -7,6 +7,12 @@ import pytest
 from build import BASE, PREFIX, stalk, step, tree
 from stalker.cli.settings import Settings
 from stalker.cli.shell import check_tag, find_opening, find_step
+from stalker.engine.fake import FakeEngine
+from stalker.errors import EngineError, PlanError
+from stalker.model import labels
+from stalker.model.images import Image
+from stalker.model.places import Place
+from stalker.model.tree import File, Mount, Option, SecretSource, Variable
 from stalker.run.shell import (
     COMMENT,
     Opening,
@@ -16,12 +22,6 @@ from stalker.run.shell import (
     settings_of_shell,
     take_files_away,
 )
-from stalker.engine.fake import FakeEngine
-from stalker.errors import EngineError, PlanError
-from stalker.model import images as labels
-from stalker.model.images import Image
-from stalker.model.places import Place
-from stalker.model.tree import File, Mount, Option, SecretSource, Variable
 
 PLACE = Place("stalks/s/s.hjson", 3)
 SETTINGS = Settings("/nonexistent")

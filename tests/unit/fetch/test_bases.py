@@ -8,7 +8,8 @@ from stalker.errors import EngineError, EngineFull, InputError, NoEngine, NotThe
 from stalker.fetch import bases as module
 from stalker.fetch.bases import Bases
 from stalker.model.bases import base_key
-from stalker.model.images import BASE, VERSION, Image
+from stalker.model.images import Image
+from stalker.model.labels import BASE, VERSION
 from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 from unit.fetch.server import serving

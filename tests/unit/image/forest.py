@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from stalker.engine.fake import FakeEngine
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.model.images import Image
 from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase, Mount, Script, Stalk, Step, Tree

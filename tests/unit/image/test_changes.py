@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
+import tarfile
 from typing import Any
 
 import pytest
 
 from stalker.engine.fake import FakeEngine
-from stalker.errors import EngineError
+from stalker.errors import EngineError, NoEngine
 from stalker.image.changes import compare, compare_images, read_entries
 from unit.image.tars import device, folder, hard_link, link, make_tar, member, pieces
 
@@ -92,3 +94,26 @@ def test_an_export_that_breaks_off_is_no_list_of_removed_files():
 
     with pytest.raises(EngineError, match="not whole"):
         compare_images(engine, old.id, new.id)
+
+
+def test_when_one_export_fails_the_other_is_not_read_to_its_end():
+    """An engine that went away is told at once, not after gigabytes."""
+    engine = FakeEngine()
+    old, new = engine.add_image("x:1"), engine.add_image("x:2")
+    closed = []
+
+    def export(image):
+        try:
+            if image == new.id:
+                raise NoEngine("it went away")
+            yield member("endless", size=1 << 60).tobuf(tarfile.GNU_FORMAT)
+            yield from itertools.repeat(bytes(512))
+        finally:
+            closed.append(image)
+
+    engine.export = export
+
+    with pytest.raises(NoEngine):
+        compare_images(engine, old.id, new.id)
+
+    assert set(closed) == {old.id, new.id}

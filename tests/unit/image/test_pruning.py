@@ -11,7 +11,7 @@ from stalker.engine.interface import ContainerSpec
 from stalker.errors import EngineError, NoEngine
 from stalker.image.prune import carry_out, draw_up, stores_of
 from stalker.image.pruning import Limits, Pruning, stalks_below
-from stalker.model import images as labels
+from stalker.model import labels
 from stalker.model.tree import TagBase
 from unit.image.forest import NOW_S, PLACE, TREE, Forest, grown, stalk
 

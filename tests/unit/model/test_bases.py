@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from stalker.model.bases import base_key, describe_base, find_base
-from stalker.model.images import BASE, FINGERPRINT, Image
+from stalker.model.images import Image
+from stalker.model.labels import BASE, FINGERPRINT
 from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 

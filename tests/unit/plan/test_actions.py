@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from build import BASE, PREFIX, plan, run, stalk, step, tree
 
+from build import BASE, PREFIX, plan, run, stalk, step, tree
 from stalker.engine.fake import FakeEngine
 from stalker.errors import PlanError
 from stalker.model.images import short_id

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from build import step
 from hypothesis import given
 from hypothesis import strategies as st
 
+from build import step
 from stalker.model.places import Place
 from stalker.model.tree import File, Mount, Option, Variable
 from stalker.plan.fingerprint import differences, hash_fields, step_inputs, whole_history

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from build import stalk, tree
 
+from build import stalk, tree
 from stalker.errors import PlanError
 from stalker.plan.graph import build_graph, link_steps, remaining_path_s, split_name
 

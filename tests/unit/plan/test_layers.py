@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from build import BASE, plan, stalk, step, tree
 
+from build import BASE, plan, stalk, step, tree
 from stalker.engine.fake import FakeEngine
 from stalker.errors import PlanError
 from stalker.model.places import Place

@@ -8,10 +8,10 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from build import step
 from hypothesis import given
 from hypothesis import strategies as st
 
+from build import step
 from stalker.model.places import Place
 from stalker.model.tree import File
 from stalker.run.payload import Report, feed_text, make_payload

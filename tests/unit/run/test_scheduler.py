@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
-from build import BASE, PREFIX, run, stalk, step, tree
 
+from build import BASE, PREFIX, run, stalk, step, tree
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.errors import EngineError, EngineFull, NoEngine
-from stalker.model import events
-from stalker.model import images as labels
+from stalker.model import events, labels
 from stalker.model.places import Place
 from stalker.model.tree import File, Mount, Option, Variable
 
@@ -31,7 +30,7 @@ TWO = (stalk("base", "apt"), stalk("db", "pg", "tune", parent="base"), stalk("we
 
 
 def test_a_failed_step_blocks_only_what_grows_on_it():
-    """web is built although db, its neighbour on the same base, failed."""
+    """Web is built although db, its neighbour on the same base, failed."""
     engine = failing("pg")
 
     ran = run(tree(*TWO), engine, keep_going=True)

@@ -1,0 +1,19 @@
+"""The labels that make an image a step's work, and the comment that tells it from what others derive."""
+
+PREFIX = "io.stalker."
+VERSION = PREFIX + "version"
+FINGERPRINT = PREFIX + "fingerprint"
+TREE = PREFIX + "tree"
+STEP = PREFIX + "step"
+RUN = PREFIX + "run"
+DURATION = PREFIX + "duration-s"
+INPUTS = PREFIX + "inputs"
+MADE_FROM = PREFIX + "made-from"
+LOG = PREFIX + "log"
+FAILED = PREFIX + "failed"
+BASE = PREFIX + "base"
+TEMPORARY = PREFIX + "temporary"
+
+COMMENT = "stalker step "
+"""What the commit comment of a step's image starts with; the fingerprint follows. A derived image
+inherits labels but not the comment of its own top, so a stranger is told from the work itself."""
