@@ -87,6 +87,18 @@ def _comment(image: Image, inspect: Callable[[str], Image | None]) -> str:
     return inspected.comment if inspected is not None else ""
 
 
+def step_names(one: Owned) -> list[str]:
+    """Return the names under which stalks have a state of a step as theirs.
+
+    Variants share the steps in which they do not differ: `lite:apt` is then a name of the image that
+    was made as `full:apt`.
+    """
+    if one.kind not in {"step", "failed"}:
+        return []
+    step = one.step.rpartition(":")[2] + (".failed" if one.kind == "failed" else "")
+    return [tag for tag in one.image.tags if tag.rpartition(":")[2] == step]
+
+
 def grows_on(image: Image) -> tuple[str, ...]:
     """Return the ids of what an image grows on: its parent, and what the step before it left.
 
@@ -130,7 +142,11 @@ def list_rows(
     our labels that carry one of these names: what a stalk started from.
     """
     owned = owned_images(images, inspect)
-    wanted = {one.repository for one in owned if one.repository} if repositories is None else repositories
+    if repositories is None:
+        shared = {name.rpartition(":")[0] for one in owned for name in step_names(one)}
+        wanted: Collection[str] = shared | {one.repository for one in owned if one.repository}
+    else:
+        wanted = repositories
     sizes = Sizes(images, inspect)
     rows = []
     for one in owned:

@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from stalker.image.listing import Sizes, depths, grows_on, owned_images
+from stalker.image.listing import Sizes, depths, grows_on, owned_images, step_names
 from stalker.model.images import short_id
 from stalker.model.tree import TagBase
 
@@ -165,8 +165,9 @@ class _Planner:
         groups: dict[tuple[str, str], list[Image]] = defaultdict(list)
         for one in self.owned.values():
             is_state = one.kind == "failed" or (one.kind == "step" and not self.limits.failed_only)
-            if is_state and one.repository in self.repositories:
-                groups[one.kind, one.step].append(one.image)
+            if is_state and self._stalks_of(one) & self.repositories:
+                names = [name for name in step_names(one) if self._is_in_scope(name)]
+                groups[one.kind, names[0] if names else one.step].append(one.image)
         found = set()
         for images in groups.values():
             images.sort(key=lambda image: (bool(image.tags), image.created_s), reverse=True)
@@ -175,6 +176,12 @@ class _Planner:
                 if older_s is None or image.created_s < self.now_s - older_s:
                     found.add(image.id)
         return found
+
+    def _stalks_of(self, one: Owned) -> set[str]:
+        """Return the repositories that a state belongs to: whose it was made for, and who shares it."""
+        if one.kind not in {"step", "failed"}:
+            return set()
+        return {one.repository, *(name.rpartition(":")[0] for name in step_names(one))}
 
     def _children_first(self) -> list[Image]:
         depth = depths(self.images)
@@ -207,7 +214,8 @@ class _Planner:
 
     def _is_emptied(self, repository: str) -> bool:
         """Say whether a stalk had committed states here and none is left; asked when all were judged."""
-        own = [one for one in self.owned.values() if one.kind == "step" and one.repository == repository]
+        steps = [one for one in self.owned.values() if one.kind == "step"]
+        own = [one for one in steps if repository in self._stalks_of(one)]
         return bool(own) and all(self.states.get(one.image.id) in {"goes", "unnamed"} for one in own)
 
     def _state(self, one: Owned) -> State:
@@ -216,20 +224,23 @@ class _Planner:
         if image.id in self.used:
             self.kept[title] = f"the container {self.used[image.id]} uses it"
             return "stays"
+        others = [name for name in image.tags if not self._is_in_scope(name)]
+        state: State = "unnamed" if others else "goes"
+        if others:
+            self.kept[title] = f"its layers stay: it is also named {', '.join(others)}"
         for child in self.growing[image.id]:
-            if child.id in self.owned and self.states.get(child.id, "stays") == "stays":
+            grown = self.owned.get(child.id)
+            if grown is None or self.states.get(child.id, "stays") != "stays":
+                continue
+            # A variant that shares it under a name of its own does not need ours.
+            if not others or self._stalks_of(grown) & self.repositories:
                 self.kept[title] = f"{_title(child)} grows on it"
                 return "stays"
-        state: State = "goes"
         for child in self.children[image.id]:
             if self.states.get(child.id) != "goes":
                 state = "unnamed"
                 whose = "" if child.id in self.owned else ", which stalker did not make,"
-                self.kept[title] = f"its layers stay: {_title(child)}{whose} grows on it"
-        others = [name for name in image.tags if not self._is_in_scope(name)]
-        if others:
-            state = "unnamed"
-            self.kept[title] = f"its layers stay: it is also named {', '.join(others)}"
+                self.kept.setdefault(title, f"its layers stay: {_title(child)}{whose} grows on it")
         return state
 
     def _is_in_scope(self, name: str) -> bool:

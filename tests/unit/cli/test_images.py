@@ -96,6 +96,12 @@ def test_images_of_a_tree_show_what_a_user_put_there_as_its_start(forest):
     assert "os/arch/sub/other:initial" in call("images", "t").out
 
 
+def test_a_variant_that_shares_all_its_steps_is_listed(forest):
+    forest.tag(forest.engine.image("os/arch/sub/db:pg"), "lite:pg")
+
+    assert "os/arch/sub/lite:pg" in call("images").out
+
+
 def test_what_others_derived_is_not_listed(forest):
     image = forest.derive("os/arch/sub/web:mine", forest.engine.image("os/arch/sub/web:nginx"))
 

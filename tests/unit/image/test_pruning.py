@@ -346,6 +346,45 @@ def test_a_name_that_moved_meanwhile_is_left_alone():
     assert forest.engine.image("os/arch/sub/web:site").id == mine.id
 
 
+def variants() -> Forest:
+    """Return two variants of a stalk that share their first step: `db:pg` is `web:pg` too."""
+    forest = Forest()
+    shared = forest.grow("web:pg", forest.base, age_days=9)
+    forest.tag(shared, "db:pg")
+    for name in ("web", "db"):
+        last = forest.grow(f"{name}:own", shared, age_days=3)
+        forest.tag(last, f"{name}:final")
+        forest.tag(forest.base, f"{name}:initial")
+    return forest
+
+
+@pytest.mark.parametrize(("gone", "left"), [("web", "db"), ("db", "web")])
+def test_of_two_variants_each_goes_for_itself(gone, left):
+    """What they share loses one name and stays for the other, whichever of them made it."""
+    forest = variants()
+
+    prune(forest, gone)
+
+    assert forest.names() == {"base:initial", f"{left}:initial", f"{left}:pg", f"{left}:own", f"{left}:final"}
+
+
+def test_both_variants_go_with_all_they_share():
+    forest = variants()
+
+    prune(forest)
+
+    assert forest.names() == {"base:initial"}
+    assert list(forest.engine.images_by_id) == [forest.base.id]
+
+
+def test_what_a_young_step_of_a_variant_grows_on_keeps_its_name():
+    forest = variants()
+
+    prune(forest, "db", older_than_s=5 * DAY_S)
+
+    assert {"db:pg", "db:own"} <= forest.names()
+
+
 def test_only_what_was_shown_is_removed():
     forest = grown()
     found = plan(forest)
