@@ -82,7 +82,6 @@ TABLE: tuple[Row, ...] = (
     _passed("userns_mode", "user namespace", read.text, "string"),
     _passed("cgroupns", "cgroup namespace: host or private", read.one_of("host", "private"), "string"),
     _passed("runtime", "another OCI runtime", read.text, "string"),
-    _passed("platform", "os/architecture[/variant]", read.text, "string"),
     _passed("shm_size", "size of /dev/shm", read.size, _TEXT_OR_NUMBER),
     _resource("mem_limit", "most memory", read.size, _TEXT_OR_NUMBER),
     _resource(
@@ -182,6 +181,7 @@ TABLE: tuple[Row, ...] = (
     ),
     _refused("restart_policy", "use retries of the step"),
     _refused("read_only", "nothing could be committed"),
+    _refused("platform", "it is said in the tree: `platform` of the tree or of the stalk's node"),
     _refused("stop_signal", "containers are removed, not stopped"),
     _refused("links", "use extra_hosts or a network", "networking_config"),
     _refused("isolation", "it is for Windows", "cpu_count", "cpu_percent", "credential_spec"),

@@ -20,17 +20,10 @@ OF_CONTAINER = {
     "hostname": "Hostname",
     "domainname": "Domainname",
     "tty": "Tty",
-    "stdin_open": "OpenStdin",
-    "stop_signal": "StopSignal",
-    "stop_timeout": "StopTimeout",
-    "mac_address": "MacAddress",
 }
 
 OF_EXEC = {"user", "working_dir"}
 """Given with each exec: the idle process itself runs as root at `/`."""
-
-WITHOUT_EFFECT = {"init", "detach", "remove", "auto_remove", "entrypoint", "platform"}
-"""Settled by how containers are run here; `config` has said so where a value differs."""
 
 
 def container_body(spec: ContainerSpec, image: Image) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -55,7 +48,7 @@ def container_body(spec: ContainerSpec, image: Image) -> tuple[dict[str, Any], d
     for name, value in options.items():
         if name in OF_CONTAINER:
             body[OF_CONTAINER[name]] = value
-        elif name not in OF_EXEC | WITHOUT_EFFECT:
+        elif name not in OF_EXEC:
             host["network_mode" if name == "network" else name] = value
     if spec.hosts and host.get("network_mode") != "host":
         host["extra_hosts"] = {**(host.get("extra_hosts") or {}), **dict(spec.hosts)}
