@@ -94,17 +94,14 @@ CHANGES = {
     "a file of the same size": lambda space: write_stalk(space, "eno"),
     "a tag removed": lambda _: docker("rmi", f"{PREFIX}/s:a"),
     "the final tag moved": lambda _: docker("tag", BUSYBOX, f"{PREFIX}/s:final"),
-    "a new file in sysroot": lambda space: new_sysroot(space),
+    "a new file in sysroot": lambda space: (
+        (space / "sysroot/etc").mkdir(parents=True) or (space / "sysroot/etc/new").write_text("x")
+    ),
 }
 
 
 def docker(*argv):
     subprocess.run(["docker", *argv], check=True, capture_output=True)
-
-
-def new_sysroot(space):
-    (space / "sysroot/etc").mkdir(parents=True)
-    (space / "sysroot/etc/new").write_text("x")
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -5,6 +5,7 @@ The program is plain sh, so it runs here in a folder that `chroot`-less paths po
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 
 import pytest
@@ -30,7 +31,7 @@ def test_the_report_is_read_out_of_any_cut_of_the_stream(before, after, cuts):
     report = Report("abc", lambda data, _: passed.extend(data))
     edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
 
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         report.feed(whole[start:end], is_stderr=True)
     report.flush()
 
