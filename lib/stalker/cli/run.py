@@ -81,7 +81,8 @@ def run_tree(
     plan: Plan | None = None
     # Whoever ends us politely (a service manager, a closed terminal) gets the same clean stop as Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
     try:
         told.emit(
             events.RunStarted(

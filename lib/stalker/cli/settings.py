@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,11 @@ def connect() -> DockerEngine:
     """Reach the engine that answers. Raises NoEngine."""
     from stalker.engine.discovery import answering, find_address
     from stalker.engine.docker import DockerEngine
+    from stalker.model.labels import RUN
+    from stalker.run.owner import new_run_id
 
-    return DockerEngine(answering(find_address(os.environ, os.path.expanduser("~"))).address)  # noqa: PTH111
+    address = answering(find_address(os.environ, os.path.expanduser("~"))).address  # noqa: PTH111
+    return DockerEngine(address, {RUN: new_run_id(time.time())})
 
 
 def bases_of(engine: Engine, settings: Settings, platform: str, *, yes: bool = False) -> BaseProvider:

@@ -29,8 +29,10 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class DockerEngine(Engine):
     """A Docker engine, reached by one connection a thread."""
 
-    def __init__(self, address: wire.Address) -> None:
+    def __init__(self, address: wire.Address, labels: Mapping[str, str] | None = None) -> None:
+        """Take where it listens, and labels for the containers that it makes to look into images."""
         self.address = address
+        self._own_labels = dict(labels or {})
         self._local = threading.local()
         self._clients: list[Any] = []
         self._lock = threading.Lock()
@@ -223,7 +225,7 @@ class DockerEngine(Engine):
     def missing_paths(self, image: str, paths: Sequence[str]) -> list[str]:
         client = self._client
         with self._translated(f"look into {image}"):
-            made = client.create_container(image, command=["/bin/true"])["Id"]
+            made = client.create_container(image, command=["/bin/true"], labels=self._own_labels)["Id"]
         try:
             with self._translated(f"look into {image}"):
                 url = client._url("/containers/{0}/archive", made)  # noqa: SLF001  docker-py has no HEAD
@@ -234,7 +236,7 @@ class DockerEngine(Engine):
 
     def export(self, image: str) -> Iterator[bytes]:
         with self._translated(f"export {image}"):
-            made = self._client.create_container(image, command=["/bin/true"])["Id"]
+            made = self._client.create_container(image, command=["/bin/true"], labels=self._own_labels)["Id"]
         try:
             with self._translated(f"export {image}"):
                 yield from self._client.export(made, chunk_size=CHUNK)
