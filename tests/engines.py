@@ -16,7 +16,7 @@ import pytest
 from stalker.engine.discovery import answering, find_address
 from stalker.engine.docker import DockerEngine
 from stalker.errors import EngineError, NoEngine
-from stalker.model import images as labels
+from stalker.model import labels
 from workspace import busybox_rootfs
 
 if TYPE_CHECKING:

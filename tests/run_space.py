@@ -9,7 +9,7 @@ import tarfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stalker.model import images as labels
+from stalker.model import labels
 from workspace import Workspace
 
 if TYPE_CHECKING:
@@ -83,9 +83,14 @@ class Space(Workspace):
         return f"{self.os}/{self.arch}/{self.subarch}"
 
     def tree(self, stalks: dict[str, Any], **more: Any) -> None:
-        """Write trees/t/t.hjson; a root stalk grows on the base of this workspace."""
+        """Write trees/t/t.hjson; a root stalk grows on the base of this workspace; `base: None`: on none."""
         architecture = {"OS": self.os, "ARCH": self.arch, "SUBARCH": self.subarch}
         super().tree(stalks, **{"architecture": architecture, **more})
+        document = json.loads((self.path / "trees/t/t.hjson").read_text())
+        for node in document["stalks"].values():
+            if node["base"] is None:
+                del node["base"]
+        self.write("trees/t/t.hjson", json.dumps(document, indent=2))
 
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start the program, its output in pipes."""
