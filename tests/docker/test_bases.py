@@ -23,7 +23,7 @@ from stalker.engine.docker import DockerEngine
 from stalker.errors import EngineError, InputError, NotThere
 from stalker.fetch.bases import Bases
 from stalker.model.bases import base_key, find_base
-from stalker.model.images import BASE
+from stalker.model.labels import BASE
 from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 

@@ -17,7 +17,7 @@ import pytest
 
 from stalker.engine.discovery import answering, find_address
 from stalker.engine.docker import DockerEngine
-from stalker.model import images as labels
+from stalker.model import labels
 
 pytestmark = pytest.mark.docker
 
