@@ -1,0 +1,246 @@
+"""A session that serves several steps and a fresh container for each give the same images."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import build
+from run_space import docker, listing
+from stalker.model import events
+from stalker.model.places import Place
+from stalker.model.tree import File, Mount, Option, TagBase
+from stalker.run.session import Sessions
+
+pytestmark = pytest.mark.docker
+
+PLACE = Place("stalks/s/s.hjson")
+PLACED = b"PLACED BY STALKER\n"
+NUMBERS = itertools.count(1)
+
+BOUND = ["/etc/passwd", "/etc/conf", "/conf.d/mine", "/d/x", "/d/y/z", "/link/in"]
+COPIED = ["/etc/conf", "/copied", "/d/x", "/new/deep/file", "/link"]
+PATHS = sorted({*BOUND, *COPIED, "/a", "/d", "/d/y", "/conf.d", "/etc", "/mnt/s/in", "/tmp/t", "/link"})
+OPERATIONS = [
+    "echo text >{0}",
+    "echo more >>{0}",
+    "rm -rf {0}",
+    "rm -f {0}",
+    "mkdir -p {0}",
+    "rmdir {0}",
+    "ln -sfn {1} {0}",
+    "chmod {2} {0}",
+    "chown -h {3}:{3} {0}",
+    "touch {0}",
+    "mkfifo {0}",
+]
+
+# Nothing takes away what the next program runs with.
+NEVER = {"rm -rf": {"/etc"}}
+
+
+@st.composite
+def lines(draw):
+    operation = draw(st.sampled_from(OPERATIONS))
+    paths = [path for path in PATHS if path not in NEVER.get(operation[:6], ())]
+    path, target = draw(st.sampled_from(paths)), draw(st.sampled_from(["/a", "/d", "../tmp", "none"]))
+    mode, owner = draw(st.sampled_from(["600", "755", "4711"])), draw(st.sampled_from(["0", "7"]))
+    return operation.format(path, target, mode, owner)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A stalk: what its scripts do, which files are shown to all, copied by each, and a store."""
+
+    scripts: tuple[tuple[str, ...], ...]
+    bound: tuple[str, ...] = ()
+    copied: tuple[tuple[int, str], ...] = ()
+    has_store: bool = False
+    user: str = ""
+
+
+growths = st.builds(
+    Growth,
+    st.lists(st.lists(lines(), min_size=1, max_size=4).map(tuple), min_size=2, max_size=4).map(tuple),
+    st.lists(st.sampled_from(BOUND), max_size=3, unique=True).map(tuple),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(COPIED)), max_size=2, unique=True).map(tuple),
+    st.booleans(),
+    st.sampled_from(["", "", "7"]),
+)
+
+
+def file(target, content, plugin="f"):
+    return File(target, plugin, hashlib.sha256(content).hexdigest(), PLACE, 0o640, content)
+
+
+def tree_of(growth, space, store):
+    mounts = (Mount("/mnt/s", "store", store, writable=True, place=PLACE),) if growth.has_store else ()
+    options = [Option("network_mode", '"none"', counts=False, place=PLACE)]
+    options += [Option("user", f'"{growth.user}"', counts=True, place=PLACE)] if growth.user else []
+    turn = next(NUMBERS)  # or the images of another turn would be this work, done
+    steps = [
+        build.step(
+            f"s{number}",
+            "".join(f"{line} 2>/dev/null\n" for line in script) + "true\n",
+            files=tuple(file(target, PLACED) for target in growth.bound),
+            copies=tuple(
+                file(target, b"copied %d\n" % number)
+                for of, target in growth.copied
+                if of == number and target not in growth.bound
+            ),
+            mounts=mounts,
+            options=tuple(options),
+            variables={"TURN": turn},
+        )
+        for number, script in enumerate(growth.scripts)
+    ]
+    stalk = build.stalk(
+        "s",
+        *steps,
+        bases=(TagBase(space.base, PLACE),),
+        repository=f"{space.prefix}/grown{turn}",
+    )
+    return build.tree(stalk, workspace=str(space.path))
+
+
+def grow(growth, space):
+    """Grow it and return what is in each image, the failed steps, and how many containers served."""
+    store = f"stalker-test-{space.arch}-{next(NUMBERS)}"
+    try:
+        ran = build.run(tree_of(growth, space, store), space.engine)
+    finally:
+        with contextlib.suppress(Exception):
+            space.engine.remove_volume(store)
+    ended = ran.of(events.StepFinished)
+    images = {event.step: listing(space.engine, event.image) for event in ended if event.state == "done"}
+    failed = {event.step: (event.exit_code, event.brief) for event in ended if event.state != "done"}
+    fresh = [event for event in ran.of(events.ContainerStarted) if not event.is_reused]
+    return images, failed, len(fresh)
+
+
+@pytest.fixture(scope="module")
+def ground(shared_space):
+    return shared_space()
+
+
+OVER_A_FILE = Growth(
+    (("echo mine >>/etc/passwd", "rm -f /etc/conf"), ("rm -rf /etc/passwd", "mkdir /conf.d/more"), ("true",)),
+    bound=("/etc/passwd", "/etc/conf", "/conf.d/mine"),
+)
+OF_A_STORE = Growth(
+    (("echo x >/mnt/s/in", "mkdir -p /d/y"), ("rm -rf /d", "touch /mnt/beside"), ("rm -rf /mnt/s",)),
+    bound=("/d/y/z",),
+    has_store=True,
+)
+OF_A_USER = Growth((("touch /tmp/t",), ("echo x >/tmp/t", "rm -rf /d")), bound=("/d/x",), user="7")
+OVER_A_LINK = Growth(
+    (("mkdir -p /d/y", "ln -sfn /d /link", "ln -sfn /none /etc/conf"), ("rm -rf /link",), ("true",)),
+    bound=("/link/in", "/etc/conf"),
+    copied=((1, "/link"),),
+)
+IN_THE_WAY = Growth((("echo x >/d",), ("true",), ("true",)), copied=((1, "/d/x"),))
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@example(OVER_A_FILE)
+@example(OF_A_STORE)
+@example(OF_A_USER)
+@example(OVER_A_LINK)
+@example(IN_THE_WAY)
+@given(growth=growths)
+def test_a_session_and_fresh_containers_give_the_same_files(ground, growth):
+    """Whether a container served one step or several is nothing that an image tells."""
+    served, failed, containers = grow(growth, ground)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sessions, "_serves", lambda *_: False)
+        alone, failed_alone, containers_alone = grow(growth, ground)
+
+    assert served == alone
+    assert failed == failed_alone
+    assert containers <= containers_alone
+    for entries in served.values():
+        assert [path for path in entries if path.startswith(("/.stalker", "/entropy"))] == []
+        assert [path for path, entry in entries.items() if PLACED in entry.content] == []
+
+
+def test_a_session_serves_all_steps_of_a_plain_stalk(ground):
+    """The property above compares two different things."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sessions, "_serves", lambda *_: False)
+        _, _, alone = grow(OVER_A_FILE, ground)
+    _, _, served = grow(OVER_A_FILE, ground)
+
+    assert (served, alone) == (1, 3)
+
+
+def test_what_is_shown_over_a_file_gives_it_back(ground):
+    """Owner, mode, content and kind of what stood there are as they were."""
+    before = (("echo mine >/etc/conf; chmod 4711 /etc/conf; chown 7:7 /etc/conf; ln -s none /d",), ("true",))
+
+    images, failed, _ = grow(Growth(before, bound=("/etc/conf", "/d")), ground)
+
+    assert failed == {}
+    bare = listing(ground.engine, ground.base)
+    assert images["s:s1"]["/etc/passwd"] == bare["/etc/passwd"]
+    assert "/etc/conf" not in images["s:s1"]  # it was written to what was shown, not below it
+
+
+def test_200_steps_in_one_stalk(workspace):
+    """An engine takes about 125 layers; a stalk may have more steps."""
+    workspace.tree({"s": {}})
+    workspace.stalk("s", {f"n{number}": f"echo {number} >/n{number}" for number in range(200)})
+
+    done = workspace.run()
+
+    assert done.code == 0, done.err
+    assert done.took_s < 40
+    added = workspace.added("s:final")
+    assert {path: entry.content for path, entry in added.items()} == {
+        f"/n{number}": f"{number}\n".encode() for number in range(200)
+    }
+    assert workspace.added("s:n99").keys() == {f"/n{number}" for number in range(100)}
+    assert workspace.image("s:final").layers < 125
+    assert workspace.plan().keys() == {f"s:n{number}" for number in range(200)}
+    assert (
+        docker("run", "--rm", "--network", "none", workspace.name("s:final"), "cat", "/n199").stdout
+        == "199\n"
+    )
+
+
+def test_steps_that_write_a_lot_have_layers_of_their_own(workspace):
+    """A session that was kept would store again what the steps before wrote."""
+    workspace.tree({"s": {}})
+    workspace.stalk("s", {f"n{n}": f"head -c 8000000 /dev/urandom >/n{n}" for n in range(4)})
+
+    done = workspace.run()
+
+    assert done.code == 0, done.err
+    base = workspace.engine.image(workspace.base).size_bytes
+    assert workspace.image("s:final").size_bytes - base < 4 * 8_000_000 * 1.3
+    assert workspace.added("s:n2").keys() == {"/n0", "/n1", "/n2"}
+
+
+def test_a_process_that_a_step_left_is_gone_in_the_next(workspace):
+    """It does not hang its step, and the next one begins without it."""
+    workspace.tree({"s": {}})
+    workspace.stalk(
+        "s",
+        {
+            "leave": "sleep 1000 & echo $! >/pid; echo left",
+            "detach": "setsid sleep 1001 </dev/null >/dev/null 2>&1 & exit 0",
+            "look": "ps -o args | grep -c '^sleep 100' >/found; true",
+        },
+    )
+
+    done = workspace.run()
+
+    assert done.code == 0, done.err
+    assert done.took_s < 20
+    assert workspace.text("s:look", "/found") == "0\n"
+    assert workspace.containers() == []
