@@ -53,11 +53,11 @@ def connect() -> DockerEngine:
     """Reach the engine that answers. Raises NoEngine."""
     from stalker.engine.discovery import answering, find_address
     from stalker.engine.docker import DockerEngine
-    from stalker.model.labels import RUN
+    from stalker.model.labels import CONTAINER, RUN, VERSION
     from stalker.run.owner import new_run_id
 
     address = answering(find_address(os.environ, os.path.expanduser("~"))).address  # noqa: PTH111
-    return DockerEngine(address, {RUN: new_run_id(time.time())})
+    return DockerEngine(address, {RUN: new_run_id(time.time()), VERSION: CONTAINER})
 
 
 def bases_of(engine: Engine, settings: Settings, platform: str, *, yes: bool = False) -> BaseProvider:

@@ -26,7 +26,7 @@ import stalker
 from stalker.config.evidence import is_same
 from stalker.engine import wire
 from stalker.errors import StalkerError
-from stalker.model.labels import RUN, VERSION
+from stalker.model.labels import CONTAINER, RUN, VERSION
 from stalker.run.owner import is_dead, new_run_id
 
 TYPE_CHECKING = False
@@ -190,7 +190,7 @@ def _holds(note: dict[str, object], environ: Mapping[str, str]) -> bool:
     wanted: dict[str, str] = note["images"]  # type: ignore[assignment]
     bases: dict[str, str] = note["bases"]  # type: ignore[assignment]
     try:
-        containers = _listed(address, "/containers/json", RUN)
+        containers = _listed(address, "/containers/json", f"{VERSION}={CONTAINER}")
         if any(is_dead(item["Labels"].get(RUN, "")) for item in containers):
             return False  # what a killed run left has to be removed
         there = {

@@ -173,7 +173,7 @@ def _ask_engine(
     if engine is None:
         return None, None, ()
     try:
-        ours = engine.containers({labels.RUN: ""})
+        ours = engine.containers({labels.RUN: "", labels.VERSION: labels.CONTAINER})
         dead = tuple(one.name for one in ours if is_dead(one.labels.get(labels.RUN, "")))
         return engine.info(), engine.disk_free_bytes(), dead
     except StalkerError:

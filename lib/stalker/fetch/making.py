@@ -13,7 +13,7 @@ from stalker.errors import EngineError, EngineFull, InputError, NoEngine
 from stalker.fetch.files import Progress
 from stalker.model.bases import BASE_COMMENT
 from stalker.model.images import Image
-from stalker.model.labels import BASE, PREFIX, RUN, VERSION
+from stalker.model.labels import BASE, CONTAINER, PREFIX, RUN, VERSION
 from stalker.run.owner import new_run_id
 
 
@@ -72,7 +72,7 @@ class Maker:
             "Labels": {label: text for label, text in kept if not label.startswith(PREFIX)},
         }
         repository, tag = split_name(self._name)
-        owner = {VERSION: stalker.__version__, RUN: new_run_id(time.time())}
+        owner = {VERSION: CONTAINER, RUN: new_run_id(time.time())}
         spec = ContainerSpec(
             image.id, f"stalker-base-{uuid.uuid4().hex[:12]}", owner, platform=self._platform
         )

@@ -84,7 +84,7 @@ def _holding(engine: Engine, images: Sequence[str], now_s: float) -> Iterator[No
     The containers are never started and carry the label of a run, so the sweep takes what a kill leaves.
     """
     made: list[str] = []
-    own = {labels.RUN: new_run_id(now_s), labels.VERSION: "container"}
+    own = {labels.RUN: new_run_id(now_s), labels.VERSION: labels.CONTAINER}
     try:
         for image in images:
             name = f"stalker-prune-{secrets.token_hex(6)}"

@@ -14,6 +14,10 @@ FAILED = PREFIX + "failed"
 BASE = PREFIX + "base"
 TEMPORARY = PREFIX + "temporary"
 
+CONTAINER = "container"
+"""The `VERSION` of a container of ours, in place of a number. A container that a user starts from a
+step's image inherits the image's labels, the run too: only this tells ours from theirs."""
+
 COMMENT = "stalker step "
 """What the commit comment of a step's image starts with; the fingerprint follows. A derived image
 inherits labels but not the comment of its own top, so a stranger is told from the work itself."""

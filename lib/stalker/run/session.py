@@ -167,7 +167,7 @@ class Sessions:
         return ContainerSpec(
             image=job.image,
             name=f"stalker-{step.stalk}-{secrets.token_hex(6)}",
-            labels={labels.RUN: self.run, labels.VERSION: "container"},
+            labels={labels.RUN: self.run, labels.VERSION: labels.CONTAINER},
             mounts=step.mounts,
             options=step.options,
             platform=step.platform,

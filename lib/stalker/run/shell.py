@@ -118,7 +118,7 @@ def container_spec(opening: Opening, run: str) -> ContainerSpec:
     return ContainerSpec(
         image=opening.image.id,
         name=f"stalker-shell-{random_source.token_hex(6)}",
-        labels={labels.RUN: run, labels.VERSION: "container"},
+        labels={labels.RUN: run, labels.VERSION: labels.CONTAINER},
         mounts=step.mounts if step else (),
         options=step.options if step else (),
         platform=step.platform if step else "",

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 def sweep(engine: Engine, images: Iterable[Image], say: Callable[[str], None]) -> int:
     """Remove what dead runs of this host left and say what; return how many things.
 
-    Only what carries the label of a run whose process is gone is touched.
+    Only what carries the label of a run whose process is gone is touched, and of containers only ours:
+    one that a user started from a step's image has the labels of that image.
     """
     removed = 0
-    for container in engine.containers({labels.RUN: ""}):
+    for container in engine.containers({labels.RUN: "", labels.VERSION: labels.CONTAINER}):
         run = container.labels.get(labels.RUN, "")
         if is_dead(run):
             engine.remove_container(container.id)
