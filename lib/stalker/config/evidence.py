@@ -21,8 +21,8 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 Sight = tuple[str, str, tuple[int, ...], bool]
-"""What was seen of a path: `kind`, `names` or `content`; its value; what stat told, empty for a kind;
-whether it was young. A plain tuple: the run with nothing to do has no time to import `typing`."""
+"""What was seen of a path: `kind`, `names`, `content` or `real`; its value; what stat told, empty for a kind
+and for where links lead; whether it was young. A plain tuple: the run with nothing to do has no time to import `typing`."""
 
 
 def kind_of(path: str) -> str:
@@ -58,7 +58,7 @@ def sign(seen: dict[str, tuple[str, str]], began_ns: int) -> dict[str, Sight]:
     """
     signed: dict[str, Sight] = {}
     for path, (what, value) in seen.items():
-        stat = () if what == "kind" else _stat(path)
+        stat = () if what in {"kind", "real"} else _stat(path)
         is_young = bool(stat) and max(stat[2:4]) > began_ns - YOUNG_NS
         signed[path] = (what, value, stat, is_young)
     return signed
@@ -76,6 +76,8 @@ def _is_same(path: str, sight: Sight) -> bool:
     what, value, stat, is_young = sight
     if what == "kind":
         return kind_of(path) == value
+    if what == "real":
+        return os.path.realpath(path) == value
     if _stat(path) != stat:
         return False
     if not is_young:

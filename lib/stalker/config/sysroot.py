@@ -94,7 +94,7 @@ class _Walker:
 
     def mount(self, path: str, target: str, here: Place) -> None:
         real = os.path.realpath(self.workspace.absolute(path))
-        digest = self.workspace.directory_digest(real, here)
+        digest = self.workspace.directory_digest(path, here)
         self.mounts.append(Mount(target, "directory", self.workspace.shown(real), False, here, digest))
 
     def file(self, path: str, target: str, here: Place, origin: str) -> None:

@@ -148,7 +148,10 @@ class Workspace:
         A folder that holds the workspace is refused: each run writes logs there, so that no step
         would ever be the same twice.
         """
-        absolute = os.path.realpath(self.absolute(name))
+        given = self.absolute(name)
+        absolute = os.path.realpath(given)
+        if absolute != given:
+            self.seen[given] = ("real", absolute)  # a link in it may lead elsewhere tomorrow
         if absolute not in self._directories:
             self._directories[absolute] = self._directory_digest(absolute, asked_at)
         return self._directories[absolute]

@@ -16,7 +16,12 @@ def cache(space, tmp_path_factory):
     space.write("sysroot/etc/x", "1")
     space.write("data/y", "1")
     space.write("run.sh", "#!/bin/sh\n")
-    space.stalk("d: { path: 'data', bind: '/data' }\n go: { exec: true, V: '', path: 'run.sh' }")
+    space.write("v1/z", "1")
+    space.write("v2/z", "2")
+    (space.root / "current").symlink_to("v1")
+    (space.root / "sysroot/linked").symlink_to("../current")
+    mounts = "d: { path: 'data', bind: '/data' }\n e: { path: 'current', bind: '/e' }\n"
+    space.stalk(mounts + " go: { exec: true, V: '', path: 'run.sh' }")
     space.tree("V: 1")
     return tmp_path_factory.mktemp("cache") / "trees"
 
@@ -45,6 +50,11 @@ def test_an_unchanged_tree_is_read_once(space, cache, monkeypatch):
     assert len(calls) == 2  # one by the cache, one by read_tree
 
 
+def retarget(link, target):
+    link.unlink()
+    link.symlink_to(target)
+
+
 CHANGES = {
     "the tree": lambda s: s.tree("V: 2"),
     "a stalk": lambda s: s.stalk("go: { exec: true, text: '#!/bin/sh' }"),
@@ -55,6 +65,7 @@ CHANGES = {
     "a new file of the sysroot": lambda s: s.write("sysroot/etc/new", "2"),
     "a mounted folder": lambda s: s.write("data/deep/z", "2"),
     "a content in a mounted folder": lambda s: s.write("data/y", "2"),
+    "where a link to a mounted folder leads": lambda s: retarget(s.root / "current", "v2"),
     "a new helper": lambda s: s.write("plugins/lib/bash/x.sh", "2"),
 }
 
