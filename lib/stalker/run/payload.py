@@ -92,8 +92,10 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str) -> Payload:
     put_early = _put([pair for pair in zip(placed, sources, strict=True) if not pair[0].late])
     put_late = _put([pair for pair in zip(placed, sources, strict=True) if pair[0].late])
 
-    fail = f"_stk_fail() {{ printf '\\001stalker:{nonce}:%s:0\\001' \"enter:$1\" >&2; exit 125; }}"
-    enter = ["umask 022", fail, *_make_directories(made), *put_early]
+    remember = _remember(placed, made)
+    failed = f"printf '\\001stalker:{nonce}:%s:0\\001' \"enter:$1\" >&2; exit 125"
+    fail = f"_stk_fail() {{ {remember}; {failed}; }}"
+    enter = ["umask 022", fail, *_make_directories(made), *put_early, remember]
     run = [" ".join(shlex.quote(word) for word in (*step.script.interpreter, script)), "_stk_rc=$?"]
     put_late = ["[ $_stk_rc != 0 ] || {", *put_late, ":; }"] if put_late else []
     leave = [*_take_away(placed), *_remove_directories(made)]
@@ -108,12 +110,13 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str) -> Payload:
     def program(lines: list[str], *, with_arguments: bool = True) -> tuple[str, ...]:
         return ("/bin/sh", "-c", "\n".join(lines), "stalker", *(arguments if with_arguments else ()))
 
-    # The parts run in shells of their own: what `enter` made or moved it leaves as marks in /dev.
+    # The parts run in shells of their own, `leave` also when a script was stopped in the middle of
+    # `whole`: what `enter` made or moved it leaves as marks in /dev.
     return Payload(
         nonce=nonce,
         archive=_archive(staged),
         whole=program([*enter, *run, *put_late, *leave, *report]),
-        enter=program([*enter, *_remember(placed, made)]),
+        enter=program(enter),
         run=program([*run, *report], with_arguments=False),
         leave=program([_RECALL, "umask 022", "_stk_rc=0", *put_late, *leave]),
     )
@@ -318,11 +321,11 @@ def _remove_directories(made: list[tuple[str, bool]]) -> list[str]:
     return lines
 
 
-def _remember(placed: list[_Placed], made: list[tuple[str, bool]]) -> list[str]:
+def _remember(placed: list[_Placed], made: list[tuple[str, bool]]) -> str:
     names = [f"_stk_d{number}" for number in range(len(made))]
     names += [f"_stk_s{item.number}" for item in placed if not item.stays]
     saved = " ".join(f"{name}=${name}" for name in names)
-    return [f'echo "{saved}" >/dev/.stalker/marks']
+    return f'[ ! -d /dev/.stalker ] || echo "{saved}" >/dev/.stalker/marks'
 
 
 _RECALL = 'read -r _stk_marks </dev/.stalker/marks && eval "$_stk_marks"'

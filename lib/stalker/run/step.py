@@ -72,6 +72,8 @@ class _Attempt:
     tail: bytearray = field(default_factory=bytearray)
     script_s: float = 0.0
     ran_out_of_time: bool = False
+    has_begun: bool = True
+    """False when its files could not be placed: then there is nothing to keep but files of ours."""
 
 
 def run_step(job: Job, around: Surroundings) -> Outcome:
@@ -329,6 +331,7 @@ def _check(job: Job, around: Surroundings, attempt: _Attempt, report: Report) ->
     if attempt.ran_out_of_time:
         raise StepFailed(f"{name} did not end within {job.step.timeout_s:g} s")
     if report.trouble:
+        attempt.has_begun = False
         raise StepFailed(
             f"{name}: could not put {report.trouble} in its place",
             _last_text(attempt),
@@ -453,7 +456,7 @@ def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: Stalk
         state = "timeout"
     kept = ""
     began_s = around.now()
-    if isinstance(error, StepFailed) and not cancelled and not job.is_service:
+    if isinstance(error, StepFailed) and attempt.has_begun and not cancelled and not job.is_service:
         kept = _keep_failed(job, around, attempt)
     _abandon(around, attempt)
     lines = tuple(_last_text(attempt).splitlines()[-LAST_LINES:])
