@@ -14,7 +14,7 @@ import click
 
 from stalker import __version__
 from stalker.cli.settings import Planner, Settings, Wanted, connect, parse_overrides, read_tree
-from stalker.errors import Interrupted, PlanError, StalkerError
+from stalker.errors import FilesError, Interrupted, PlanError, StalkerError
 from stalker.model import events
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def run_tree(
     quiet: bool = False,
 ) -> int:
     """Read, plan, execute; return the exit code."""
-    from stalker.config.secrets import read_secrets
     from stalker.journal.setup import open_observers
     from stalker.run.owner import new_run_id
 
@@ -65,7 +64,7 @@ def run_tree(
     engine = connect()
     run = new_run_id(began_s)
     planner = Planner.of(settings, tree, engine, wanted, yes=yes)
-    secrets = read_secrets(tree, sorted(_secret_names(tree)), os.environ)
+    secrets = _readable_secrets(tree)
     observers = open_observers(
         tree,
         run,
@@ -223,6 +222,7 @@ def _plan_and_execute(
         if was_held:
             plan = planner.draw()  # what another run did meanwhile is there now
         _refuse_blocked(plan, keep_going=keep_going)
+        _require_secrets(plan)
         jobs = jobs or os.cpu_count() or 1
         if any(base.verdict == "RUN" for base in plan.bases.values()):
             provide_bases(plan, planner.provider, emit, jobs=jobs)
@@ -245,15 +245,35 @@ def _refuse_blocked(plan: Plan, *, keep_going: bool) -> None:
     )
 
 
-def _secret_names(tree: Tree) -> set[str]:
-    return {
+def _readable_secrets(tree: Tree) -> dict[str, str]:
+    """Return the values of the tree's secrets that can be read here: all are masked, if used or not."""
+    if not tree.secrets:
+        return {}
+    import contextlib
+
+    from stalker.config.secrets import read_secrets
+
+    found: dict[str, str] = {}
+    for source in tree.secrets:
+        with contextlib.suppress(FilesError):
+            found.update(read_secrets(tree, [source.name], os.environ))
+    return found
+
+
+def _require_secrets(plan: Plan) -> None:
+    """Raise when a step that has to run needs a secret that cannot be read. Raises FilesError."""
+    needed = {
         variable.secret
-        for stalk in tree.stalks
-        for step in stalk.steps
-        for variables in (step.variables, *(file.variables for file in step.files))
+        for action in plan.actions.values()
+        if action.verdict == "RUN" or action.step.daemonize  # it is started again for later steps
+        for variables in (action.step.variables, *(file.variables for file in action.step.files))
         for variable in variables
         if variable.secret
     }
+    if needed:
+        from stalker.config.secrets import read_secrets
+
+        read_secrets(plan.links.tree, sorted(needed), os.environ)
 
 
 def _tell_files(tree: Tree, emit: Callable[[Event], None]) -> None:
