@@ -137,10 +137,11 @@ class Space(Workspace):
 
     def containers(self) -> list[Container]:
         """List the containers of all runs that were started here."""
+        ours = {str(pid) for pid in self.pids}
         return [
             container
             for container in self.engine.containers({labels.RUN: ""})
-            if container.labels[labels.RUN].split("-")[3] in {str(pid) for pid in self.pids}
+            if ours.intersection(container.labels[labels.RUN].split("-")[3:4])
         ]
 
     def log(self, stalk: str, step: str) -> bytes:

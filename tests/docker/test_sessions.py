@@ -161,8 +161,8 @@ def test_a_session_and_fresh_containers_give_the_same_files(ground, growth):
         patch.setattr(Sessions, "_serves", lambda *_: False)
         alone, failed_alone, containers_alone = grow(growth, ground)
 
-    assert served == alone
     assert failed == failed_alone
+    assert served == alone
     assert containers <= containers_alone
     for entries in served.values():
         assert [path for path in entries if path.startswith(("/.stalker", "/entropy"))] == []

@@ -7,9 +7,10 @@ is unpacked into a staging folder before, and moved from there. A session keeps 
 it a program a step, which is three times as fast as a new exec; a script of another user than root, or
 one that stays up, has each part in an exec of its own.
 
-    enter    directories made (and remembered), old files moved aside, new ones placed
+    enter    directories made, old files moved aside, new ones placed; what was done is noted in /dev
     run      the interpreter with the script; its exit code kept
-    leave    placed files removed, old ones moved back, made directories removed if empty
+    leave    placed files removed, old ones moved back, made directories removed if empty; where the
+             script put a folder in place of a file or removed the one above, its will is done
     report   \x01stalker:<nonce>:<exit code>:<processes left>\x01
     end      \x01stalker:<nonce>:end\x01 on both streams, from a shell that is fed: nothing follows
 """
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 STAGING = "/.stalker-in"
 ASIDE = "/.stalker-aside"
+MARKS_DIR = os.path.dirname(IDLE_FILE)  # noqa: PTH120
 
 ARGUMENT_MAX = 96 * 1024
 """Linux takes at most 128 KiB an argument (MAX_ARG_STRLEN)."""
@@ -98,9 +100,10 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str) -> Payload:
     enter = ["umask 022", fail, *_make_directories(made), *put_early, remember]
     run = [" ".join(shlex.quote(word) for word in (*step.script.interpreter, script)), "_stk_rc=$?"]
     put_late = ["[ $_stk_rc != 0 ] || {", *put_late, ":; }"] if put_late else []
-    leave = [*_take_away(placed), *_remove_directories(made)]
+    leave = [_BACK, *_take_away(placed), *_remove_directories(made)]
     if staged:
-        leave.append(f"rm -rf {STAGING}")
+        leave.append(f"rm -rf {STAGING} || _stk_bad=1")
+    leave.append('[ -z "$_stk_bad" ] || [ $_stk_rc != 0 ] || _stk_rc=125')
     report = [
         _COUNT,
         f'printf \'\\001stalker:{nonce}:%s:%s\\001\' "$_stk_rc" "$_stk_left" >&2',
@@ -111,14 +114,14 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str) -> Payload:
         return ("/bin/sh", "-c", "\n".join(lines), "stalker", *(arguments if with_arguments else ()))
 
     # The parts run in shells of their own, `leave` also when a script was stopped in the middle of
-    # `whole`: what `enter` made or moved it leaves as marks in /dev.
+    # `whole`, or the shell was killed: what `enter` made or moved it leaves as marks in /dev.
     return Payload(
         nonce=nonce,
         archive=_archive(staged),
         whole=program([*enter, *run, *put_late, *leave, *report]),
         enter=program(enter),
         run=program([*run, *report], with_arguments=False),
-        leave=program([_RECALL, "umask 022", "_stk_rc=0", *put_late, *leave]),
+        leave=program([fail, _RECALL, "umask 022", "_stk_rc=0", *put_late, *leave, "exit $_stk_rc"]),
     )
 
 
@@ -139,9 +142,10 @@ def feed_text(program: tuple[str, ...], environment: Mapping[str, str], workdir:
 class Report:
     """Reads what the program says at its end out of the streams, and passes on the rest.
 
-    `exit_code` is None until the report came; `left` counts processes that the script left running;
-    `trouble` is what hindered the placing of files. `has_ended` says that a shell that is fed is
-    through with the program, whether or not there was a report.
+    `exit_code` is None until the report came; `is_told` says that one did, with the script at its end;
+    `left` counts processes that the script left running; `trouble` is what hindered the placing of
+    files. `has_ended` says that a shell that is fed is through with the program, whether or not there
+    was a report.
     """
 
     def __init__(self, nonce: str, on_output: Callable[[bytes, bool], None]) -> None:
@@ -150,6 +154,7 @@ class Report:
         self._held = {False: b"", True: b""}
         self._ended: set[bool] = set()
         self.exit_code: int | None = None
+        self.is_told = False
         self.left = 0
         self.trouble = ""
 
@@ -198,7 +203,7 @@ class Report:
             self.trouble = code.removeprefix("enter:")
             self.exit_code = 125
         else:
-            self.exit_code, self.left = int(code), int(left)
+            self.exit_code, self.left, self.is_told = int(code), int(left), True
 
 
 def _placed(number: int, file: File, secrets: Mapping[str, str], *, stays: bool, late: bool) -> _Placed:
@@ -303,9 +308,9 @@ def _take_away(placed: Iterable[_Placed]) -> list[str]:
         if item.stays:
             continue
         target, number = shlex.quote(item.target), item.number
-        lines.append(f"rm -f {target}")
-        lines.append(f'[ -z "$_stk_s{number}" ] || mv -f {ASIDE}/{number} {target}')
-    lines.append(f"[ ! -d {ASIDE} ] || rmdir {ASIDE}")
+        lines.append(f"_stk_away {target}")
+        lines.append(f'[ -z "$_stk_s{number}" ] || _stk_back {ASIDE}/{number} {target}')
+    lines.append(f"[ ! -d {ASIDE} ] || rmdir {ASIDE} || _stk_bad=1")
     return lines
 
 
@@ -325,13 +330,20 @@ def _remember(placed: list[_Placed], made: list[tuple[str, bool]]) -> str:
     names = [f"_stk_d{number}" for number in range(len(made))]
     names += [f"_stk_s{item.number}" for item in placed if not item.stays]
     saved = " ".join(f"{name}=${name}" for name in names)
-    return f'[ ! -d /dev/.stalker ] || echo "{saved}" >/dev/.stalker/marks'
+    # The idle process makes that folder too, and in a busy machine comes to it later.
+    return f'[ -d {MARKS_DIR} ] || mkdir -p {MARKS_DIR}; echo "{saved}" >{MARKS_DIR}/marks'
 
 
-_RECALL = 'read -r _stk_marks </dev/.stalker/marks && eval "$_stk_marks"'
+_RECALL = f'read -r _stk_marks <{MARKS_DIR}/marks && eval "$_stk_marks"'
+
+_BACK = """_stk_bad=
+_stk_away() { [ -d "$1" ] && [ ! -L "$1" ] || rm -f "$1" || _stk_bad=1; }
+_stk_back() {
+if [ -e "$2" ] || [ -L "$2" ] || [ ! -d "${2%/*}/" ]; then rm -rf "$1"; else mv -f "$1" "$2"; fi || _stk_bad=1
+}"""
 
 _COUNT = f"""_stk_left=0
-read -r _stk_idle <{IDLE_FILE} || _stk_idle=0
+{{ read -r _stk_idle <{IDLE_FILE}; }} 2>/dev/null || _stk_idle=0
 read -r _stk_self </proc/self/stat
 _stk_self=${{_stk_self%% *}}
 for _stk_p in /proc/[0-9]*; do
