@@ -11,6 +11,9 @@ import os
 import socket
 import time
 
+ENDED = {"Z", "X", "x"}
+"""A process that was killed stays as a zombie until its parent asks for it; some never do."""
+
 
 def new_run_id(now_s: float) -> str:
     """Return the id of a run of this process that starts now (Unix time)."""
@@ -41,10 +44,10 @@ def _host() -> str:
 
 
 def _process_start(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot; 0 when there is none."""
+    """Return when a process started, in clock ticks since boot; 0 when there is none or it has ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-            stat = file.read()
+            fields = file.read().rpartition(")")[2].split()
     except OSError:
         return 0
-    return int(stat.rpartition(")")[2].split()[19])
+    return 0 if fields[0] in ENDED else int(fields[19])

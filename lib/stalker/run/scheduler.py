@@ -6,8 +6,10 @@ ends the run, no container of it is left.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
+import signal
 import threading
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -25,13 +27,16 @@ from stalker.run.session import Sessions
 from stalker.run.step import Surroundings, run_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from stalker.engine.interface import BaseProvider, Engine
     from stalker.model.events import Event
     from stalker.model.tree import StepId
     from stalker.plan.actions import Action, BaseAction, Plan
     from stalker.plan.run_state import Instruction
+
+
+ONE_SIGNAL_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,7 @@ class _Run:
         self._cancel = threading.Event()
         self._sessions = Sessions(engine, options.run)
         self._around = Surroundings(engine, self._sessions, secrets, self._cancel, emit)
-        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()  # None: a signal came
         self._images = {action.id: action.image for action in plan.actions.values()}
         self._left: dict[str, int] = {}
         self._services_up: set[StepId] = set()
@@ -201,6 +206,10 @@ class _Run:
 
     def go(self, executor: Executor | None) -> RunResult:
         """Work until nothing is left to do."""
+        with _signals_into(self._outcomes):
+            return self._go(executor)
+
+    def _go(self, executor: Executor | None) -> RunResult:
         pool = executor or ThreadPoolExecutor(self._options.jobs, thread_name_prefix="stalker-step")
         try:
             self._follow(self._state.start(), pool)
@@ -219,17 +228,17 @@ class _Run:
     def _wait(self) -> Outcome:
         """Wait for an outcome; Ctrl-C asks the steps to stop, a second one ends at once."""
         while True:
-            try:
-                return self._outcomes.get()
-            except KeyboardInterrupt:
-                if self._cancel.is_set():
-                    self._sessions.remove_at_once()
-                    os._exit(130)
-                self._stop("the user stopped the run")
-                self._result.error = _interrupted()
-                self._emit(
-                    events.Note(time.time(), "stopping: containers are removed; Ctrl-C again ends at once")
-                )
+            outcome = self._outcomes.get()
+            if outcome is not None:
+                return outcome
+            if self._cancel.is_set():
+                self._sessions.remove_at_once()
+                os._exit(130)
+            self._result.error = _interrupted()
+            self._emit(
+                events.Note(time.time(), "stopping: containers are removed; Ctrl-C again ends at once")
+            )
+            self._stop("the user stopped the run")
 
     def _stop(self, why: str) -> None:
         self._cancel.set()
@@ -350,6 +359,33 @@ def _run_in_row(jobs: list[Job], around: Surroundings) -> Outcome:
 def _failed(name: StepId, state: Literal["done", "failed", "timeout", "cancelled"], brief: str) -> Event:
     """Tell of a step that could not even begin."""
     return events.StepFinished(time.time(), name, 1, state, 0.0, brief=brief)
+
+
+@contextlib.contextmanager
+def _signals_into(outcomes: queue.SimpleQueue[Outcome | None]) -> Iterator[None]:
+    """Put None among the outcomes when a signal asks to stop, so that nothing is interrupted half-way.
+
+    Two signals within a moment are one: `timeout` and the terminal both pass on a single Ctrl-C.
+    """
+    last_s = -ONE_SIGNAL_S
+
+    def asked(_number: int, _frame: object) -> None:
+        nonlocal last_s
+        now_s = time.monotonic()
+        if now_s - last_s >= ONE_SIGNAL_S:
+            outcomes.put(None)
+        last_s = now_s
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                before[number] = signal.signal(number, asked)
+    try:
+        yield
+    finally:
+        for signal_number, handler in before.items():
+            signal.signal(signal_number, handler)
 
 
 def repair_tags(plan: Plan, engine: Engine, names: Mapping[str, str]) -> list[str]:

@@ -31,6 +31,22 @@ def test_a_run_whose_process_is_gone_is_dead():
     assert is_dead(ended.stdout.strip())
 
 
+def test_a_zombie_is_dead():
+    """A parent that does not ask for its killed child keeps its number taken."""
+    program = "from stalker.run.owner import new_run_id; print(new_run_id(0), flush=True)"
+    ended = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    run = ended.stdout.readline().strip()
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+
+    assert is_dead(run)
+    ended.communicate()
+
+
 def test_a_process_number_that_is_used_again_is_another_run():
     stamp, clock, host, pid, start = new_run_id(0).split("-")
 
