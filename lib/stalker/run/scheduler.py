@@ -14,7 +14,7 @@ import threading
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from stalker.errors import EngineError, InputError, Interrupted, NoEngine, StalkerError
 from stalker.model import events
