@@ -72,6 +72,8 @@ class _Attempt:
     tail: bytearray = field(default_factory=bytearray)
     script_s: float = 0.0
     ran_out_of_time: bool = False
+    in_place: Payload | None = None
+    """What may have files in the container that have to go before anything is committed."""
     has_begun: bool = True
     """False when its files could not be placed: then there is nothing to keep but files of ours."""
 
@@ -140,6 +142,7 @@ def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, 
         raise StepFailed(f"{step.id} was cancelled")
     around.emit(events.ContainerStarted(around.now(), step.id, session.name, short_id(job.image), is_reused))
     payload = make_payload(step, around.secrets, random_source.token_hex(8))
+    attempt.in_place = payload
     if payload.archive:
         engine.put(session.container, payload.archive)
     if step.daemonize:
@@ -176,11 +179,14 @@ def _run_script(job: Job, around: Surroundings, attempt: _Attempt, payload: Payl
     session = _session(attempt)
     user = _user(job, session)
     if user in {"", "0", "root", "0:0", "root:root"}:
-        return _exec(job, around, attempt, payload, payload.whole, "0", is_fed=True)
+        report = _exec(job, around, attempt, payload, payload.whole, "0", is_fed=True)
+        if report.is_told:
+            attempt.in_place = None
+        return report
     _place(around, session, payload)
     report = _exec(job, around, attempt, payload, payload.run, user)
     if report.exit_code is not None:
-        _clear(around, session, payload)
+        _clear(around, attempt, payload)
     return report
 
 
@@ -210,7 +216,7 @@ def _run_service(job: Job, around: Surroundings, attempt: _Attempt, payload: Pay
         report.exit_code, report.left = 0, 1
     attempt.exit_code = report.exit_code
     if not job.is_service or report.exit_code != 0:
-        _clear(around, session, payload)
+        _clear(around, attempt, payload)
     return report
 
 
@@ -225,11 +231,11 @@ def _place(around: Surroundings, session: Session, payload: Payload) -> None:
         )
 
 
-def _clear(around: Surroundings, session: Session, payload: Payload) -> None:
+def _clear(around: Surroundings, attempt: _Attempt, payload: Payload) -> None:
     said = bytearray()
-    code = around.engine.exec(
-        session.container, payload.leave, {}, lambda data, _: said.extend(data), user="0"
-    )
+    container = _session(attempt).container
+    attempt.in_place = None  # a second time would take away what was put back
+    code = around.engine.exec(container, payload.leave, {}, lambda data, _: said.extend(data), user="0")
     if code != 0:
         raise EngineError(
             "could not take our files out of the container again", said.decode("utf-8", "replace")
@@ -503,9 +509,8 @@ def _keep_failed(job: Job, around: Surroundings, attempt: _Attempt) -> str:
         labels.LOG: attempt.log,
     }
     try:
-        if attempt.exit_code is None:  # it still runs: its files are still in place
-            payload = make_payload(job.step, around.secrets, "0")
-            around.engine.exec(session.container, payload.leave, {}, lambda _d, _e: None, user="0")
+        if attempt.in_place is not None:  # it still runs, or was killed; secrets may be among its files
+            _clear(around, attempt, attempt.in_place)
         return around.engine.commit(
             session.container,
             job.repository,
