@@ -106,6 +106,7 @@ class Sessions:
     _services: dict[str, list[Service]] = field(default_factory=dict)
     _networks: dict[str, str] = field(default_factory=dict)
     _written: dict[str, Written] = field(default_factory=dict)
+    _missing: dict[tuple[str, tuple[str, ...]], list[str]] = field(default_factory=dict)
     _containers: set[str] = field(default_factory=set)
     _removals: list[Future[None]] = field(default_factory=list)
     _remover: ThreadPoolExecutor | None = None
@@ -204,6 +205,12 @@ class Sessions:
             session.end_shell()
         else:
             self.drop(session)
+
+    def missing_paths(self, image: str, paths: tuple[str, ...]) -> list[str]:
+        """Return those of some paths that an image lacks; the engine is asked once."""
+        if (image, paths) not in self._missing:
+            self._missing[image, paths] = self.engine.missing_paths(image, paths)
+        return self._missing[image, paths]
 
     def serve(self, session: Session, stalk: str, name: str) -> Service:
         """Leave a daemonized step's container up until its stalk ends."""

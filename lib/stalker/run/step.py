@@ -389,9 +389,9 @@ def _commit(job: Job, around: Surroundings, attempt: _Attempt, *, left: int) -> 
         labels.LOG: attempt.log,
     }
     comment = labels.COMMENT + job.fingerprint
-    points = mount_points(session.spec) if job.is_last else []
-    if points:
-        session = _swept(job, around, session, points)
+    stubs = _mount_stubs(job, around, session)
+    if stubs:
+        session = _swept(job, around, session, stubs)
     made[labels.MADE_FROM] = json.dumps({"start": session.start.id, **job.parents}, sort_keys=True)
     try:
         image = engine.commit(
@@ -404,23 +404,31 @@ def _commit(job: Job, around: Surroundings, attempt: _Attempt, *, left: int) -> 
             pause=left > 0,
         )
     finally:
-        if points:
+        if stubs:
             around.sessions.drop(session)
     if job.is_last and step.name != "final":
         engine.tag(image, f"{job.repository}:final")
     return image
 
 
-def _swept(job: Job, around: Surroundings, session: Session, points: list[str]) -> Session:
-    """Return a container without mounts in which the mount points that the engine made are gone."""
-    engine = around.engine
-    folders: list[str] = []
-    for point in points:
+def _mount_stubs(job: Job, around: Surroundings, session: Session) -> list[str]:
+    """Return the folders that the engine made for mounts: not in the stalk's first image; innermost first."""
+    folders: set[str] = set()
+    for point in mount_points(session.spec):
         folder = point
         while folder not in {"/", ""}:
-            folders.append(folder)
+            folders.add(folder)
             folder = os.path.dirname(folder)  # noqa: PTH120
-    missing = engine.missing_paths(job.stalk_image, sorted(set(folders)))
+    missing = around.sessions.missing_paths(job.stalk_image, tuple(sorted(folders))) if folders else []
+    return sorted(missing, key=len, reverse=True)
+
+
+def _swept(job: Job, around: Surroundings, session: Session, stubs: list[str]) -> Session:
+    """Return a container without mounts in which the empty folders of mounts are gone.
+
+    A mount point cannot be removed while it is mounted, so this takes a container of its own.
+    """
+    engine = around.engine
     temporary = engine.commit(
         session.container,
         "",
@@ -432,9 +440,7 @@ def _swept(job: Job, around: Surroundings, session: Session, points: list[str]) 
     )
     bare_step = replace(job.step, mounts=(), options=())
     bare = around.sessions.fresh(replace(job, step=bare_step, image=temporary))
-    program = "; ".join(
-        f"rmdir {_quoted(folder)} 2>/dev/null" for folder in sorted(missing, key=len, reverse=True)
-    )
+    program = "; ".join(f"rmdir {_quoted(folder)} 2>/dev/null" for folder in stubs)
     engine.exec(bare.container, ("/bin/sh", "-c", f"{program}; :"), {}, lambda _d, _e: None, user="0")
     return bare
 

@@ -407,3 +407,26 @@ def test_little_of_what_a_stalk_writes_is_stored_again():
     )
     assert stored <= 1.3 * 20 * (3 << 20)
     assert engine.calls["create"] < 20
+
+
+def test_each_image_is_swept_of_mount_points_that_the_first_one_lacked():
+    """Not the last of a stalk only: any tag can be run, exported or grown on."""
+    engine = engine_with()
+    store = (Mount("/var/cache/x", "store", "x", True, PLACE),)
+
+    run(tree(stalk("root", step("a", mounts=store), step("b", mounts=store))), engine)
+
+    assert engine.calls["missing_paths"] == 1
+    for name in "ab":
+        image = engine.image(f"{PREFIX}/root:{name}")
+        assert engine.images_by_id[image.parent_id].labels.get(labels.TEMPORARY)
+
+
+def test_nothing_is_swept_where_the_mount_points_are_in_the_image():
+    engine = engine_with()
+    engine.files[engine.image(BASE).id] = {"/var/cache/x": b"", "/var/cache": b"", "/var": b""}
+    store = (Mount("/var/cache/x", "store", "x", True, PLACE),)
+
+    run(tree(stalk("root", step("a", mounts=store), step("b", mounts=store))), engine)
+
+    assert engine.calls["create"] == 1
