@@ -291,9 +291,6 @@ def test_a_step_that_nobody_committed_cannot_be_pretended(workspace):
     assert f"child:b starts from {workspace.name('root:a')}, which is not in the engine" in done.err
 
 
-# Tags that somebody touched, and other people's images
-
-
 @pytest.fixture
 def pair(workspace):
     """A tree of two steps, committed."""
@@ -302,6 +299,45 @@ def pair(workspace):
     done = workspace.run()
     assert done.code == 0, done.err
     return workspace
+
+
+def test_a_run_from_a_step_makes_new_images_from_there(pair):
+    """What was asked for runs, and the run after it has nothing to do."""
+    first, second = pair.id("s:a"), pair.id("s:b")
+
+    done = pair.run("--from", "s:b")
+
+    assert (done.code, ran(done)) == (0, ["s:b"])
+    assert pair.id("s:a") == first
+    assert pair.id("s:b") == pair.id("s:final") != second
+    assert pair.to_run() == {}
+
+
+def test_a_run_again_of_a_step_is_told_to_what_grows_on_it(pair):
+    """A step that only was run again is newer than what grew on it."""
+    pair.run("--from", "s:a", "--until", "s:a")
+
+    assert pair.to_run() == {"s:b": f"s:a was run again since ({short_id(pair.id('s:a'))})"}
+
+
+def test_going_back_to_what_was_there_before_runs_nothing(workspace):
+    """An image that carries the fingerprint is that work, done, whatever was built since."""
+    workspace.tree({"s": {}})
+    step = {"exec": True, "SERIAL": "", "text": "#!/bin/sh\necho $SERIAL >/serial\n"}
+    workspace.stalk("s", {"a": "true", "b": step, "c": "true"}, SERIAL="1")
+    workspace.run()
+    before = {name: workspace.id(f"s:{name}") for name in ("a", "b", "c", "final")}
+
+    other = workspace.run("--set", "SERIAL=2")
+    assert workspace.text("s:c", "/serial") == "2\n"
+    back = workspace.run()
+
+    assert ran(other) == ["s:b", "s:c"]
+    assert (back.code, ran(back)) == (0, [])
+    assert {name: workspace.id(f"s:{name}") for name in before} == before
+
+
+# Tags that somebody touched, and other people's images
 
 
 def test_a_tag_that_was_removed_comes_back(pair):
