@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stalker.config.document import is_true, text_of
+from stalker.config.filling import Filled
 from stalker.config.report import Report, did_you_mean
 from stalker.config.shape import VARIABLE
 from stalker.model.places import Place
@@ -73,6 +74,9 @@ Source: POSIX.1-2017, Shell, 2.5.3; bash(1), Shell Variables; environ(7).
 
 TAKEN_BEGINNINGS = ("LD_", "BASH_", "LC_")
 
+_SENTENCE = re.compile(r"(?<=[.!?;])\s+(?=[A-Z(\"'`0-9])")
+"""Between two sentences: behind the sign that ends one, before what begins the next."""
+
 
 @dataclass(frozen=True, slots=True)
 class Argument:
@@ -94,6 +98,12 @@ class Argument:
     def variable(self) -> str:
         """The variable that the script gets."""
         return self.name.upper().replace("-", "_")
+
+    @property
+    def brief_help(self) -> str:
+        """The first sentence of the help, on one line, as messages show it; the page has all of it."""
+        paragraph = " ".join(self.help.strip().partition("\n\n")[0].split())
+        return _SENTENCE.split(paragraph, maxsplit=1)[0]
 
 
 def declared_argument(name: str, node: Node, report: Report) -> Argument | None:
@@ -148,7 +158,14 @@ def _compiles(pattern: str) -> bool:
 
 
 def argument_value(node: Node, argument: Argument, report: Report) -> str | None:
-    """Return a given argument as the script gets it; None when it is wrong, which is told."""
+    """Return a given argument as the script gets it; None when it is wrong, which is told.
+
+    A text that came from a variable counts as the number or the word that it spells.
+    """
+    if isinstance(node, Filled):
+        node = node.read_as(argument.type)
+        if node.is_hidden and argument.type not in {"list", "mapping"}:
+            return node.text
     value = node.value
     match argument.type:
         case "string":
@@ -162,11 +179,14 @@ def argument_value(node: Node, argument: Argument, report: Report) -> str | None
         case _:
             is_right = isinstance(value, dict)
     if not is_right:
-        wanted = {"string": "text", "integer": "a whole number", "boolean": "true or false"}
-        hint = f"write [{node.text}]" if argument.type == "list" and node.text else argument.help
-        report.problem(
-            node.place, f"must be {wanted.get(argument.type, 'a ' + argument.type)}, is {node.kind}", hint
-        )
+        names = {"string": "text", "integer": "a whole number", "boolean": "true or false"}
+        what = f"must be {names.get(argument.type, 'a ' + argument.type)}, is"
+        if isinstance(node, Filled) and not node.is_hidden:
+            report.problem(node.place, f"{what} '{node.text}'", node.origin)
+            return None
+        is_bare = argument.type == "list" and node.text and not isinstance(node, Filled)
+        hint = f"write [{node.text}]" if is_bare else argument.brief_help
+        report.problem(node.place, f"{what} {node.kind}", hint)
         return None
     if isinstance(value, list):
         parts = [_checked(child, argument, report) for child in value]
@@ -183,18 +203,31 @@ def argument_value(node: Node, argument: Argument, report: Report) -> str | None
 
 def _checked(node: Node, argument: Argument, report: Report) -> str | None:
     is_part = argument.type in {"list", "mapping"}
+    origin = ""
+    if isinstance(node, Filled):
+        if node.is_hidden:
+            return node.text
+        origin = node.origin
     if isinstance(node.value, dict | list) or node.value is None:
         report.problem(node.place, f"must be text, a number, true or false, is {node.kind}")
     elif "\0" in node.text or (is_part and "\n" in node.text):
         report.problem(node.place, f"a {argument.type} cannot hold a line break or NUL here")
     elif argument.allowed and node.text not in argument.allowed:
-        hint = did_you_mean(node.text, argument.allowed, "possible")
+        hint = _lines(did_you_mean(node.text, argument.allowed, "possible"), origin)
         report.problem(node.place, f"'{node.text}' is not possible here", hint)
     elif argument.pattern and not re.fullmatch(argument.pattern, node.text):
-        report.problem(node.place, f"'{node.text}' is not of the form {argument.pattern}", argument.help)
+        report.problem(
+            node.place,
+            f"'{node.text}' is not of the form {argument.pattern}",
+            _lines(argument.brief_help, origin),
+        )
     else:
         return node.text
     return None
+
+
+def _lines(*hints: str) -> str:
+    return "\n  ".join(hint for hint in hints if hint)
 
 
 def given_arguments(
@@ -218,7 +251,7 @@ def given_arguments(
             continue
         if argument.required:
             where = node.key_place if node is not None else asked_at
-            report.problem(where, f"plugin '{info.name}' needs the argument '{name}'", argument.help)
+            report.problem(where, f"plugin '{info.name}' needs the argument '{name}'", argument.brief_help)
         else:
             found[argument.variable] = (argument.default or "", argument.place)
     return found

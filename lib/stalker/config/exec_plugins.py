@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from stalker.config.arguments import given_arguments
 from stalker.config.contents import Source, script_of
 from stalker.config.document import is_true
+from stalker.config.filling import fill, secret_of
 from stalker.config.quantities import duration_s
 from stalker.config.reusable import PluginInfo, find_plugin
 from stalker.config.scope import plugin_variables
-from stalker.config.substitution import substitute
 from stalker.model.places import Place
-from stalker.model.tree import PLUGINS_DIR, File, Script, Variable
+from stalker.model.tree import PLUGINS_DIR, File, Script, Variable, secret_marker
 
 if TYPE_CHECKING:
     from stalker.config.document import Node
@@ -87,22 +87,22 @@ def _with_arguments(
     node: Node, info: PluginInfo, own: tuple[Variable, ...], reader: PluginReader
 ) -> tuple[Variable, ...]:
     """Return the plugin's own variables and its arguments; `{NAME}` in an argument is an own one."""
-    given = given_arguments(node.get("with"), info, node.key_place, reader.report)
-    found = {variable.name: variable for variable in own}
-    secrets = {variable.name for variable in own if variable.secret}
+    variables = {variable.name: variable for variable in own}
+    unknown = {variable.name for variable in own if not variable.value} if reader.scope.is_open else ()
+    arguments = node.get("with")
+    if arguments is not None:
+        arguments = fill(arguments, variables, unknown)
+    given = given_arguments(arguments, info, node.key_place, reader.report)
+    found = dict(variables)
     for name, (value, place) in given.items():
-        if any(variable.name == name for variable in own):
+        if name in variables:
             what = f"the argument is the variable {name} in the script, which is also set as a variable"
             reader.report.problem(place, what, "keep one of them")
             continue
-        whole = value[1:-1] if value.startswith("{") and value.endswith("}") else ""
-        if whole in secrets:
-            found[name] = Variable(name, "", place, secret=found[whole].secret)
+        secret = secret_of(value, variables)
+        if secret and value != secret_marker(secret):
+            what = f"the secret {secret} is only part of the argument"
+            reader.report.problem(place, what, f"the argument must be '{{{secret}}}' alone")
             continue
-        mixed = next((secret for secret in sorted(secrets) if "{" + secret + "}" in value), "")
-        if mixed:
-            what = f"the secret {mixed} is only part of the argument"
-            reader.report.problem(place, what, f"the argument must be '{{{mixed}}}' alone")
-            continue
-        found[name] = Variable(name, substitute(value.encode(), own).decode(), place)
+        found[name] = Variable(name, "" if secret else value, place, secret=secret)
     return tuple(found[name] for name in sorted(found))

@@ -91,6 +91,115 @@ def test_a_whole_argument_can_be_a_secret_and_part_of_one_cannot(plugins):
     assert "the secret KEY is only part of the argument" in plugins.problems()[0]
 
 
+def test_a_variable_of_the_tree_reaches_an_argument_of_any_type(plugins):
+    """Its value is checked and converted, not the braces."""
+    plugins.tree("PACKAGE: vim\n TIMES: 2\n FRESH: 'false'\n WHICH: stable\n WHO: pi")
+    use(
+        plugins,
+        "packages: ['{PACKAGE}'], update: '{FRESH}', retries: '{TIMES}', release: '{WHICH}', user-name: 'x{WHO}'",
+        "PACKAGE: '', TIMES: '', FRESH: '', WHICH: '', WHO: ''",
+    )
+
+    values = {v.name: v.value for v in plugins.go().variables}
+
+    assert [values[name] for name in ("PACKAGES", "UPDATE", "RETRIES", "RELEASE", "USER_NAME")] == [
+        "vim",
+        "false",
+        "2",
+        "stable",
+        "xpi",
+    ]
+
+
+FROM_VARIABLES = {
+    "packages: ['{X}']": (
+        "A b",
+        "packages.0: 'A b' is not of the form [a-z0-9.+-]+\n  names of packages\n  X is set",
+    ),
+    "packages: ['x'], retries: '{X}'": (
+        "2.5",
+        "retries: must be a whole number, is '2.5'\n  X is set at trees/t/",
+    ),
+    "packages: ['x'], retries: '1{X}'": ("x", "retries: must be a whole number, is '1x'"),
+    "packages: ['x'], update: '{X}'": (
+        "True",
+        "update: must be true or false, is 'True'\n  X is set at trees/t/",
+    ),
+    "packages: ['x'], release: '{X}'": (
+        "stabel",
+        "release: 'stabel' is not possible here\n  did you mean 'stable'?",
+    ),
+    "packages: '{X}'": ("x", "packages: must be a list, is 'x'"),
+}
+
+
+@pytest.mark.parametrize("arguments", FROM_VARIABLES)
+def test_a_wrong_value_of_a_variable_is_told_with_where_it_was_set(plugins, arguments):
+    """The slip may be in the tree, not in the stalk file."""
+    value, said = FROM_VARIABLES[arguments]
+    plugins.tree(f"X: '{value}'")
+    use(plugins, arguments, "X: ''")
+
+    (problem,) = plugins.problems()
+
+    assert f"plugins.go.with.{said}" in problem
+
+
+def test_only_what_came_from_a_variable_is_converted(plugins):
+    """A quoted number in the file is text there, and no number is meant."""
+    use(plugins, "packages: ['x'], retries: '2'")
+
+    assert "retries: must be a whole number, is text" in plugins.problems()[0]
+
+
+def test_arguments_whose_variables_only_a_tree_knows_are_not_judged_without_one(plugins):
+    """`stalker check stalks/web/web.hjson` cannot know them; the others are judged."""
+    use(plugins, "packages: ['{X}'], retries: '{X}', release: 'old'", "X: ''")
+
+    (problem,) = check_files(["stalks/web/web.hjson"], str(plugins.root))
+
+    assert problem.what == "'old' is not possible here"
+
+
+def test_a_secret_is_not_held_against_a_pattern(plugins):
+    """Nobody reads it before the step runs."""
+    plugins.tree(top="secrets: { KEY: { env: 'KEY' } }")
+    use(plugins, "packages: ['{KEY}'], user-name: '{KEY}'", "KEY: ''")
+
+    assert plugins.problems() == []
+    assert {v.name for v in plugins.go().variables if v.secret} == {"KEY", "PACKAGES", "USER_NAME"}
+
+
+@pytest.mark.parametrize("arguments", ["packages: ['x', '{KEY}']", "packages: ['x'], labels: { a: '{KEY}' }"])
+def test_a_secret_is_no_item_among_others(plugins, arguments):
+    """What the script gets would hold it in part."""
+    plugins.tree(top="secrets: { KEY: { env: 'KEY' } }")
+    use(plugins, arguments, "KEY: ''")
+
+    (problem,) = plugins.problems()
+
+    assert "the secret KEY is only part of the argument" in problem
+
+
+def test_a_value_is_not_looked_into_again(plugins):
+    """Braces in a value stay, also those that name a secret."""
+    plugins.tree("WHO: '{KEY}'", "secrets: { KEY: { env: 'KEY' } }")
+    use(plugins, "packages: ['x'], labels: { a: '{WHO}' }", "KEY: ''\n WHO: ''")
+
+    assert {v.name: v.value for v in plugins.go().variables}["LABELS"] == "a={KEY}"
+
+
+def test_a_message_has_the_first_sentence_of_the_help(plugins):
+    """All of it stands on the plugin's page."""
+    help_text = "Where e.g. it goes, v1.5 on. A second\\n\\nmore"
+    plugins.write("plugins/apt.install.hjson", SIDECAR.replace("names of packages", help_text))
+    use(plugins, "packages: ['A']")
+
+    (problem,) = plugins.problems()
+
+    assert problem.endswith("is not of the form [a-z0-9.+-]+\n  Where e.g. it goes, v1.5 on.")
+
+
 WRONG = {
     "": "plugins.go.with: plugin 'apt.install' needs the argument 'packages'\n  names of packages",
     "packages: ['x'], pakages: 1": "plugins.go.with.pakages: plugin 'apt.install' has no argument 'pakages'\n  did you mean 'packages'?",
