@@ -289,6 +289,22 @@ def test_a_failed_step_opens_with_what_it_left(box):
     assert ran.stdout == b"half\nhello world"
 
 
+def test_a_step_opens_with_the_values_it_had_after_the_tree_was_changed(box):
+    """What failed or was built with `world` is looked at with `world`; --set is stronger."""
+    file = box.root / "trees/t.hjson"
+    text = file.read_text()
+    file.write_text(text.replace('NAME: "world"', 'NAME: "moon"'))
+    try:
+        then = box.shell("--", "sh", "-c", "echo $NAME")
+        given = box.shell("--set", "NAME=sun", "--", "sh", "-c", "echo $NAME")
+    finally:
+        file.write_text(text)
+
+    assert (then.stdout, given.stdout) == (b"world\n", b"sun\n")
+    assert b"NAME was world then, the tree says moon now; the shell has world" in then.stderr
+    assert b"NAME was world then; the shell has sun, as --set says" in given.stderr
+
+
 def test_a_full_name_finds_its_tree_by_itself(box):
     """The image's label names the tree."""
     ran = box.stalker("shell", f"{box.repository}:make", "--", "sh", "-c", "echo $NAME; cat /etc/motd")

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stalker.cli.settings import Settings, connect, read_tree
+from stalker.cli.recorded import bring_back
+from stalker.cli.settings import Settings, connect, parse_overrides, read_tree
 from stalker.errors import FilesError, Interrupted, PlanError
 from stalker.model import labels
 from stalker.model.images import Image, short_id
+from stalker.plan.images import inputs_of
 from stalker.run.shell import COMMENT, Opening, open_shell, say
 
 if TYPE_CHECKING:
@@ -48,21 +50,36 @@ TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
     default="",
     help="Keep the result under this tag; of a command only when it ends with 0.",
 )
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="VAR=VALUE",
+    help="Set a variable; else it has the value that the step had.",
+)
 @click.pass_context
-def shell(ctx: click.Context, ref: str, command: tuple[str, ...], tree: str | None, commit: str) -> None:
+def shell(
+    ctx: click.Context,
+    ref: str,
+    command: tuple[str, ...],
+    tree: str | None,
+    commit: str,
+    overrides: tuple[str, ...],
+) -> None:
     """Open a shell in a committed or failed step.
 
-    REF is `stalk:step` with --tree, a full image name, or a fingerprint; `stalk:step.failed` is what
-    a failed step left. The shell stands after that step, with its environment, files and mounts.
+    REF is `stalk:step`, a full image name, or a fingerprint; `stalk:step.failed` is what a failed step
+    left. The shell stands after that step, with the variables it had, its files and mounts.
     """
     from stalker.cli.refs import find_ref
 
-    read = read_tree(ctx.obj, tree) if tree else None
+    given = parse_overrides(overrides)
+    read = read_tree(ctx.obj, tree, given) if tree else None
     engine = connect()
     try:
         name, image = find_ref(engine, ref, read)
         image = engine.image(image.id) or image
-        opening = find_opening(ctx.obj, name, image, read)
+        opening = find_opening(ctx.obj, name, image, read, given)
         if commit:
             check_tag(engine, opening, commit)
         with _ended_by_signals():
@@ -71,13 +88,23 @@ def shell(ctx: click.Context, ref: str, command: tuple[str, ...], tree: str | No
         engine.close()
 
 
-def find_opening(settings: Settings, name: str, image: Image, tree: Tree | None) -> Opening:
-    """Find out which step left an image and what it had around it; says on stderr what is missing."""
+def find_opening(
+    settings: Settings, name: str, image: Image, tree: Tree | None, given: dict[str, str] | None = None
+) -> Opening:
+    """Find out which step left an image and what it had around it.
+
+    Says on stderr what is missing, and what is not as it was. `given` are variables that the user sets.
+
+    Raises:
+        FilesError: variables are given, and the tree that the image names cannot be read with them.
+    """
     tree_file = tree.file if tree else image.labels.get(labels.TREE, "")
     if tree is None and tree_file:
         try:
-            tree = read_tree(settings, tree_file)
+            tree = read_tree(settings, tree_file, given)
         except FilesError as error:
+            if given:
+                raise
             say(f"{tree_file} cannot be read: {error.problems[0].what}")
     bare = Opening(
         image=image,
@@ -98,6 +125,10 @@ def find_opening(settings: Settings, name: str, image: Image, tree: Tree | None)
         say(f"{why}: a plain shell, without environment, files and mounts of a step")
         return bare
     stalk, step = found
+    known = {secret.name for secret in tree.secrets}
+    step, notes = bring_back(step, inputs_of(image), given or {}, known)
+    for note in notes:
+        say(note)
     for other in stalk.steps:
         if other.daemonize and other.name != step.name:
             say(f"{other.id} is not up here: a shell starts no daemonized step")

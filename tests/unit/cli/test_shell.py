@@ -1,6 +1,7 @@
 """What `stalker shell` decides before and after the shell, on the fake engine."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from stalker.model import labels
 from stalker.model.images import Image
 from stalker.model.places import Place
 from stalker.model.tree import File, Mount, Option, SecretSource, Variable
+from stalker.plan.fingerprint import step_inputs
 from stalker.run.shell import (
     COMMENT,
     Opening,
@@ -90,6 +92,96 @@ def test_a_secret_of_a_file_counts_too_and_a_missing_one_is_told(capsys):
 
     assert opening.secrets == {}
     assert "the secret KEY is missing in this shell" in capsys.readouterr().err
+
+
+def recorded(inputs):
+    return image_of(NAME, **{labels.INPUTS: json.dumps(inputs)})
+
+
+def coloured(**variables):
+    return tree(stalk("web", step("install", variables=variables)))
+
+
+def inputs_now(made):
+    return step_inputs(made.stalks[0].steps[0])
+
+
+def test_a_shell_has_the_variables_that_the_step_had(capsys):
+    """The tree was changed since the step failed: its values are brought back, and told."""
+    then = inputs_now(coloured(COLOR="blue", SIZE="1", GONE="x"))
+
+    opening = find_opening(SETTINGS, NAME, recorded(then), coloured(COLOR="green", SIZE="1", NEW="n"))
+
+    assert opening.environment == {"COLOR": "blue", "SIZE": "1", "GONE": "x"}
+    assert capsys.readouterr().err.splitlines() == [
+        "stalker: COLOR was blue then, the tree says green now; the shell has blue",
+        "stalker: GONE was x then, the tree says not set now; the shell has x",
+        "stalker: NEW was not set then, the tree says n now; the shell has none",
+    ]
+
+
+def test_nothing_is_said_when_nothing_has_changed(capsys):
+    made = coloured(COLOR="blue", LONG="x" * 1000)
+
+    opening = find_opening(SETTINGS, NAME, recorded(inputs_now(made)), made)
+
+    assert opening.environment == {"COLOR": "blue", "LONG": "x" * 1000}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_long_value_that_is_not_recorded_whole_is_that_of_now(capsys):
+    then = inputs_now(coloured(LONG="x" * 1000))
+
+    opening = find_opening(SETTINGS, NAME, recorded(then), coloured(LONG="short"))
+
+    assert opening.environment == {"LONG": "short"}
+    assert "the tree says short now; the shell has today's" in capsys.readouterr().err
+
+
+def test_a_variable_that_the_user_sets_has_that_value(capsys):
+    """--set is stronger than what the step had."""
+    then = inputs_now(coloured(COLOR="blue"))
+
+    opening = find_opening(SETTINGS, NAME, recorded(then), coloured(COLOR="red"), given={"COLOR": "red"})
+
+    assert opening.environment == {"COLOR": "red"}
+    assert "COLOR was blue then; the shell has red, as --set says" in capsys.readouterr().err
+
+
+def test_a_variable_that_was_a_secret_is_that_secret_again(monkeypatch, capsys):
+    """Its value is in no label and in no note."""
+    monkeypatch.setenv("SHELL_KEY", "s3cret")
+    made = replace(coloured(KEY="plain"), secrets=(SecretSource("KEY", PLACE, env="SHELL_KEY"),))
+    then = inputs_now(coloured()) | {"variable KEY": "secret KEY"}
+
+    opening = find_opening(SETTINGS, NAME, recorded(then), made)
+
+    said = capsys.readouterr().err
+    assert opening.environment == {"KEY": "s3cret"}
+    assert "KEY was secret KEY then, the tree says plain now" in said
+    assert "s3cret" not in said
+
+
+def test_files_and_a_script_that_are_others_now_are_told(capsys):
+    """Their former content is nowhere; copies are in the image as they were."""
+    files = {name: File(f"/etc/{name}", name, "new", PLACE, content=b"") for name in ("bound", "copied")}
+    one = step("install", files=(files["bound"],), copies=(files["copied"],), environment=(("LC_ALL", "C"),))
+    then = step_inputs(one) | {
+        "file /etc/bound": "0644 old",
+        "copy /etc/copied": "0644 old",
+        "script": "old",
+        "base": "sha256:1",
+        "envplugin LC_ALL": "POSIX",
+    }
+
+    opening = find_opening(SETTINGS, NAME, recorded(then), tree(stalk("web", one)))
+
+    assert opening.environment == {"LC_ALL": "POSIX"}
+    assert capsys.readouterr().err.splitlines() == [
+        "stalker: LC_ALL was POSIX then, the tree says C now; the shell has POSIX",
+        "stalker: file /etc/bound changed (stalks/s/s.hjson:3) since then; the shell has today's",
+        "stalker: script changed (stalks/s/s.hjson:3) since then; the shell has today's",
+    ]
 
 
 def test_the_user_of_the_image_serves_when_no_option_names_one():

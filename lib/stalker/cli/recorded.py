@@ -1,0 +1,101 @@
+"""What a step had when it left its image, as the image's label says, beside what the tree says now.
+
+Values that the label holds whole are brought back. Contents are there only as digests: files, mounted
+folders and the script are those of now, and a note names each that is another one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from stalker.model.tree import Variable
+from stalker.plan import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from stalker.model.tree import Step
+
+_SHORTENED = re.compile(r".{60}\.\.\. \(sha256 [0-9a-f]{64}\)", re.DOTALL)
+_SECRET = "secret "  # noqa: S105
+_NOT_IN_A_SHELL = ("parent ", "needs ", "base", "format", "copy ", "copys", "late copy")
+"""What the image itself is made of: it is in there, whatever the tree says."""
+
+SHOWN_MAX = 60
+
+
+def bring_back(
+    step: Step, inputs: Mapping[str, str], given: Collection[str], secrets: Collection[str]
+) -> tuple[Step, list[str]]:
+    """Return the step with the variables it had then, and a note for each thing that differs.
+
+    `inputs` are of the image's label; empty ones tell nothing, and the step stays as it is. `given` are
+    variables that the user has set now: those keep their value. `secrets` are names that the tree knows.
+    """
+    if not inputs:
+        return step, []
+    now = fingerprint.step_inputs(step)
+    kinds = ("variable ", "envplugin ")
+    mine = {name for name in {*inputs, *now} if name.startswith(kinds) and " in " not in name}
+    variables = {variable.name: variable for variable in step.variables}
+    environment = dict(step.environment)
+    notes = []
+    for field in sorted(mine):
+        kind, _, name = field.partition(" ")
+        old, new = inputs.get(field), now.get(field)
+        if old == new:
+            continue
+        if name in given:
+            notes.append(f"{name} was {_said(old)} then; the shell has {_said(new)}, as --set says")
+            continue
+        if not _is_whole(old, secrets):
+            has = "today's"
+        elif old is None:
+            has = "none"
+            (variables if kind == "variable" else environment).pop(name, None)
+        else:
+            has = _said(old)
+            if kind == "variable":
+                variables[name] = _variable(step, name, old)
+            else:
+                environment[name] = old
+        notes.append(f"{name} was {_said(old)} then, the tree says {_said(new)} now; the shell has {has}")
+    notes += [
+        f"{text} since then; the shell has today's"
+        for text in fingerprint.differences(step, _rest(inputs, mine), _rest(now, mine))
+    ]
+    return replace(step, variables=tuple(variables.values()), environment=tuple(environment.items())), notes
+
+
+def _rest(fields: Mapping[str, str], taken: Collection[str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in fields.items()
+        if name not in taken and not name.startswith(_NOT_IN_A_SHELL)
+    }
+
+
+def _is_whole(old: str | None, secrets: Collection[str]) -> bool:
+    """Say whether the value can be had again from what the label says."""
+    if old is None:
+        return True
+    if old.startswith(_SECRET):
+        return old.removeprefix(_SECRET) in secrets
+    return _SHORTENED.fullmatch(old) is None
+
+
+def _variable(step: Step, name: str, old: str) -> Variable:
+    if old.startswith(_SECRET):
+        return Variable(name, "", step.place, secret=old.removeprefix(_SECRET))
+    return Variable(name, old, step.place)
+
+
+def _said(value: str | None) -> str:
+    if value is None:
+        return "not set"
+    if not value:
+        return "empty"
+    line = value.replace("\n", "\\n")
+    return line if len(line) <= SHOWN_MAX else f"{line[:SHOWN_MAX]}..."
