@@ -53,16 +53,17 @@ class ImageIndex:
 
     def with_fingerprint(self, fingerprint: str, name: str) -> list[Image]:
         """Return the images that are this work: the one tagged `name` first, then newest first."""
-        found = [image for image in self._by_fingerprint.get(fingerprint, ()) if self.made_by_us(image, name)]
+        found = [image for image in self._by_fingerprint.get(fingerprint, ()) if self.made_by_us(image)]
         return sorted(found, key=lambda image: name not in image.tags)
 
-    def made_by_us(self, image: Image, name: str) -> bool:
-        """Tell an image that a step left from one that another tool derived from it."""
+    def made_by_us(self, image: Image) -> bool:
+        """Tell an image that a step left from one that another tool derived from it.
+
+        The step's name proves nothing: BuildKit's images have no parent, and a user may give any name.
+        """
         start = made_from(image).get("start", "")
         if image.parent_id:
             return image.parent_id == start
-        if name in image.tags:
-            return True
         inspected = self._inspect(image.id)
         return (
             inspected is not None and inspected.comment == labels.COMMENT + image.labels[labels.FINGERPRINT]

@@ -281,6 +281,22 @@ def test_an_image_derived_by_another_tool_is_not_taken_for_the_step(engine):
     assert drawn.actions["root:a"].retag
 
 
+@pytest.mark.parametrize("comment", ["", "buildkit.dockerfile.v0"])
+def test_a_derived_image_without_a_parent_is_not_taken_for_the_step_by_its_name(engine, comment):
+    """BuildKit's images have none, nor have those that were saved and loaded."""
+    made = tree(stalk("root", "a"))
+    run(made, engine)
+    image = engine.image(f"{PREFIX}/root:a")
+    derived = engine.add_image(labels=image.labels)
+    engine.images_by_id[derived.id] = replace(derived, parent_id="", comment=comment)
+    engine.tag(derived.id, f"{PREFIX}/root:a")
+
+    drawn = plan(made, engine)
+
+    assert drawn.actions["root:a"].image == image.id
+    assert drawn.actions["root:a"].retag
+
+
 def test_an_image_that_came_over_a_registry_is_recognised_by_its_comment(engine):
     """Listings of such images name no parent."""
     made = tree(stalk("root", "a"))
