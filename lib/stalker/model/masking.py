@@ -67,12 +67,17 @@ def _known_forms(values: Iterable[str]) -> tuple[str, ...]:
         stripped = value.strip()
         if not stripped:
             continue
-        forms |= {value, stripped}
+        forms |= {value, stripped, *_quoted(stripped)}
         lines = [line.strip() for line in stripped.splitlines()]
         if len(lines) > 1:
             forms.add("\r\n".join(stripped.splitlines()))
             forms |= {line for line in lines if len(line) >= SHORTEST_LINE}
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def _quoted(text: str) -> tuple[str, ...]:
+    """Return how `set -x` of dash and busybox, and of bash, shows a text, without the outer quotes."""
+    return text.replace("'", "'\"'\"'"), text.replace("'", "'\\''")
 
 
 def _encoded(text: str) -> bytes:

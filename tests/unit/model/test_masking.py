@@ -88,6 +88,7 @@ def test_never_more_is_held_back_than_the_longest_secret_less_one(data, secrets)
         (["first-line\nsecond-line"], "first-line\r\nsecond-line", "***"),
         (["first-line\nsecond-line"], "only second-line", "only ***"),
         (["first-line\nEOF"], "EOF", "EOF"),
+        (["it's"], """+ : 'it'"'"'s' 'it'\\''s'""", "+ : '***' '***'"),
         (["pässwörd"], "ein pässwörd!", "ein ***!"),
     ],
 )
