@@ -206,6 +206,16 @@ def test_each_command_is_in_the_reference_with_its_options(name):
     assert {one.replace("_", "-") for one in written} == options_of(command_of(name)) - {"-h", "--help"}
 
 
+def test_each_helper_for_shell_scripts_is_in_its_page():
+    """write-a-plugin.md lists what kantoo.sh has, with the arguments."""
+    library = (ROOT / "plugins/lib/bash/kantoo.sh").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/write-a-plugin.md").read_text(encoding="utf-8")
+    found = re.findall(r"^(\w+)\(\) \{ # (?:([^:\na-z]*):)?", library, re.MULTILINE)
+    helpers = [f"{name} {arguments}".strip() for name, arguments in found]
+
+    assert helpers == re.findall(r"^\| `([a-z_]+[^`]*)` \|", page, re.MULTILINE)
+
+
 # logs, labels, exit codes
 
 
