@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stalker.errors import EngineError, InputError
-from stalker.image.export import STUBS, is_left_out
+from stalker.image.export import is_left_out, is_stub
 from stalker.image.tarheader import Header, plain
 from stalker.image.tarstream import walk
 
@@ -161,7 +161,7 @@ def _close(entries: dict[bytes, Entry], header: Header | None, digest: bytes) ->
     if header is None or header.kind == b"g":
         return
     path = header.path
-    if not path or is_left_out(path) or (path in STUBS and header.is_file and not header.size):
+    if not path or is_left_out(path) or is_stub(header):
         return
     if header.kind == b"1":
         same = entries.get(plain(header.link))

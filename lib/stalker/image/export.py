@@ -28,7 +28,11 @@ FILLED = (b"dev/", b"proc/", b"sys/")
 STUBS = frozenset((b"etc/hosts", b"etc/hostname", b"etc/resolv.conf"))
 """Docker mounts these into a container and leaves empty files below: they are in no layer."""
 
-TOUCHED = frozenset((b"", b"etc", b"etc/mtab", b"dev", b"proc", b"sys"))
+MTAB, MTAB_TARGET = b"etc/mtab", b"/proc/mounts"
+"""Docker makes this link in each container, in no layer, also where the image has another one: what that
+was, no export tells. systemd and OpenRC make it anew when a system starts."""
+
+TOUCHED = frozenset((b"", b"etc", b"dev", b"proc", b"sys"))
 """What Docker makes or changes in each container that it creates."""
 
 ROOT, BOOT, DROPPED = 0, 1, 2
@@ -91,6 +95,14 @@ def is_left_out(path: bytes) -> bool:
     return path == b".dockerenv" or path.startswith(FILLED)
 
 
+def is_stub(header: Header) -> bool:
+    """Say whether a member is what Docker lays over the image's own file in each container."""
+    path = header.path
+    if path == MTAB:
+        return header.kind == b"2" and header.link == MTAB_TARGET
+    return path in STUBS and header.is_file and not header.size
+
+
 def _closable(stream: object) -> Generator[bytes, None, None]:
     return stream  # type: ignore[return-value]  # the promise of Engine.export: a generator to be closed
 
@@ -107,7 +119,7 @@ class _Sorting:
         """Return the output and the header as it is to stand there, None for what is left out."""
         path = header.path
         where = self._place(path)
-        if where == ROOT and path in STUBS and header.is_file and header.size == 0:
+        if where == ROOT and is_stub(header):
             return None
         if header.kind == b"1" and where != DROPPED:
             self._check_link(header, where)

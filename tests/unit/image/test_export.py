@@ -59,7 +59,7 @@ def test_nothing_of_docker_is_in_it(tmp_path):
 
     found = exported(data, tmp_path)
 
-    assert list(found) == ["dev", "etc", "etc/mtab", "proc", "sys", "root", "root/.profile", "srv/null"]
+    assert list(found) == ["dev", "etc", "proc", "sys", "root", "root/.profile", "srv/null"]
     assert found["root/.profile"][-1] == b"PS1=$"
 
 
@@ -67,6 +67,14 @@ def test_an_own_hosts_file_with_content_stays(tmp_path):
     found = exported(make_tar(folder("etc"), ("etc/hosts", b"127.0.0.1 localhost\n")), tmp_path)
 
     assert found["etc/hosts"][-1] == b"127.0.0.1 localhost\n"
+
+
+@pytest.mark.parametrize(
+    "own", [link("etc/mtab", "../proc/self/mounts"), ("etc/mtab", b"/dev/sda1 / ext4 rw 0 0\n")]
+)
+def test_an_own_mtab_stays(tmp_path, own):
+    """Only the very link that Docker makes is Docker's."""
+    assert "etc/mtab" in exported(make_tar(folder("etc"), own), tmp_path)
 
 
 def test_names_with_a_dot_before_them_are_known_too(tmp_path):
@@ -94,7 +102,7 @@ def test_no_time_is_later_than_asked(tmp_path):
     found = exported(data, tmp_path, latest_s=1000)
 
     assert {name: what[4] for name, what in found.items()} == {
-        **dict.fromkeys(("dev", "etc", "etc/mtab", "proc", "sys", "late"), 1000),
+        **dict.fromkeys(("dev", "etc", "proc", "sys", "late"), 1000),
         "early": 5,
     }
 
@@ -116,7 +124,7 @@ def test_boot_goes_into_a_tar_of_its_own(tmp_path):
     done = export_image(engine, image, plan_export(str(tmp_path / "r.tar"), str(tmp_path / "b.tar")))
 
     root, boot = (read_tar((tmp_path / name).read_bytes()) for name in ("r.tar", "b.tar"))
-    assert list(root) == ["dev", "etc", "etc/mtab", "proc", "sys", "boot", "bootstrap"]
+    assert list(root) == ["dev", "etc", "proc", "sys", "boot", "bootstrap"]
     assert list(boot) == ["kernel.img", "overlays", "overlays/same", "initrd", "n" * 200]
     assert boot["overlays/same"][5] == "kernel.img"
     assert boot["initrd"][5] == "../boot/kernel.img"
@@ -164,7 +172,7 @@ def test_an_export_that_breaks_off_leaves_the_old_file(tmp_path):
 
 def test_the_engine_stream_is_closed_at_once_on_a_failure(tmp_path):
     """Its container goes before the error is shown, not when memory is tidied up."""
-    engine, image = engine_with(docker_export(("boot/x", b"x"), hard_link("boot/k", "etc/mtab")))
+    engine, image = engine_with(docker_export(("boot/x", b"x"), hard_link("boot/k", "etc/real")))
     closed = []
     real = engine.export
 
