@@ -10,6 +10,7 @@ from stalker.model.places import Place, Problem
 EXIT_CODES = {
     errors.StalkerError: 1,
     errors.FilesError: 2,
+    errors.ArgumentsError: 2,
     errors.PlanError: 2,
     errors.StepFailed: 1,
     errors.LockHeld: 1,
@@ -32,7 +33,7 @@ def all_kinds(kind=errors.StalkerError):
 
 
 def example(kind):
-    if kind is errors.FilesError:
+    if issubclass(kind, errors.FilesError):
         return kind(PROBLEMS)
     return kind("web:install failed with exit code 7", "line 1\nline 2", "./stalker log web:install")
 

@@ -1,7 +1,8 @@
 """Every error that stalker raises on purpose.
 
     StalkerError                    exit code
-    ├── FilesError      2           problems in files or arguments, all of them at once
+    ├── FilesError      2           problems in files, all of them at once
+    │   └── ArgumentsError  2       problems of what was typed: no file has a place for them
     ├── PlanError       2           a graph or a selection that cannot be
     ├── StepFailed      1           a step ended with another exit code than 0, or out of time
     ├── LockHeld        1           another run works on the same image names
@@ -58,14 +59,26 @@ class FilesError(StalkerError):
 
     exit_code = 2
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], resolution: str = "") -> None:
         """Take the problems in the order in which they are to be shown."""
         self.problems = tuple(problems)
         count = len(self.problems)
         super().__init__(
             f"{count} problem{'s' if count != 1 else ''} in the files",
             "\n".join(str(problem) for problem in self.problems),
+            resolution,
         )
+
+
+class ArgumentsError(FilesError):
+    """What was typed names something that is not there, or cannot be meant."""
+
+    def __init__(self, problems: Sequence[Problem], brief: str = "") -> None:
+        """Take at least one problem; places are not shown, and the first is the brief if none is given."""
+        first, *more = problems
+        parts = [first.hint, *(part for problem in more for part in (problem.what, problem.hint))]
+        StalkerError.__init__(self, brief or first.what, "\n".join(part for part in parts if part))
+        self.problems = tuple(problems)
 
 
 class PlanError(StalkerError):

@@ -135,11 +135,13 @@ def main() -> None:
 
 def show_error(error: StalkerError) -> None:
     """Print an error of ours: what happened, what is known, what to do."""
-    from stalker.errors import FilesError
+    from stalker.errors import ArgumentsError, FilesError
 
-    if isinstance(error, FilesError):
+    if isinstance(error, FilesError) and not isinstance(error, ArgumentsError):
         print(error.details, file=sys.stderr)
         print(f"stalker: {error.brief}", file=sys.stderr)
+        if error.resolution:
+            print(f"  {error.resolution}", file=sys.stderr)
         return
     print(f"stalker: {error.brief}", file=sys.stderr)
     for text in (error.details, error.resolution):

@@ -1,7 +1,7 @@
 """A tree file and all that hangs on it: files in, one frozen Tree out, or all problems at once."""
 
 # os.path is several times faster than pathlib, and thousands of paths are looked at.
-# ruff: noqa: PTH119
+# ruff: noqa: PTH112, PTH118, PTH119, PTH120
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from stalker.config.scope import Setting, settings_of
 from stalker.config.secrets import declared_secrets
 from stalker.config.shape import VARIABLE, check
 from stalker.config.workspace import Workspace
-from stalker.errors import FilesError
-from stalker.model.places import Place
+from stalker.errors import ArgumentsError, FilesError
+from stalker.model.places import Place, Problem
 from stalker.model.tree import Tree
 
 if TYPE_CHECKING:
@@ -33,11 +33,16 @@ SET = "--set"
 
 @dataclass(slots=True)
 class Reading:
-    """What came of reading a tree: `tree` is None when it could not be read at all."""
+    """What came of reading a tree: `tree` is None when it could not be read at all.
+
+    `typed` is the tree as it was asked for, `file` its file as messages show it.
+    """
 
     tree: Tree | None
     report: Report
     workspace: Workspace
+    typed: str = ""
+    file: str = ""
 
 
 def read_tree(path: str, workspace: str, overrides: Mapping[str, str] | None = None) -> Tree:
@@ -53,26 +58,53 @@ def read_tree(path: str, workspace: str, overrides: Mapping[str, str] | None = N
 
 
 def checked(reading: Reading) -> Tree:
-    """Return the tree of a reading, with its warnings. Raises FilesError when it has problems."""
-    if reading.report.has_errors or reading.tree is None:
-        raise FilesError(reading.report.errors())
+    """Return the tree of a reading, with its warnings.
+
+    Raises:
+        FilesError: it has problems. ArgumentsError: variables of `--set` are wrong, or in vain.
+    """
+    problems = reading.report.errors()
+    typed = [replace(p, what=f"--set {p.place.path}: {p.what}") for p in problems if p.place.file == SET]
+    if typed:
+        raise ArgumentsError(typed)
+    if problems or reading.tree is None:
+        if reading.typed.startswith("/"):
+            file = reading.workspace.absolute(reading.file)
+            problems = [
+                replace(p, place=replace(p.place, file=file)) if p.place.file == reading.file else p
+                for p in problems
+            ]
+        raise FilesError(problems, _other_workspace(reading))
     return replace(reading.tree, warnings=reading.report.warnings())
 
 
+def _other_workspace(reading: Reading) -> str:
+    """Say which workspace a tree was made for when it is plainly another one than ours."""
+    folder = os.path.dirname(reading.workspace.absolute(reading.file))
+    while os.path.basename(folder) != "trees":
+        if folder == os.path.dirname(folder):
+            return ""
+        folder = os.path.dirname(folder)
+    around = os.path.dirname(folder)
+    if around == reading.workspace.path or not os.path.isdir(os.path.join(around, "stalks")):
+        return ""
+    return (
+        f"its stalks were looked for in {reading.workspace.path}; is it of another one? --workspace {around}"
+    )
+
+
 def load_tree(path: str, workspace: str, overrides: Mapping[str, str]) -> Reading:
-    """Read a tree; problems are in the report, and the tree is as good as they allow."""
+    """Read a tree; problems are in the report, and the tree is as good as they allow.
+
+    Raises:
+        ArgumentsError: there is no such tree.
+    """
     report = Report()
     files = Workspace(workspace, report)
     name = find_tree(path, workspace)
-    reading = Reading(None, report, files)
     if not name:
-        known = [tree for tree, _ in tree_files(files)]
-        report.problem(
-            Place(path),
-            "there is no such tree",
-            did_you_mean(path.rstrip("/").split("/")[-1].removesuffix(".hjson"), known, "trees"),
-        )
-        return reading
+        raise ArgumentsError([_no_tree(path, files)], f"there is no tree '{path}'")
+    reading = Reading(None, report, files, path, files.shown(name))
     document = files.document(name)
     if document is None or document.root is None:
         return reading
@@ -110,6 +142,14 @@ def load_tree(path: str, workspace: str, overrides: Mapping[str, str]) -> Readin
     _tell_unused(trunk, report)
     reading.tree = replace(tree, files_read=tuple(sorted(files.digests.items())))
     return reading
+
+
+def _no_tree(path: str, files: Workspace) -> Problem:
+    known = [tree for tree, _ in tree_files(files)]
+    hint = f"no trees are in {files.absolute('trees')}; `--workspace DIR` says where they are"
+    if known:
+        hint = did_you_mean(path.rstrip("/").split("/")[-1].removesuffix(".hjson"), known, "trees")
+    return Problem(Place(path), "there is no such tree", hint)
 
 
 def tree_files(workspace: Workspace) -> list[tuple[str, str]]:
@@ -202,9 +242,12 @@ def _log_dir(trunk: Trunk, report: Report) -> str:
 
 
 def _tell_unused(trunk: Trunk, report: Report) -> None:
+    """Tell variables of `--set` that change nothing; where files are wrong nobody can know."""
+    if report.has_errors:
+        return
     used = trunk.asked | {"OS", "ARCH", "SUBARCH", "SYSROOT_DIR", "LOG_DIR"}
     for name, setting in trunk.overrides.items():
         if name not in used:
             near = did_you_mean(name, used)
             hint = near if near.startswith("did") else "a plugin inherits a variable by NAME: ''"
-            report.warning(setting.place, "no plugin of this tree inherits it", hint)
+            report.problem(setting.place, "no plugin of this tree inherits it", hint)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stalker.config import read_tree
-from stalker.errors import FilesError
+from stalker.errors import ArgumentsError, FilesError
 from stalker.model.tree import TagBase
 from unit.config.space import Space
 
@@ -525,15 +525,25 @@ def test_set_refuses_what_is_no_variable(space, name):
     assert SETS[name] in one(space.problems({name: "x"}))
 
 
-def test_set_of_a_variable_that_nobody_uses_is_a_warning(space):
-    """A slip in --set does not pass in silence."""
+def test_set_of_a_variable_that_nobody_inherits_is_an_error_of_the_command_line(space):
+    """A slip in --set does not pass in silence, and no file is to blame."""
     space.step("GREETING: ''")
 
-    tree = space.read({"GREETING": "x", "GREETINGS": "y"})
+    with pytest.raises(ArgumentsError) as caught:
+        space.read({"GREETING": "x", "GREETINGS": "y"})
 
-    assert tree.warnings == (
-        "--set:1:1: GREETINGS: no plugin of this tree inherits it\n  did you mean 'GREETING'?",
-    )
+    assert caught.value.brief == "--set GREETINGS: no plugin of this tree inherits it"
+    assert caught.value.details == "did you mean 'GREETING'?"
+
+
+def test_whether_a_variable_is_in_vain_is_not_judged_where_files_are_wrong(space):
+    """A stalk file that cannot be read may inherit it."""
+    space.write("stalks/web/web.hjson", "{ plugins: { a: ")
+
+    with pytest.raises(FilesError) as caught:
+        space.read({"GREETING": "x"})
+
+    assert {problem.place.file for problem in caught.value.problems} == {"stalks/web/web.hjson"}
 
 
 # names and starts
@@ -715,8 +725,43 @@ def test_a_tree_that_is_not_there_is_told_with_the_nearest_name(space):
     with pytest.raises(FilesError) as caught:
         read_tree("tt", str(space.root))
 
-    assert caught.value.details == "tt:1:1: there is no such tree\n  did you mean 't'?"
+    assert (caught.value.brief, caught.value.details) == ("there is no tree 'tt'", "did you mean 't'?")
     assert caught.value.exit_code == 2
+
+
+def test_a_workspace_without_trees_is_named(space, tmp_path_factory):
+    """A user in the wrong folder sees which one was looked in."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+
+    with pytest.raises(ArgumentsError) as caught:
+        read_tree("t", str(folder))
+
+    assert f"no trees are in {folder}/trees" in caught.value.details
+
+
+@pytest.mark.parametrize(
+    ("typed", "file"),
+    [(name, name) for name in ("trees/t/t.hjson", "trees/single.hjson")] + [("trees/t", "trees/t/t.hjson")],
+)
+def test_a_tree_of_another_workspace_is_told_with_that_workspace(space, typed, file):
+    """`stalker plan /ws/trees/t` from elsewhere: the path as typed, and what to give."""
+    space.step("WHO: ''")
+    space.write("trees/single.hjson", (space.root / "trees/t/t.hjson").read_text())
+    with pytest.raises(FilesError) as caught:
+        read_tree(f"{space.root}/{typed}", str(space.root.parent))
+
+    assert caught.value.problems[0].place.file == f"{space.root}/{file}"
+    assert caught.value.resolution.endswith(f"--workspace {space.root}")
+
+
+def test_a_tree_of_this_workspace_is_told_without_another_one(space):
+    """Nothing is guessed where trees and stalks are at home."""
+    space.step("WHO: ''")
+
+    with pytest.raises(FilesError) as caught:
+        read_tree(f"{space.root}/trees/t", str(space.root))
+
+    assert caught.value.resolution == ""
 
 
 def test_a_tree_outside_the_workspace_keeps_its_own_path(space, tmp_path_factory):
