@@ -24,6 +24,7 @@ import time
 
 import stalker
 from stalker.config.evidence import is_same
+from stalker.config.locate import find_tree
 from stalker.engine import wire
 from stalker.errors import StalkerError
 from stalker.model.labels import CONTAINER, RUN, VERSION
@@ -133,7 +134,8 @@ def _asked(argv: list[str]) -> tuple[str, str, bool] | None:
         elif word == "--workspace":
             workspace = next(words, "")
         elif word in {"-j", "--jobs"}:
-            if not next(words, "").isdigit():
+            jobs = next(words, "")
+            if not jobs.isdecimal() or int(jobs) < 1:
                 return None
         elif word in HARMLESS:
             is_quiet = is_quiet or word in {"-q", "--quiet"}
@@ -147,7 +149,14 @@ def _asked(argv: list[str]) -> tuple[str, str, bool] | None:
 def _note_path(config: str, workspace: str, environ: Mapping[str, str]) -> str:
     root = environ.get("XDG_CACHE_HOME", "")
     folder = root if root.startswith("/") else os.path.expanduser("~/.cache")
-    fields = [config, workspace, stalker.__version__, sys.version, str(_code())]
+    # Which file a name means depends on the current folder too.
+    fields = [
+        find_tree(config, workspace) or config,
+        workspace,
+        stalker.__version__,
+        sys.version,
+        str(_code()),
+    ]
     framed = b"".join(b"%d:%s" % (len(data), data) for data in map(os.fsencode, fields))
     return os.path.join(folder, "stalker", "unchanged", hashlib.sha256(framed).hexdigest())
 
