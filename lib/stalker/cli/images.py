@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -43,7 +44,8 @@ def images(settings: Settings, tree: str | None, with_old: bool, as_json: bool) 
     if as_json:
         click.echo(json.dumps([row_document(row) for row in rows], indent=2))
     elif rows:
-        click.echo(rows_table(rows, time.time(), with_old=with_old))
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        click.echo(rows_table(rows, time.time(), with_old=with_old, tree=tree or "", columns=columns))
     else:
         click.echo(f"nothing of {tree} is committed here" if tree else "nothing is committed here", err=True)
 
@@ -157,7 +159,7 @@ def _prune(
     tree: Tree, stalks: Sequence[Stalk], limits: Limits, *, stores: bool, dry_run: bool, yes: bool
 ) -> int:
     from stalker.image.prune import carry_out, draw_up, remove_stores, stores_of
-    from stalker.image.texts import prune_report
+    from stalker.image.texts import counts_text, prune_report
     from stalker.image.units import size_text
     from stalker.run.lock import engine_key, hold_names
 
@@ -180,7 +182,9 @@ def _prune(
             refused = [*pruned.refused, *remove_stores(engine, own_stores)]
     for what, why in refused:
         _say(f"{what} stays: {why}")
-    _say(f"removed {pruned.removed}, about {size_text(pruned.freed_bytes)} freed")
+    _say(
+        f"removed {counts_text(pruned.removed, pruned.untagged)}, about {size_text(pruned.freed_bytes)} freed"
+    )
     return 1 if refused else 0
 
 

@@ -1,7 +1,8 @@
 """REF: which image somebody means.
 
-`stalk:step` with a tree (also `stalk:initial`, `stalk:final`, `stalk:step.failed`; `stalk` alone is
-`stalk:final`), a full image name, an image id, or a fingerprint: whole, or 12 digits or more.
+`stalk:step` of a tree (also `stalk:initial`, `stalk:final`, `stalk:step.failed`; `stalk` alone is
+`stalk:final`), a full image name, an image id, or a fingerprint: whole, or 12 digits or more. Without a
+tree `stalk:step` means the only image of ours that is named so.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ NEAR = 5
 _NAME = re.compile(r"(?!.*/\.)[a-zA-Z0-9][a-zA-Z0-9._:/@-]*")
 """What may be asked of the engine: anything else would be another path of its API."""
 
+_SHORT = re.compile(r"[a-z0-9][a-z0-9._-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""`stalk:step`."""
+
 _HEX = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}")
 
 
@@ -43,6 +47,16 @@ def find_ref(engine: Engine, ref: str, tree: Tree | None) -> tuple[str, Image]:
         image = engine.image(name)
         if image is not None:
             return (name if name in image.tags else _name_of(image, name)), image
+    if tree is None and _SHORT.fullmatch(wanted):
+        ours = [(name, image) for name, image in _own_names(engine).items() if name.endswith(f"/{wanted}")]
+        if len(ours) > 1:
+            raise PlanError(
+                f"{ref} is the end of {len(ours)} names",
+                "\n".join(name for name, _ in ours),
+                "name the tree (--tree TREE), or give the full name",
+            )
+        for name, image in ours:
+            return name, engine.image(name) or image
     digits = wanted.removeprefix("sha256:")
     if _HEX.fullmatch(digits):
         found = _by_fingerprint(engine, digits) or _by_id(engine, digits)
@@ -111,24 +125,34 @@ def _name_of(image: Image, asked: str) -> str:
     return image.tags[0] if image.tags else asked or short_id(image.id)
 
 
+def _own_names(engine: Engine) -> dict[str, Image]:
+    """Return the names of what stalker made, with the images; what others derived inherits only labels."""
+    from stalker.image.listing import owned_images
+
+    owned = owned_images(engine.labelled_images(), engine.image)
+    found = {tag: one.image for one in owned for tag in one.image.tags}
+    return dict(sorted(found.items()))
+
+
 def _unknown(engine: Engine, ref: str, named: str, tree: Tree | None) -> PlanError:
     from difflib import get_close_matches
 
-    known = sorted({tag for image in engine.labelled_images() for tag in image.tags})
-    short = {name.rpartition("/")[2]: name for name in known}
-    if tree is not None:
-        repositories = {stalk.repository: stalk.name for stalk in tree.stalks}
-        own = [tag for tag in known if tag.rpartition(":")[0] in repositories]
-        short = {
-            f"{repositories[tag.rpartition(':')[0]]}:{tag.rpartition(':')[2]}": tag for tag in own
-        } or short
-    near = get_close_matches(ref, [*short, *known], NEAR, 0.55)
+    known = _own_names(engine)
+    if tree is None:
+        # Somebody may have left out what stands before the stalk: then only a full name would do.
+        short = {name.rpartition("/")[2]: name for name in known} | {name: name for name in known}
+    else:
+        stalks = {stalk.repository: stalk.name for stalk in tree.stalks}
+        full = [name for name in known if name.rpartition(":")[0] in stalks]
+        short = {f"{stalks[name.rpartition(':')[0]]}:{name.rpartition(':')[2]}": name for name in full}
+        short |= {name: name for name in full if "/" in ref}
+    near = get_close_matches(ref, short, NEAR, 0.55)
     siblings = [name for name in short if name.partition(":")[0] == ref.partition(":")[0]]
-    there = list(dict.fromkeys([*near, *siblings]))[:NEAR]
-    if tree is None:  # only a full name would do
-        there = list(dict.fromkeys(short.get(name, name) for name in there))
+    there: dict[str, str] = {}
+    for name in (*near, *siblings):
+        there.setdefault(short[name], short[name] if tree is None else name)
     brief = f"{ref} is not there: no image is named {named}" if named else f"no image is meant by {ref}"
-    details = f"did you mean {' or '.join(there)}?" if there else ""
+    details = f"did you mean {' or '.join(list(there.values())[:NEAR])}?" if there else ""
     if not details and not known:
         details = "this engine has no committed images yet"
     return PlanError(brief, details, _forms(tree))
@@ -137,7 +161,7 @@ def _unknown(engine: Engine, ref: str, named: str, tree: Tree | None) -> PlanErr
 def _forms(tree: Tree | None) -> str:
     if tree is None:
         return (
-            "a REF is stalk:step with --tree TREE, a full image name, an image id or a fingerprint; "
+            "a REF is stalk:step, with --tree TREE where it is not clear whose, a full image name, an image id or a fingerprint; "
             "`./stalker images` lists them"
         )
     return f"`./stalker images {tree.file}` lists what is committed, `./stalker plan {tree.file}` what is not"

@@ -1,4 +1,4 @@
-"""Which of the engine's images are ours: committed states, failed states, old builds, bases.
+"""Which of the engine's images are ours: committed and failed states, old builds, kept shells, bases.
 
 Images that other tools derive from ours inherit our labels; they are never ours.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from stalker.model import labels
 from stalker.model.bases import find_base
 from stalker.plan.images import made_from
+from stalker.run.shell import COMMENT as SHELL_COMMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -20,12 +21,19 @@ if TYPE_CHECKING:
 FAILED_COMMENT = "stalker failed step "
 """What the commit comment of a failed state starts with."""
 
-Kind = Literal["step", "failed", "base", "temporary"]
+_CLEARED = (labels.STEP, labels.FAILED, labels.FINGERPRINT, labels.BASE, labels.TEMPORARY)
+"""Labels that are empty in what a shell left."""
+
+Kind = Literal["step", "failed", "shell", "base", "temporary"]
 
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """An image of ours. `step` is the full name of the step that left it, empty for bases and leftovers."""
+    """An image of ours.
+
+    `step` is the full name of the step that left it, or that a kept shell was opened in; empty for bases,
+    leftovers and shells in what no step left.
+    """
 
     image: Image
     kind: Kind
@@ -33,7 +41,9 @@ class Owned:
 
     @property
     def repository(self) -> str:
-        """The image name of its stalk, without a tag."""
+        """The image name of its stalk, without a tag; a kept shell stands where its tag does."""
+        if self.kind == "shell" and self.image.tags:
+            return self.image.tags[0].rpartition(":")[0]
         return self.step.rpartition(":")[0]
 
 
@@ -77,7 +87,13 @@ def _owned(image: Image, bases: Collection[str], inspect: Callable[[str], Image 
         return Owned(image, "failed", failed) if is_ours else None
     if image.labels.get(labels.TEMPORARY) and not image.tags:
         return Owned(image, "temporary")
-    return Owned(image, "base") if image.id in bases else None
+    if image.id in bases:
+        return Owned(image, "base")
+    if image.labels.get(labels.VERSION) and not any(image.labels.get(name) for name in _CLEARED):
+        comment = _comment(image, inspect)
+        if comment.startswith(SHELL_COMMENT):
+            return Owned(image, "shell", comment.removeprefix(SHELL_COMMENT))
+    return None
 
 
 def _comment(image: Image, inspect: Callable[[str], Image | None]) -> str:
@@ -93,6 +109,8 @@ def step_names(one: Owned) -> list[str]:
     Variants share the steps in which they do not differ: `lite:apt` is then a name of the image that
     was made as `full:apt`.
     """
+    if one.kind == "shell":
+        return list(one.image.tags)
     if one.kind not in {"step", "failed"}:
         return []
     step = one.step.rpartition(":")[2] + (".failed" if one.kind == "failed" else "")
@@ -151,7 +169,7 @@ def list_rows(
     rows = []
     for one in owned:
         names = [tag for tag in one.image.tags if tag.rpartition(":")[0] in wanted]
-        if one.kind == "step" and one.repository in wanted and not one.image.tags:
+        if one.kind in {"step", "shell"} and one.repository in wanted and not one.image.tags:
             names = [""]
         rows += [Row(name, one.image, one.kind, one.step, sizes.own_bytes(one.image)) for name in names]
     known = {one.image.id for one in owned}

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What came of a prune: bytes freed as far as known, and what the engine did not let go, with why."""
+    """What came of a prune: images removed, images that only lost names, bytes freed as far as known.
+
+    `refused` is what the engine did not let go, with why.
+    """
 
     removed: int
+    untagged: int
     freed_bytes: int
     refused: tuple[tuple[str, str], ...]
 
@@ -47,7 +51,7 @@ def carry_out(engine: Engine, pruning: Pruning, shown: Collection[str], now_s: f
     """
     refused: dict[str, str] = {}
     needed: set[str] = set()
-    removed = freed_bytes = 0
+    removed = untagged = freed_bytes = 0
     with _holding(engine, pruning.held, now_s):
         for removal in pruning.removals:
             if removal.image.id not in shown:
@@ -63,9 +67,10 @@ def carry_out(engine: Engine, pruning: Pruning, shown: Collection[str], now_s: f
                 refused[removal.title] = error.details or error.brief
                 needed.add(removal.image.parent_id)
                 continue
-            removed += 1
+            removed += removal.goes
+            untagged += not removal.goes
             freed_bytes += (removal.own_bytes or 0) if removal.goes else 0
-    return Pruned(removed, freed_bytes, tuple(refused.items()))
+    return Pruned(removed, untagged, freed_bytes, tuple(refused.items()))
 
 
 def _remove(engine: Engine, removal: Removal) -> None:

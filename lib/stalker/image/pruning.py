@@ -36,9 +36,20 @@ class Limits:
     bases: bool = False
 
 
+NAMELESS = {
+    "temporary": "a layer below a step",
+    "base": "a base without a name",
+    "shell": "what a shell left, its tag was given to another",
+}
+"""What an image without a name is called, unless it is an old build of a step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """An image that goes, or only loses `names`. `own_bytes` is what that frees, None when not known."""
+    """An image that goes, or only loses `names`.
+
+    `what` says what one without names is; `own_bytes` is what that frees, None when not known.
+    """
 
     image: Image
     names: tuple[str, ...]
@@ -155,7 +166,7 @@ class _Planner:
             if state == "goes" or (state == "unnamed" and names):
                 goes = state == "goes"
                 own = sizes.own_bytes(image)
-                what = {"temporary": "a step on its way", "base": "a base"}.get(one.kind, one.step)
+                what = NAMELESS.get(one.kind, f"old build of {one.step}")
                 removals.append(Removal(image, names, what, goes, own if goes else 0))
         removals += self._initial_names({removal.image.id for removal in removals})
         return Pruning(tuple(removals), tuple(self.kept.items()), self._held())
@@ -164,14 +175,16 @@ class _Planner:
         """Return the ids of the states that the limits ask for."""
         groups: dict[tuple[str, str], list[Image]] = defaultdict(list)
         for one in self.owned.values():
-            is_state = one.kind == "failed" or (one.kind == "step" and not self.limits.failed_only)
+            is_state = one.kind == "failed" or (one.kind in {"step", "shell"} and not self.limits.failed_only)
             if is_state and self._stalks_of(one) & self.repositories:
                 names = [name for name in step_names(one) if self._is_in_scope(name)]
                 groups[one.kind, names[0] if names else one.step].append(one.image)
         found = set()
-        for images in groups.values():
+        for (kind, _), images in groups.items():
             images.sort(key=lambda image: (bool(image.tags), image.created_s), reverse=True)
-            for image in images[self.limits.keep or 0 :]:
+            # A shell that lost its tag to another is no build to keep.
+            kept = (self.limits.keep or 0) if kind != "shell" or images[0].tags else 0
+            for image in images[kept:]:
                 older_s = self.limits.older_than_s
                 if older_s is None or image.created_s < self.now_s - older_s:
                     found.add(image.id)
@@ -179,7 +192,7 @@ class _Planner:
 
     def _stalks_of(self, one: Owned) -> set[str]:
         """Return the repositories that a state belongs to: whose it was made for, and who shares it."""
-        if one.kind not in {"step", "failed"}:
+        if one.kind not in {"step", "failed", "shell"}:
             return set()
         return {one.repository, *(name.rpartition(":")[0] for name in step_names(one))}
 

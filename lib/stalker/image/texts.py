@@ -36,32 +36,58 @@ def row_document(row: Row) -> dict[str, Any]:
     }
 
 
-def rows_table(rows: Sequence[Row], now_s: float, *, with_old: bool) -> str:
-    """Return the rows of `images` as a table; old builds as one line at the end unless asked for."""
+def rows_table(
+    rows: Sequence[Row], now_s: float, *, with_old: bool, tree: str = "", columns: int | None = None
+) -> str:
+    """Return the rows of `images` as a table; old builds as one line at the end unless asked for.
+
+    `tree` is what the rows are of, as typed, empty for all. `columns` are those of a terminal, None for a
+    pipe: a terminal gets of a run its time, of a step what the name does not say, and where that is still
+    too wide no run.
+    """
     old = [row for row in rows if not row.name]
     if not with_old:
         rows = [row for row in rows if row.name]
-    cells = [("NAME", "OWN", "TOTAL", "AGE", "FINGERPRINT", "STEP", "RUN")]
-    for row in rows:
-        known = row.image.labels
-        step = row.step.rpartition("/")[2]
-        what = {"step": step, "failed": f"{step} FAILED", "base": "base", "temporary": ""}[row.kind]
-        cells.append(
-            (
-                row.name or "(old build)",
-                "" if row.own_bytes is None else size_text(row.own_bytes),
-                size_text(row.image.size_bytes),
-                age_text(now_s - row.image.created_s),
-                known.get(labels.FINGERPRINT, "")[:SHORT],
-                what,
-                known.get(labels.RUN, ""),
-            )
-        )
-    table = _aligned(cells, right={1, 2, 3})
+    lines: list[Sequence[str]] = [("NAME", "OWN", "TOTAL", "AGE", "FINGERPRINT", "STEP", "RUN")]
+    lines += [_cells(row, now_s, is_short=columns is not None) for row in rows]
+    table = _aligned(lines, right={1, 2, 3})
+    if columns is not None and any(len(line) > columns for line in table.splitlines()):
+        table = _aligned([line[:-1] for line in lines], right={1, 2, 3})
     if not old or with_old:
         return table
+    return f"{table}\n\n{_old_builds(old, tree)}"
+
+
+def _cells(row: Row, now_s: float, *, is_short: bool) -> tuple[str, ...]:
+    known = row.image.labels
+    step = row.step.rpartition("/")[2]
+    named = row.name.rpartition("/")[2].removesuffix(".failed")
+    short = "" if is_short and named == step else step
+    what = {"failed": f"{short} FAILED".strip(), "shell": f"shell {step}".strip(), "step": short}
+    run = known.get(labels.RUN, "")
+    return (
+        row.name or "(old build)",
+        "" if row.own_bytes is None else size_text(row.own_bytes),
+        size_text(row.image.size_bytes),
+        age_text(now_s - row.image.created_s),
+        known.get(labels.FINGERPRINT, "")[:SHORT],
+        what.get(row.kind, row.kind if row.kind == "base" else ""),
+        "-".join(run.split("-")[:2]) if is_short else run,
+    )
+
+
+def _old_builds(old: Sequence[Row], tree: str) -> str:
+    """Say how much old builds hold, and the commands that list and remove them."""
     room = size_text(sum(row.own_bytes or 0 for row in old))
-    return f"{table}\n\n{len(old)} old builds hold {room} more; --all lists them, prune --keep 1 removes them"
+    one = len(old) == 1
+    trees = [tree] if tree else sorted({row.image.labels.get(labels.TREE, "") for row in old} - {""})
+    lines = [
+        f"{len(old)} old build{'' if one else 's'} hold{'s' if one else ''} {room} more",
+        f"  ./stalker images {f'{tree} ' if tree else ''}--all  lists {'it' if one else 'them'}",
+    ]
+    lines += [f"  ./stalker prune {name} --keep 1  removes {'it' if one else 'them'}" for name in trees[:1]]
+    lines += [f"  ./stalker prune {name} --keep 1" for name in trees[1:]]
+    return "\n".join(lines)
 
 
 def _aligned(rows: Sequence[Sequence[str]], right: set[int]) -> str:
@@ -140,7 +166,7 @@ def prune_report(pruning: Pruning, stores: Sequence[str], now_s: float) -> str:
             "remove" if removal.goes else "untag",
             "" if not removal.goes or removal.own_bytes is None else size_text(removal.own_bytes),
             age_text(now_s - removal.image.created_s),
-            removal.title if removal.names else f"{removal.title} (old build of {removal.what})",
+            removal.title if removal.names else f"{removal.title} ({removal.what})",
         )
         for removal in pruning.removals
     ]
@@ -149,8 +175,16 @@ def prune_report(pruning: Pruning, stores: Sequence[str], now_s: float) -> str:
     lines += [f"keep    {what}: {why}" for what, why in pruning.kept]
     if rows:
         count = sum(removal.goes for removal in pruning.removals)
-        images = f"{count} image{'s' if count != 1 else ''}"
-        lines.append(f"{images}, about {size_text(pruning.freed_bytes)}")
+        counted = counts_text(count, len(pruning.removals) - count)
+        lines.append(f"{counted}, about {size_text(pruning.freed_bytes)}")
     else:
         lines.append("nothing to prune")
     return "\n".join(lines)
+
+
+def counts_text(gone: int, untagged: int) -> str:
+    """Return `7 images`, `1 image and 2 that only lose a name`."""
+    images = f"{gone} image{'' if gone == 1 else 's'}"
+    if not untagged:
+        return images
+    return f"{images} and {untagged} that only lose{'s' if untagged == 1 else ''} a name"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +13,8 @@ from stalker.cli.main import CONTEXT, stalker
 from stalker.cli.settings import Settings
 from stalker.engine.wire import Address
 from stalker.errors import LockHeld, PlanError, StalkerError
+from stalker.image.listing import list_rows
+from stalker.image.texts import rows_table
 from stalker.model import labels
 from stalker.run.lock import hold_names
 from unit.image.forest import TREE, Forest, grown
@@ -116,10 +118,60 @@ def test_old_builds_are_one_line_unless_asked_for(forest):
 
     short, long = call("images"), call("images", "--all")
 
-    assert "1 old builds hold 100 B more" in short.out
+    assert short.out.splitlines()[-3:] == [
+        "1 old build holds 100 B more",
+        "  ./stalker images --all  lists it",
+        "  ./stalker prune trees/t.hjson --keep 1  removes it",
+    ]
     assert "(old build)" not in short.out
     assert "(old build)" in long.out
     assert old.id in call("images", "--json").out
+
+
+def test_what_is_said_of_old_builds_are_whole_commands(forest):
+    """They name the tree as it was typed."""
+    for _ in range(2):
+        forest.grow("base:apt", forest.base)
+
+    lines = call("images", "t").out.splitlines()[-3:]
+
+    assert lines == [
+        "2 old builds hold 200 B more",
+        "  ./stalker images t --all  lists them",
+        "  ./stalker prune t --keep 1  removes them",
+    ]
+
+
+def test_what_a_shell_left_is_listed_and_pruned(forest):
+    """A tag of `shell --commit` goes with its stalk."""
+    forest.keep("web:mine", forest.engine.image("os/arch/sub/web:nginx"), "web:nginx")
+
+    listed, pruned = call("images", "t"), call("prune", "t", "web", "--yes")
+
+    (line,) = [line.split() for line in listed.out.splitlines() if "web:mine" in line]
+    assert line[-2:] == ["shell", "web:nginx"]
+    assert "os/arch/sub/web:mine" in pruned.out
+    assert pruned.err.splitlines()[-1] == "removed 3 images and 1 that only loses a name, about 205 B freed"
+    assert not [name for name in forest.names() if name.startswith("web:")]
+
+
+LONG_RUN = "20261121-030616-daa4ee-27560-8649b"
+
+
+@pytest.mark.parametrize(
+    ("columns", "last"), [(None, f" {LONG_RUN}"), (120, " 20261121-030616"), (76, " 010000000000")]
+)
+def test_a_terminal_gets_lines_that_fit(forest, columns, last):
+    """Of a run its time, of a step what the name does not say; of a pipe nothing is kept."""
+    image = forest.engine.image("os/arch/sub/base:apt")
+    forest.engine.images_by_id[image.id] = replace(image, labels={**image.labels, labels.RUN: LONG_RUN})
+    rows = list_rows(forest.engine.labelled_images(), forest.engine.image)
+
+    lines = rows_table(rows, 100 * 86400.0, with_old=False, columns=columns).splitlines()
+
+    (line,) = [line for line in lines if "base:apt" in line]
+    assert line.endswith(last)
+    assert max(map(len, lines)) <= (columns or 1000)
 
 
 def test_images_for_programs(forest):
@@ -275,7 +327,7 @@ def test_a_dry_run_says_what_would_go_and_removes_nothing(forest):
         "remove  100 B   2 d  os/arch/sub/web:site, os/arch/sub/web:final",
         "remove  100 B   8 d  os/arch/sub/web:nginx",
         "untag          10 d  os/arch/sub/web:initial",
-        "2 images, about 200 B",
+        "2 images and 1 that only loses a name, about 200 B",
     ]
     assert forest.names() == before
     assert forest.engine.calls["untag"] == 0

@@ -107,8 +107,8 @@ def test_a_beginning_that_fits_two_fingerprints_is_refused_with_both():
         ("wbe:nginx", TREE, "did you mean web:nginx"),
         ("web:nothing-like-it", TREE, "web:final"),
         ("os/arch/sub/web:ngin", None, "did you mean os/arch/sub/web:nginx"),
-        ("web:nginx", None, "--tree"),
-        ("web:nginx", None, "did you mean os/arch/sub/web:nginx"),
+        ("web:nothing", None, "--tree"),
+        ("web:ngin", None, "did you mean os/arch/sub/web:nginx"),
         ("0123456789ab", None, "no image"),
         ("web:../../info", TREE, "web:"),
         ("a b?c#d", None, "no image"),
@@ -122,6 +122,56 @@ def test_what_is_not_there_is_refused_with_what_comes_near(ref, tree, said):
 
     assert said in f"{caught.value.brief} {caught.value.details} {caught.value.resolution}"
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("ref", "name"),
+    [("web:site.failed", "web:site.failed"), ("db:pg", "db:pg"), ("web:mine", "web:mine")],
+)
+def test_without_a_tree_a_step_is_found_that_only_one_image_is_named_after(ref, name):
+    forest = grown()
+    forest.fail("web:site", forest.base)
+    forest.keep("web:mine", forest.engine.image("os/arch/sub/web:nginx"), "web:nginx")
+    forest.derive("mine/db:pg", forest.engine.image("os/arch/sub/db:pg"))
+
+    assert found(forest, ref, None) == name
+
+
+def test_without_a_tree_a_step_of_two_trees_is_refused_with_both():
+    forest = grown()
+    forest.tag(forest.engine.image("os/arch/sub/db:pg"), "os/arch/another/db:pg")
+
+    with pytest.raises(PlanError, match="db:pg is the end of 2 names") as caught:
+        find_ref(forest.engine, "db:pg", None)
+
+    assert caught.value.details.splitlines() == ["os/arch/another/db:pg", "os/arch/sub/db:pg"]
+
+
+@pytest.mark.parametrize("tree", [TREE, None])
+def test_only_what_is_ours_is_suggested_and_only_once(tree):
+    """Images of others have our labels when they were derived; other trees' are no help with --tree."""
+    forest = grown()
+    forest.derive("mine/web:nginy", forest.engine.image("os/arch/sub/web:nginx"))
+    if tree:
+        forest.tag(forest.engine.image("os/arch/sub/web:nginx"), "os/arch/another/web:nginx")
+
+    with pytest.raises(PlanError) as caught:
+        find_ref(forest.engine, "web:ngin", tree)
+
+    said = caught.value.details.removeprefix("did you mean ").removesuffix("?").split(" or ")
+    assert said[0] == ("web:nginx" if tree else "os/arch/sub/web:nginx")
+    assert len(said) == len(set(said))
+    assert not [name for name in said if "mine" in name or "another" in name]
+
+
+def test_a_tree_without_images_gets_no_suggestions_of_other_trees():
+    forest = grown()
+    alone = replace(TREE, stalks=(stalk("web2"),))
+
+    with pytest.raises(PlanError) as caught:
+        find_ref(forest.engine, "web2:nginx", alone)
+
+    assert caught.value.details == ""
 
 
 @pytest.mark.parametrize("ref", ["../info", "a b", "x?y=1", "-x", "web:a/../../../info"])

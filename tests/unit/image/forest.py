@@ -10,6 +10,7 @@ from stalker.model import labels
 from stalker.model.images import Image
 from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase, Mount, Script, Stalk, Step, Tree
+from stalker.run.shell import COMMENT as SHELL_COMMENT
 
 PLACE = Place("trees/t.hjson")
 DAY_S = 86400.0
@@ -102,6 +103,12 @@ class Forest:
         """Keep the state of a failed step."""
         own = {labels.FAILED: f"os/arch/sub/{name}", labels.RUN: "20261121-020304-aaaaaa-2"}
         return self.add(f"os/arch/sub/{name}.failed", own, on.id, f"stalker failed step {name}", age_days, 10)
+
+    def keep(self, name: str, on: Image, step: str, *, age_days: float = 1.0) -> Image:
+        """Keep what a shell in a step left, as `shell --commit` does."""
+        cleared = {label: "" for label in on.labels if label.startswith(labels.PREFIX)}
+        own = {**cleared, labels.VERSION: "0", labels.TREE: "trees/t.hjson"}
+        return self.add(f"os/arch/sub/{name}", own, on.id, f"{SHELL_COMMENT}os/arch/sub/{step}", age_days, 5)
 
     def derive(self, name: str, on: Image) -> Image:
         """Build something on an image of ours, as another tool would: labels are inherited."""

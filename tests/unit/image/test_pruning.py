@@ -467,3 +467,59 @@ def test_whatever_grew_nothing_foreign_goes_and_no_child_loses_its_parent(data):
     assert {name: forest.engine.image(name).id for name in strangers} == strangers
     assert all(not image.parent_id or image.parent_id in left for image in left.values())
     assert plan(forest, stalk_name, **limits).removals == (), "a second prune has nothing left to do"
+
+
+# what shells left
+
+
+def test_what_a_shell_left_goes_before_the_step_it_grew_on():
+    forest = grown()
+    forest.keep("web:mine", forest.engine.image("os/arch/sub/web:nginx"), "web:nginx")
+
+    pruning = plan(forest, "web")
+
+    assert order(pruning)[:3] == ["web:site, web:final", "web:mine", "web:nginx"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "goes"),
+    [({}, True), ({"keep": 1}, False), ({"failed_only": True}, False), ({"older_than_s": 3 * DAY_S}, False)],
+)
+def test_the_limits_are_for_what_a_shell_left_too(limits, goes):
+    """A tag that somebody gave by hand is not an old build."""
+    forest = grown()
+    forest.keep("web:mine", forest.engine.image("os/arch/sub/web:nginx"), "web:nginx")
+    forest.keep("web:his", forest.engine.image("os/arch/sub/web:nginx"), "web:nginx")
+
+    assert ({"web:mine", "web:his"} <= set(order(plan(forest, **limits)))) == goes
+
+
+def test_what_a_shell_left_without_a_tag_is_an_old_build():
+    """The same tag was given again: the former image has no name, and --keep 1 takes it."""
+    forest = grown()
+    nginx = forest.engine.image("os/arch/sub/web:nginx")
+    former = forest.keep("web:mine", nginx, "web:nginx")
+    forest.keep("web:mine", nginx, "web:nginx")
+
+    (removal,) = plan(forest, keep=1).removals
+
+    assert removal.image.id == former.id
+    assert removal.what == "what a shell left, its tag was given to another"
+
+
+def test_a_failed_state_stays_while_what_a_shell_left_grows_on_it():
+    forest = grown()
+    failed = forest.fail("web:site", forest.engine.image("os/arch/sub/web:nginx"))
+    forest.keep("web:mine", failed, "web:site")
+
+    assert kept(plan(forest, failed_only=True)) == {"web:site.failed": "web:mine grows on it"}
+
+
+def test_what_others_derived_from_what_a_shell_left_is_not_ours():
+    forest = grown()
+    mine = forest.keep("web:mine", forest.engine.image("os/arch/sub/web:nginx"), "web:nginx")
+    forest.derive("other/x:1", mine)
+
+    prune(forest, "web")
+
+    assert "other/x:1" in forest.names()
