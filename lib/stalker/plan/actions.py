@@ -363,6 +363,9 @@ def _why_missing(
         return f"not built yet; the tag {name} points at {short_id(other.id)}, which no run made"
     if before is not None:
         return "its image was removed"
+    failed = index.by_name.get(f"{name}.failed")
+    if failed is not None and failed.labels.get(labels.FAILED) == name and inputs_of(failed) == draft.inputs:
+        return f"it failed in run {failed.labels.get(labels.RUN, '')}"
     return "not built yet"
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from build import BASE, PREFIX, plan, run, stalk, step, tree
-from stalker.engine.fake import FakeEngine
+from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.errors import PlanError
+from stalker.model import labels
 from stalker.model.images import short_id
 from stalker.model.tree import ImageBase
 
@@ -41,6 +42,33 @@ def test_a_first_plan_runs_everything(engine):
         "left:c": ("RUN", "not built yet"),
         "right:d": ("RUN", "not built yet"),
     }
+
+
+def failing(*steps):
+    """An engine on which some scripts fail."""
+    made = FakeEngine(lambda name, _environment: FakeRun(3 if name in steps else 0))
+    made.add_image(BASE)
+    return made
+
+
+def test_a_step_that_failed_as_it_is_now_is_told_with_its_run():
+    """Nothing of it has changed since, so it may fail again."""
+    engine = failing("b")
+    run(chain(), engine)
+
+    found = verdicts(plan(chain(), engine))
+
+    failed = engine.image(f"{PREFIX}/root:b.failed")
+    assert found["root:b"] == ("RUN", f"it failed in run {failed.labels[labels.RUN]}")
+    assert found["left:c"] == ("RUN", "not built yet")
+
+
+def test_a_step_that_was_mended_since_it_failed_is_not_built_yet():
+    """What failed was made of something else."""
+    engine = failing("a")
+    run(chain(V=1), engine)
+
+    assert verdicts(plan(chain(V=2), engine))["root:a"] == ("RUN", "not built yet")
 
 
 def test_a_change_at_the_root_is_told_where_it_is_and_passed_on(engine):
