@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from stalker.engine import wire
@@ -34,7 +35,7 @@ class DockerEngine(Engine):
         self.address = address
         self._own_labels = dict(labels or {})
         self._local = threading.local()
-        self._clients: list[Any] = []
+        self._clients: weakref.WeakSet[Any] = weakref.WeakSet()  # a thread's own goes with it
         self._lock = threading.Lock()
 
     @property
@@ -43,7 +44,7 @@ class DockerEngine(Engine):
         if client is None:
             client = self._local.client = self._new_client()
             with self._lock:
-                self._clients.append(client)
+                self._clients.add(client)
         return client
 
     def _new_client(self) -> Any:
@@ -387,7 +388,7 @@ class DockerEngine(Engine):
 
     def close(self) -> None:
         with self._lock:
-            for client in self._clients:
+            for client in list(self._clients):
                 client.close()
             self._clients.clear()
             self._local = threading.local()

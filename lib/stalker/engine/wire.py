@@ -222,6 +222,8 @@ def _frames(connection: socket.socket, buffer: bytes) -> Iterator[tuple[bytes, b
     """
     left = 0
     is_stderr = False
+    readable = select.poll()  # select.select() knows no descriptor above 1023
+    readable.register(connection, select.POLLIN)
     while True:
         while buffer:
             if left:
@@ -234,8 +236,7 @@ def _frames(connection: socket.socket, buffer: bytes) -> Iterator[tuple[bytes, b
                 buffer = buffer[8:]
             else:
                 break
-        readable, _, _ = select.select([connection], [], [], POLL_S)
-        if not readable:
+        if not readable.poll(POLL_S * 1000):
             yield None
             continue
         data = connection.recv(CHUNK)
