@@ -11,7 +11,7 @@ import click
 
 from stalker.cli.log import aligned
 from stalker.cli.settings import Planner, Settings, Wanted, connect, parse_overrides, read_tree
-from stalker.errors import NoEngine, PlanError, StalkerError
+from stalker.errors import ArgumentsError, NoEngine, PlanError, StalkerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,18 +224,27 @@ def printable(value: str) -> str:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.pass_context
 def check(ctx: click.Context, files: tuple[str, ...]) -> None:
-    """Print all problems of trees, stalks and sidecars; exit code 2 when there are any."""
-    from stalker.config.checks import check_files
+    """Print all problems of trees, stalks and sidecars; exit code 2 when there are any.
 
-    problems = check_files(files, ctx.obj.workspace)
-    for problem in problems:
+    FILE is also the name of a tree; a tree is checked with all that hangs on it.
+    """
+    from stalker.config.checks import check_all
+
+    checked = check_all(files, ctx.obj.workspace)
+    for problem in checked.problems:
         print(problem)
-    wrong = sum(not problem.is_warning for problem in problems)
-    warnings = len(problems) - wrong
-    parts = [_count(len(files), "file"), _count(wrong, "problem") if wrong else "no problems"]
-    if warnings:
-        parts.append(_count(warnings, "warning"))
-    print(", ".join(parts))
+    wrong = sum(not problem.is_warning for problem in checked.problems)
+    warnings = len(checked.problems) - wrong
+    if checked.files_read or checked.problems:
+        parts = [f"{_count(checked.files_read, 'file')} read"]
+        parts.append(_count(wrong, "problem") if wrong else "no problems")
+        if warnings:
+            parts.append(_count(warnings, "warning"))
+        print(", ".join(parts))
+    if checked.missing:
+        sys.stdout.flush()
+        names = " or ".join(f"'{problem.place.file}'" for problem in checked.missing)
+        raise ArgumentsError(checked.missing[:1], f"there is no file or tree {names}")
     ctx.exit(2 if wrong else 0)
 
 

@@ -6,66 +6,99 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stalker.config import shapes
 from stalker.config.docker_opts import read_options
+from stalker.config.locate import find_tree
 from stalker.config.plugins import read_plugins
-from stalker.config.report import Report
+from stalker.config.report import Report, did_you_mean
 from stalker.config.reusable import ENDINGS, read_sidecar
 from stalker.config.scope import Scope, settings_of
 from stalker.config.shape import check
-from stalker.config.trees import load_tree
+from stalker.config.trees import load_tree, tree_files
 from stalker.config.workspace import Workspace
-from stalker.model.places import Place
+from stalker.model.places import Place, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stalker.config.document import Node
-    from stalker.model.places import Problem
 
 _FOLDERS = {"trees": "tree", "stalks": "stalk", "plugins": "plugin"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of checking files; `missing` are those, as typed, that are neither file nor tree."""
+
+    problems: tuple[Problem, ...]
+    files_read: int
+    missing: tuple[Problem, ...] = ()
 
 
 def check_files(paths: Iterable[str], workspace: str) -> list[Problem]:
     """Return all problems and warnings of trees, stalks and sidecars, by file, then line.
 
     A tree is checked with all that hangs on it. In a stalk that is checked by itself anything that
-    it inherits counts as set. Each path is relative to the current folder or to the workspace.
+    it inherits counts as set. Each path is a file, relative to the current folder or to the workspace,
+    or a tree's folder or name.
     """
+    checked = check_all(paths, workspace)
     report = Report()
-    for path in paths:
-        _check_file(path, workspace, report)
+    report.take((*checked.problems, *checked.missing))
     return report.sorted()
 
 
-def _check_file(path: str, workspace: str, report: Report) -> None:
-    files = Workspace(workspace, report)
-    found = os.path.abspath(path)
-    if not os.path.isfile(found):
-        found = files.absolute(path)
-    if not os.path.isfile(found):
-        report.problem(Place(path), "there is no such file")
-        return
+def check_all(paths: Iterable[str], workspace: str) -> Checked:
+    """Check as `check_files` does, and tell how many files were read for it."""
+    report = Report()
+    read: set[str] = set()
+    missing = []
+    for path in paths:
+        files = Workspace(workspace, report)
+        found = _find(path, files)
+        if found:
+            read |= _check_file(found, files, report)
+        else:
+            missing.append(_no_file(path, files))
+    return Checked(tuple(report.sorted()), len(read), tuple(missing))
+
+
+def _find(path: str, files: Workspace) -> str:
+    candidates = (os.path.abspath(path), files.absolute(path))
+    return next((one for one in candidates if os.path.isfile(one)), "") or find_tree(path, files.path)
+
+
+def _no_file(path: str, files: Workspace) -> Problem:
+    known = [name for name, _ in tree_files(files)]
+    near = did_you_mean(path, known)
+    hint = near if near.startswith("did") else "a file, or the name of a tree"
+    return Problem(Place(path), "there is no such file", hint)
+
+
+def _check_file(found: str, files: Workspace, report: Report) -> set[str]:
+    """Check a file that is there; return the names of all files that were read."""
     kind = kind_of_file(found, files)
-    if kind == "tree":
-        report.take(load_tree(found, workspace, {}).report.sorted())
-        return
-    document = files.document(found)
-    if document is None or document.root is None:
-        return
-    if not kind:
-        kind = _kind_by_keys(document.root)
-    if kind == "stalk":
-        _check_stalk(document.root, files, report)
-    elif kind == "plugin":
-        _check_sidecar(document.root, files, report)
-    elif kind == "tree":
-        report.take(load_tree(found, workspace, {}).report.sorted())
-    else:
-        hint = "a tree has 'stalks', a stalk 'plugins', a sidecar 'summary'"
-        report.problem(document.root.place, "neither a tree, nor a stalk, nor a plugin's sidecar", hint)
+    if kind != "tree":
+        document = files.document(found)
+        if document is None or document.root is None:
+            return set(files.digests)
+        kind = kind or _kind_by_keys(document.root)
+        if kind == "stalk":
+            _check_stalk(document.root, files, report)
+        elif kind == "plugin":
+            _check_sidecar(document.root, files, report)
+        elif not kind:
+            hint = "a tree has 'stalks', a stalk 'plugins', a sidecar 'summary'"
+            what = "neither a tree, nor a stalk, nor a plugin's sidecar"
+            report.problem(document.root.place, what, hint)
+    if kind != "tree":
+        return set(files.digests)
+    reading = load_tree(found, files.path, {})
+    report.take(reading.report.sorted())
+    return set(reading.workspace.digests)
 
 
 def kind_of_file(path: str, workspace: Workspace) -> str:

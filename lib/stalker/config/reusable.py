@@ -1,7 +1,10 @@
 """Reusable plugins: `plugins/<name>.{sh,py}` with a sidecar `plugins/<name>.hjson`."""
 
+# ruff: noqa: PTH100, PTH113, PTH118, PTH120
+
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,7 @@ from stalker.config.document import is_true, text_of, texts_of
 from stalker.config.report import Report, did_you_mean
 from stalker.config.shape import check
 from stalker.config.workspace import Workspace
-from stalker.errors import FilesError
+from stalker.errors import ArgumentsError, FilesError
 from stalker.model.places import Place, Problem
 
 if TYPE_CHECKING:
@@ -51,10 +54,7 @@ def find_plugin(name: str, asked_at: Place, workspace: Workspace, report: Report
     listing = set(workspace.listing(FOLDER))
     scripts = [f"{name}.{ending}" for ending in ENDINGS if f"{name}.{ending}" in listing]
     if not scripts:
-        hint = did_you_mean(name, plugin_names(workspace), "plugins")
-        report.problem(
-            asked_at, f"no plugin named '{name}'", f"{hint}   `stalker plugins` lists them".strip()
-        )
+        report.problem(asked_at, f"no plugin named '{name}'", _near(name, workspace))
         return None
     if len(scripts) > 1:
         report.problem(asked_at, f"two scripts are plugin '{name}': {' and '.join(scripts)}", "keep one")
@@ -69,6 +69,34 @@ def find_plugin(name: str, asked_at: Place, workspace: Workspace, report: Report
     if document is None or document.root is None:
         return None
     return read_sidecar(document.root, name, f"{FOLDER}/{scripts[0]}", report)
+
+
+def _near(name: str, workspace: Workspace) -> str:
+    """Say what may have been meant, or how to get at the plugin that comes with stalker."""
+    import shlex
+
+    known = plugin_names(workspace)
+    folder = _shipped_folder()
+    is_shipped = any(os.path.isfile(os.path.join(folder, f"{name}.{ending}")) for ending in ENDINGS)
+    shipped = shlex.quote(folder)
+    if is_shipped and not os.path.lexists(workspace.absolute(FOLDER)):
+        return f"it comes with stalker: ln -s {shipped} {FOLDER}"
+    if is_shipped:
+        links = f"ln -s {shipped}/{name}.* {FOLDER}/"
+        if workspace.kind(f"{FOLDER}/lib") == "":
+            links += f"; ln -s {shipped}/lib {FOLDER}/lib"
+        return f"it comes with stalker: {links}"
+    if not known:
+        return f"the workspace has no plugins in {workspace.absolute(FOLDER)}"
+    return f"{did_you_mean(name, known, 'plugins')}   `stalker plugins` lists them".strip()
+
+
+def _shipped_folder() -> str:
+    """Return the plugins beside this program; where it was installed without them it is not there."""
+    import stalker
+
+    package = os.path.dirname(os.path.abspath(stalker.__file__))
+    return os.path.join(os.path.dirname(os.path.dirname(package)), FOLDER)
 
 
 def read_sidecar(root: Node, name: str, script: str, report: Report) -> PluginInfo | None:
@@ -122,14 +150,18 @@ def plugin_page(name: str, workspace: str) -> str:
     """Return a plugin's page as plain text.
 
     Raises:
-        FilesError: there is no such plugin, or its sidecar is wrong.
+        ArgumentsError: there is no such plugin. FilesError: its sidecar is wrong.
     """
     from textwrap import indent  # 1 ms that only a page needs
 
     report = Report()
-    info = find_plugin(name, Place(FOLDER), Workspace(workspace, report), report)
+    files = Workspace(workspace, report)
+    if name not in plugin_names(files):
+        what = f"there is no plugin '{name}'"
+        raise ArgumentsError([Problem(Place(FOLDER), what, _near(name, files))])
+    info = find_plugin(name, Place(FOLDER), files, report)
     if info is None or report.has_errors:
-        raise FilesError(report.errors() or [Problem(Place(FOLDER), f"no plugin named '{name}'")])
+        raise FilesError(report.errors())
     lines = [f"{info.name} - {info.summary}", f"script: {info.script}"]
     if info.arguments:
         width = max(len(argument.name) for argument in info.arguments)

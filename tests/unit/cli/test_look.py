@@ -20,7 +20,7 @@ from stalker.cli.drawing import Drawing, Edge, Node, as_dot, as_mermaid, draw
 from stalker.cli.look import as_text, printable, render, variables_of
 from stalker.cli.main import stalker
 from stalker.engine.fake import FakeEngine
-from stalker.errors import FilesError, PlanError, StalkerError
+from stalker.errors import ArgumentsError, PlanError, StalkerError
 from stalker.model.places import Place
 from stalker.model.tree import File, Variable
 
@@ -354,23 +354,34 @@ def test_a_value_stays_on_its_line_and_does_nothing_to_the_terminal(value, expec
 # check, schema, plugins
 
 
-def test_files_without_problems_are_counted(space):
-    done = space.stalker("check", "trees/t/t.hjson", "stalks/web/web.hjson")
+@pytest.mark.parametrize("typed", ["t", "trees/t", "trees/t/t.hjson"])
+def test_a_tree_is_checked_by_name_folder_or_file_and_all_that_was_read_is_counted(space, typed):
+    """The tree and its stalk; what is named twice counts once."""
+    done = space.stalker("check", typed, "stalks/web/web.hjson")
 
-    assert (done.exit_code, done.stdout) == (0, "2 files, no problems\n")
+    assert (done.exit_code, done.stdout) == (0, "2 files read, no problems\n")
 
 
 def test_problems_are_the_result_and_stand_on_stdout(space):
     """With file, line and column, and exit code 2."""
     space.write("trees/bad.hjson", "{\n  stalks: { web: { bass: {} } }\n  x: 1\n}\n")
 
-    done = space.stalker("check", "trees/bad.hjson", "trees/gone.hjson")
+    done = space.stalker("check", "trees/bad.hjson")
 
     assert done.exit_code == 2
     assert "trees/bad.hjson:3:3: " in done.stdout
-    assert "trees/gone.hjson:1:1: there is no such file" in done.stdout
-    assert re.fullmatch(r"2 files, \d+ problems", done.stdout.splitlines()[-1])
+    assert re.fullmatch(r"2 files read, \d+ problems", done.stdout.splitlines()[-1])
     assert done.stderr == ""
+
+
+def test_a_file_that_is_not_there_is_told_after_the_others_are_checked(space):
+    """No file has a place for that problem."""
+    done = space.stalker("check", "tt", "stalks/web/web.hjson", "gone")
+
+    assert done.stdout == "1 file read, no problems\n"
+    assert isinstance(done.exception, ArgumentsError)
+    assert done.exception.brief == "there is no file or tree 'tt' or 'gone'"
+    assert done.exception.details == "did you mean 't'?"
 
 
 def test_warnings_alone_are_no_failure(space, monkeypatch):
@@ -381,7 +392,7 @@ def test_warnings_alone_are_no_failure(space, monkeypatch):
 
     assert done.exit_code == 0
     assert "warning: " in done.stdout
-    assert done.stdout.splitlines()[-1] == "1 file, no problems, 1 warning"
+    assert done.stdout.splitlines()[-1] == "2 files read, no problems, 1 warning"
 
 
 @pytest.mark.parametrize("kind", ["tree", "stalk", "plugin"])
@@ -402,13 +413,14 @@ def test_plugins_are_listed_and_each_has_a_page(space):
     assert "Whom." in space.stalker("plugins", "say.hi").stdout
 
 
-def test_a_plugin_that_is_not_there_is_a_problem_of_files(space):
+def test_a_plugin_that_is_not_there_is_an_error_of_what_was_typed(space):
     space.write("plugins/say.hi.sh", "#!/bin/sh\necho hi\n")
     space.write("plugins/say.hi.hjson", '{ summary: "Greet." }\n')
 
     error = space.stalker("plugins", "say.ho").exception
 
-    assert isinstance(error, FilesError)
+    assert isinstance(error, ArgumentsError)
+    assert error.brief == "there is no plugin 'say.ho'"
     assert "did you mean 'say.hi'?" in error.details
 
 

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from stalker.config import check_files, list_plugins, plugin_page
 from stalker.config.arguments import TAKEN, TAKEN_BEGINNINGS
-from stalker.errors import FilesError
+from stalker.errors import ArgumentsError, FilesError
 
 SIDECAR = """{
   summary: Install packages with apt
@@ -361,10 +362,47 @@ def test_help_of_several_lines_keeps_to_its_column(plugins):
 
 def test_the_page_of_no_plugin_is_an_error_with_a_suggestion(plugins):
     """`stalker plugins apt.instal`."""
-    with pytest.raises(FilesError, match="1 problem") as caught:
+    with pytest.raises(ArgumentsError, match="there is no plugin") as caught:
         plugin_page("apt.instal", str(plugins.root))
 
-    assert "did you mean 'apt.install'?" in caught.value.details
+    assert caught.value.details.startswith("did you mean 'apt.install'?")
+
+
+def test_a_workspace_without_plugins_is_told_its_folder(space):
+    """There is nothing to list."""
+    with pytest.raises(ArgumentsError) as caught:
+        plugin_page("my.own", str(space.root))
+
+    assert caught.value.details == f"the workspace has no plugins in {space.root}/plugins"
+
+
+SHIPPED = Path(__file__).parents[3] / "plugins"
+
+
+def test_a_plugin_that_comes_with_stalker_is_told_with_its_link(space):
+    """Without a folder plugins/ the whole folder is linked; the command works as it is printed."""
+    space.stalk("go: {\n exec: true\n use: user.add\n with: { name: 'pi' }\n }")
+
+    (problem,) = space.problems()
+
+    said, _, command = problem.partition("it comes with stalker: ")
+    assert said.endswith("no plugin named 'user.add'\n  ")
+    assert command == f"ln -s {SHIPPED} plugins"
+    subprocess.run(command, shell=True, cwd=space.root, check=True)
+    assert space.problems() == []
+
+
+def test_a_plugin_is_linked_into_a_folder_that_is_there_with_the_helpers(plugins):
+    """The workspace's own plugins stay."""
+    plugins.stalk("go: {\n exec: true\n use: user.add\n with: { name: 'pi' }\n }")
+
+    (problem,) = plugins.problems()
+
+    command = problem.partition("it comes with stalker: ")[2]
+    assert command == f"ln -s {SHIPPED}/user.add.* plugins/; ln -s {SHIPPED}/lib plugins/lib"
+    subprocess.run(command, shell=True, cwd=plugins.root, check=True)
+    assert plugins.problems() == []
+    assert "/entropy/plugins/kantoo.sh" in {file.target for file in plugins.go().files}
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
