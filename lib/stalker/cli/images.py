@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stalker.cli.settings import connect, read_tree
+from stalker.cli.settings import connect, read_names, read_tree
 from stalker.errors import PlanError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def images(settings: Settings, tree: str | None, with_old: bool, as_json: bool) 
     from stalker.image.listing import list_rows
     from stalker.image.texts import row_document, rows_table
 
-    read = read_tree(settings, tree) if tree else None
+    read = read_names(settings, tree) if tree else None
     with _engine() as engine:
         wanted = {stalk.repository for stalk in read.stalks} if read else None
         starts = [engine.image(f"{name}:initial") for name in sorted(wanted or ())]
@@ -147,7 +147,8 @@ def prune(
             "",
             "give --yes, or --dry-run to see what would go",
         )
-    read = read_tree(settings, tree)
+    # Which stores other stalks mount is known only when all stalk files can be read.
+    read = read_tree(settings, tree) if stores else read_names(settings, tree)
     try:
         stalks = stalks_below(read, stalk or "")
     except KeyError:

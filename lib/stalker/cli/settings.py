@@ -49,6 +49,22 @@ def read_tree(settings: Settings, config: str, overrides: dict[str, str] | None 
     return read_tree_cached(config, settings.workspace, overrides or {})
 
 
+def read_names(settings: Settings, config: str) -> Tree:
+    """Read a tree for its names; a note on stderr when stalk files have problems, which do not matter then.
+
+    Raises FilesError when the tree's own file does not tell them.
+    """
+    from stalker.config.trees import read_names as names_of
+    from stalker.errors import FilesError
+
+    try:
+        return read_tree(settings, config)
+    except FilesError as error:
+        tree = names_of(config, settings.workspace)
+        print(f"stalker: {error.brief}, see `./stalker check {config}`; the names are known", file=sys.stderr)
+        return tree
+
+
 def connect() -> DockerEngine:
     """Reach the engine that answers. Raises NoEngine."""
     from stalker.engine.discovery import answering, find_address

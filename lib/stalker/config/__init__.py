@@ -14,6 +14,7 @@ _HOMES = {
     "fill_secrets": "substitution",
     "list_plugins": "reusable",
     "plugin_page": "reusable",
+    "read_names": "trees",
     "read_secrets": "secrets",
     "read_tree": "trees",
     "read_tree_cached": "compiled",

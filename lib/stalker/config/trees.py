@@ -57,6 +57,28 @@ def read_tree(path: str, workspace: str, overrides: Mapping[str, str] | None = N
     return checked(load_tree(path, workspace, overrides or {}))
 
 
+def read_names(path: str, workspace: str, overrides: Mapping[str, str] | None = None) -> Tree:
+    """Read a tree for the names of its stalks and images only; what is wrong in stalk files does not matter.
+
+    Steps, stores and starts that such files would give can be missing in it.
+
+    Raises:
+        FilesError: the tree's own file does not tell the names.
+    """
+    reading = load_tree(path, workspace, overrides or {})
+    if reading.tree is None:
+        return checked(reading)
+    repositories = [stalk.repository for stalk in reading.tree.stalks]
+    is_unsure = "" in repositories or len(set(repositories)) < len(repositories)
+    of_names = [
+        problem
+        for problem in reading.report.errors()
+        if problem.place.file == SET
+        or (problem.place.file == reading.file and problem.place.path.split(".")[0] != "stalks")
+    ]
+    return checked(reading) if is_unsure or of_names else reading.tree
+
+
 def checked(reading: Reading) -> Tree:
     """Return the tree of a reading, with its warnings.
 

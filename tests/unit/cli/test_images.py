@@ -34,7 +34,8 @@ def forest(monkeypatch):
     forest = grown()
     forest.engine.address = Address("fake:")
     monkeypatch.setattr(commands, "connect", lambda: forest.engine)
-    monkeypatch.setattr(commands, "read_tree", lambda _settings, _name: TREE)
+    for reader in ("read_tree", "read_names"):
+        monkeypatch.setattr(commands, reader, lambda _settings, _name: TREE)
     monkeypatch.setattr(commands.time, "time", lambda: 100 * 86400.0)
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     return forest
@@ -400,3 +401,28 @@ def test_nothing_to_prune_is_said(forest):
     ran = call("prune", "t", "--yes")
 
     assert (ran.code, ran.out) == (0, "nothing to prune\n")
+
+
+BROKEN = "{ architecture: { OS: 'os', ARCH: 'arch', SUBARCH: 'sub' }, stalks: { base: { base: 'a:b' } } }"
+
+
+@pytest.mark.parametrize("stalk", [None, "{ plugins: { a: ", "{ plugins: { a: { exec: true } } }"])
+def test_images_and_prune_of_a_tree_do_without_its_stalk_files(monkeypatch, tmp_path, stalk):
+    """Names come from the tree; a stalk file that is gone or wrong does not keep images from being removed."""
+    forest = grown()
+    forest.engine.address = Address("fake:")
+    monkeypatch.setattr(commands, "connect", lambda: forest.engine)
+    (tmp_path / "trees").mkdir()
+    (tmp_path / "trees/t.hjson").write_text(BROKEN)
+    if stalk is not None:
+        (tmp_path / "stalks/base").mkdir(parents=True)
+        (tmp_path / "stalks/base/base.hjson").write_text(stalk)
+
+    listed = call("--workspace", str(tmp_path), "images", "t")
+    pruned = call("--workspace", str(tmp_path), "prune", "t", "--dry-run")
+    with_stores = call("--workspace", str(tmp_path), "prune", "t", "--stores", "--dry-run")
+
+    assert (listed.code, pruned.code, with_stores.code) == (0, 0, 2)
+    assert "os/arch/sub/base" in listed.out
+    assert "os/arch/sub/base" in pruned.out
+    assert "1 problem in the files, see `./stalker check t`" in listed.err

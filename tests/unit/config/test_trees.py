@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stalker.config import read_tree
+from stalker.config import read_names, read_tree
 from stalker.errors import ArgumentsError, FilesError
 from stalker.model.tree import TagBase
 from unit.config.space import Space
@@ -838,3 +838,39 @@ def test_reading_a_tree_loads_no_heavy_library(space):
     )
 
     assert done.stdout.strip() == "[]"
+
+
+# names alone
+
+
+@pytest.mark.parametrize("stalk", ["{ plugins: { a: ", "{ plugins: { go: { exec: true } }, x: 1 }", None])
+def test_names_are_known_without_good_stalk_files(space, stalk):
+    """Images can be listed and removed while a stalk file is being written."""
+    (space.root / "stalks/web/web.hjson").unlink()
+    if stalk is not None:
+        space.write("stalks/web/web.hjson", stalk)
+    assert space.problems()
+
+    tree = read_names("t", str(space.root))
+
+    assert [(one.name, one.repository) for one in tree.stalks] == [("web", "debian/arm-32bit/raspi3/web")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ stalks: { web: ",
+        "{ stalks: { web: {} } }",
+        "{ architecture: { OS: 'a', ARCH: '/', SUBARCH: 'c' }, stalks: { web: {} } }",
+        "{ architecture: { OS: 'a', ARCH: 'b', SUBARCH: 'c' }, stalks: { web: {}, WEB: { stalk: 'web' } } }",
+    ],
+    ids=["syntax", "no architecture", "bad architecture", "one name twice"],
+)
+def test_names_that_the_tree_does_not_tell_are_an_error(space, text):
+    """Nothing is removed by a guess."""
+    space.write("trees/t/t.hjson", text)
+
+    with pytest.raises(FilesError) as caught:
+        read_names("t", str(space.root))
+
+    assert caught.value.problems[0].place.file == "trees/t/t.hjson"
