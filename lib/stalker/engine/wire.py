@@ -236,7 +236,9 @@ def _frames(connection: socket.socket, buffer: bytes) -> Iterator[tuple[bytes, b
                 buffer = buffer[8:]
             else:
                 break
-        if not readable.poll(POLL_S * 1000):
+        # What TLS has decrypted already does not show on the descriptor.
+        has_more = getattr(connection, "pending", int)()
+        if not has_more and not readable.poll(POLL_S * 1000):
             yield None
             continue
         data = connection.recv(CHUNK)
