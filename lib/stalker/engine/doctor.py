@@ -36,7 +36,9 @@ SLOW_STORAGE = {
     "aufs": "is gone from newer engines",
     "fuse-overlayfs": "is slower than overlay2",
 }
-FOLDERS = ("trees", "stalks", "plugins", "sysroot", "logs")
+FOLDERS = ("trees", "stalks", "logs")
+"""The folders of a workspace that are looked at: the first two are needed, the last is made by a run."""
+
 PACKAGES = {"dot": "graphviz", "mmdebstrap": "mmdebstrap", "gpg": "gpg", "git": "git"}
 USES = {
     "dot": "graph draws svg and png with it",
@@ -289,10 +291,6 @@ def _judge_workspace(facts: Facts) -> list[Finding]:
             found.append(
                 Finding("workspace", "wrong", what, "cd into the workspace, or give --workspace DIR")
             )
-    for name in ("plugins", "sysroot"):
-        if name not in there:
-            what = f"there is no folder {name} in {facts.workspace}"
-            found.append(Finding("workspace", "warning", what, f"mkdir {facts.workspace}/{name}"))
     if not there.get("logs", facts.workspace_writable):
         what = f"logs in {facts.workspace} cannot be written"
         found.append(Finding("workspace", "wrong", what, f"sudo chown -R $USER {facts.workspace}/logs"))

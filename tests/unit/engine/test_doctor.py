@@ -24,7 +24,7 @@ WELL = Facts(
     engine_free_bytes=80 * GB,
     workspace="/w",
     workspace_free_bytes=80 * GB,
-    folders=tuple((name, True) for name in ("trees", "stalks", "plugins", "sysroot", "logs")),
+    folders=tuple((name, True) for name in ("trees", "stalks", "logs")),
     workspace_writable=True,
     tools=(("dot", "/usr/bin/dot"), ("mmdebstrap", ""), ("gpg", "/usr/bin/gpg"), ("git", "")),
     emulators=(),
@@ -59,7 +59,7 @@ def test_a_healthy_machine_has_only_good_findings():
         ({"engine_clock_s": NOW - 90}, "clock", "warning", "90 s behind", "on the engine's host"),
         ({"engine_clock_s": NOW + 90}, "clock", "warning", "90 s ahead", "on the engine's host"),
         ({"folders": without_folder("trees")}, "workspace", "wrong", "no folder trees", "--workspace"),
-        ({"folders": without_folder("sysroot")}, "workspace", "warning", "no folder sysroot", "mkdir /w/sysroot"),
+        ({"folders": without_folder("stalks")}, "workspace", "wrong", "no folder stalks", "--workspace"),
         ({"folders": (*without_folder("logs"), ("logs", False))}, "workspace", "wrong", "logs", "chown"),
         ({"folders": without_folder("logs"), "workspace_writable": False}, "workspace", "wrong", "logs", "chown"),
         ({"tools": (("dot", ""),)}, "dot", "warning", "not installed", "apt-get install -y graphviz"),
@@ -141,6 +141,16 @@ def test_a_machine_without_an_engine_is_diagnosed_too(tmp_path):
     assert wrong[0].name == "engine"
     assert "DOCKER_HOST: no such socket" in wrong[0].what
     assert any("stalks" in finding.what for finding in wrong)
+
+
+def test_a_workspace_needs_trees_and_stalks_alone(tmp_path):
+    """Plugins, sysroot and logs may be missing: a first tree needs none of them."""
+    for name in ("trees", "stalks"):
+        (tmp_path / name).mkdir()
+
+    found = diagnose(None, str(tmp_path), environ={"DOCKER_HOST": f"unix://{tmp_path}/none"})
+
+    assert [(one.state, one.what) for one in found if one.name == "workspace"] == [("ok", str(tmp_path))]
 
 
 def test_a_workspace_that_is_not_there_is_a_finding(tmp_path):
