@@ -73,11 +73,25 @@ def find_log(settings: Settings, ref: str, tree: Tree | None) -> Path:
         if found is None:
             raise _no_log(step, f"nothing of it in {_log_dir(settings, tree)}")
         return found
+    known: set[str] = set()
     for ran in _trees_that_ran(settings):
         found = _newest(settings, ran, stalk, name) if name in _names(ran, stalk) else None
         if found is not None:
             return found
+        known |= {one.id for of_tree in ran.stalks for one in of_tree.steps}
+    near = _near(step, known - {step})
+    if near and step not in known:
+        raise PlanError(f"no step named '{step}' in the trees that ran here", f"did you mean '{near}'?")
     raise _no_log(step, "no tree that ran here has one of it", "name the tree: --tree TREE")
+
+
+def _near(step: str, known: set[str]) -> str:
+    """Return the known step that was probably meant, empty when none is near."""
+    from difflib import get_close_matches
+
+    stalk = step.partition(":")[0]
+    of_stalk = sorted(one for one in known if one.partition(":")[0] == stalk)
+    return next(iter(get_close_matches(step, of_stalk, 1) or get_close_matches(step, sorted(known), 1)), "")
 
 
 def _names(tree: Tree | None, stalk: str) -> set[str]:

@@ -91,6 +91,31 @@ def test_a_step_is_found_without_a_tree_in_the_one_that_ran_last(space):
     assert space.log("web:b").stdout == "of new"
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("web:bb", "web:b"), ("web:a_b", "web:a-b"), ("wep:a-b", "web:a-b")]
+)
+def test_a_step_with_a_slip_in_its_name_is_told_with_the_one_meant(space, typed, meant):
+    """No tree need be named for it."""
+    space.tree("t")
+    space.journal("r1", "trees/t.hjson", 1000.0, exit_code=0)
+
+    error = space.log(typed).exception
+
+    assert isinstance(error, PlanError)
+    assert (error.brief, error.details) == (
+        f"no step named '{typed}' in the trees that ran here",
+        f"did you mean '{meant}'?",
+    )
+
+
+def test_a_step_that_is_there_and_never_ran_is_not_taken_for_a_slip(space):
+    """`b` and `a-b` are both steps of the stalk."""
+    space.tree("t")
+    space.journal("r1", "trees/t.hjson", 1000.0, exit_code=0)
+
+    assert space.log("web:b").exception.brief == "there is no log of web:b"
+
+
 def test_a_tree_that_is_gone_does_not_hinder(space):
     space.tree("old")
     space.journal("r1", "trees/old.hjson", 1000.0, exit_code=0)
