@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SHORTENED = re.compile(r".{60}\.\.\. \(sha256 [0-9a-f]{64}\)", re.DOTALL)
 _SECRET = "secret "  # noqa: S105
-_NOT_IN_A_SHELL = ("parent ", "needs ", "base", "format", "copy ", "copys", "late copy")
+_NOT_IN_A_SHELL = ("parent", "needs ", "base", "format", "copy ", "copys", "late copy")
 """What the image itself is made of: it is in there, whatever the tree says."""
 
 SHOWN_MAX = 60

@@ -308,6 +308,7 @@ class DockerEngine(Engine):
             is_running=bool(found["State"].get("Running")),
             writable_bytes=found.get("SizeRw") or 0,
             address=next((address for address in addresses if address), ""),
+            exit_code=None if found["State"].get("Running") else found["State"].get("ExitCode"),
         )
 
     def commit(

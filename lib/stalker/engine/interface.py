@@ -67,11 +67,15 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """What one inspection tells: is it up, bytes in its writable layer, its address on its network."""
+    """What one inspection tells: is it up, bytes in its writable layer, its address on its network.
+
+    `exit_code` is that of its first process, once it has ended.
+    """
 
     is_running: bool
     writable_bytes: int
     address: str
+    exit_code: int | None = None
 
 
 class Shell(Protocol):

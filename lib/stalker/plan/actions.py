@@ -332,7 +332,7 @@ def _why_run(
             old = {name: value for name, value in old.items() if name != "base"}
         reasons += [
             text
-            for text in fingerprint.differences(link.step, old, new)
+            for text in fingerprint.differences(link.step, old, new, link.parent)
             if not any(text.startswith((f"parent {name} ", f"needs {name} ")) for name in known)
         ]
     if link.id in selection.forced:

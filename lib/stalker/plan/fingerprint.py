@@ -114,14 +114,17 @@ def whole_history(
     `parent_identity` is the parent's fingerprint, or the base's image id when there is no parent.
     """
     fields = dict(inputs)
-    fields["base" if parent is None else f"parent {parent}"] = parent_identity
+    # Not by its name: two variants share all steps up to the first in which they differ.
+    fields["base" if parent is None else "parent"] = parent_identity
     for need, identity in needs.items():
         fields[f"needs {need}"] = identity
     return fields
 
 
-def differences(step: Step, old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """Say in words which inputs differ, what the step grows on last."""
+def differences(
+    step: Step, old: Mapping[str, str], new: Mapping[str, str], parent: StepId | None = None
+) -> list[str]:
+    """Say in words which inputs differ, what the step grows on last; `parent` is the step's parent now."""
     said = []
     grown = []
     for name in sorted(set(old) | set(new)):
@@ -130,7 +133,7 @@ def differences(step: Step, old: Mapping[str, str], new: Mapping[str, str]) -> l
         kind, _, rest = name.partition(" ")
         if kind in {"parent", "needs", "base"}:
             if name in new:
-                grown.append(_grown(kind, rest, old.get(name, ""), new[name]))
+                grown.append(_grown(kind, rest or parent or "", old.get(name, ""), new[name]))
         else:
             said.append(_said(step, kind, rest, old.get(name), new.get(name)))
     return said + grown

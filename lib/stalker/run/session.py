@@ -154,8 +154,14 @@ class Sessions:
         self._containers.add(container)
         try:
             self.engine.start(container)
-        except StalkerError:
+        except StalkerError as error:
             self._remove(container)  # now: its name is free again
+            if "/bin/sh" in error.details and "no such file" in error.details:
+                raise EngineError(
+                    "the image has no /bin/sh, and a step is run by one",
+                    error.details,
+                    "put a shell into the base (busybox-static is enough)",
+                ) from error
             raise
         return container
 

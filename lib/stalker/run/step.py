@@ -362,7 +362,9 @@ def _ask_why_it_died(name: str, around: Surroundings, attempt: _Attempt, code: i
         if not state.is_running:
             break
         around.cancel.wait(ASK_AGAIN_S)
-    else:
+    # An idle process that was killed from outside tells of a signal; it ends by itself, with 0, when a
+    # script has killed all that it waits for.
+    if state.is_running or state.exit_code == 0:
         attempt.exit_code = code
         raise StepFailed(
             f"{name} was killed" if code is None else f"{name} failed with exit code {code}",

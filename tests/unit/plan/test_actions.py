@@ -386,3 +386,13 @@ def test_a_plan_touches_nothing(engine):
 
     after = {name: count for name, count in engine.calls.items() if count != before.get(name, 0)}
     assert set(after) == {"labelled_images", "image"}
+
+
+def test_a_stalk_under_another_name_runs_nothing_again(engine):
+    """A fingerprint is a history of work, not of names."""
+    run(tree(stalk("old", "a", "b", "c")), engine)
+
+    ran = run(tree(stalk("new", "a", "b", "c")), engine)
+
+    assert set(ran.verdicts.values()) == {"REUSE"}
+    assert engine.image(f"{PREFIX}/new:final").id == engine.image(f"{PREFIX}/old:final").id

@@ -179,7 +179,7 @@ def test_an_image_carries_its_history():
     image = engine.image(f"{PREFIX}/root:b")
     assert len(image.labels[labels.FINGERPRINT]) == 64
     assert image.comment == labels.COMMENT + image.labels[labels.FINGERPRINT]
-    assert '"parent root:a"' in image.labels[labels.INPUTS]
+    assert '"parent"' in image.labels[labels.INPUTS]
 
 
 def test_no_secret_reaches_an_event_or_a_label():
@@ -430,3 +430,19 @@ def test_nothing_is_swept_where_the_mount_points_are_in_the_image():
     run(tree(stalk("root", step("a", mounts=store), step("b", mounts=store))), engine)
 
     assert engine.calls["create"] == 1
+
+
+def test_an_image_without_a_shell_is_told_so():
+    engine = engine_with()
+
+    def start(_):
+        raise EngineError(
+            "could not start a container", 'exec: "/bin/sh": stat /bin/sh: no such file or directory'
+        )
+
+    engine.start = start
+
+    ran = run(tree(stalk("root", "a")), engine)
+
+    assert ran.of(events.StepFinished)[-1].brief == "the image has no /bin/sh, and a step is run by one"
+    assert engine.live == {}
