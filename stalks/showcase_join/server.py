@@ -17,6 +17,10 @@ with socket.create_server(("", port)) as server:
     while True:
         connection, (client, _) = server.accept()
         with connection:
-            request = connection.recv(4096).split(b"\r\n")[0]
+            # All of the request is read: closing a connection with some of it unread resets it.
+            request = b""
+            while not request.endswith(b"\r\n\r\n") and (more := connection.recv(4096)):
+                request += more
             connection.sendall(head.encode() + body)
-        print(f"{client}: {request.decode('ascii', 'replace')}", flush=True)
+        line = request.decode("ascii", "replace").splitlines()[0]
+        print(f"{client}: {line}", flush=True)
