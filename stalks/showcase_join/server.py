@@ -22,5 +22,5 @@ with socket.create_server(("", port)) as server:
             while not request.endswith(b"\r\n\r\n") and (more := connection.recv(4096)):
                 request += more
             connection.sendall(head.encode() + body)
-        line = request.decode("ascii", "replace").splitlines()[0]
+        line = request.decode("ascii", "replace").partition("\r\n")[0]
         print(f"{client}: {line}", flush=True)
