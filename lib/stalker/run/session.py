@@ -266,3 +266,5 @@ class Sessions:
             self._remover.shutdown(wait=True)
         for removal in self._removals:
             removal.result()
+        for container in list(self._containers):  # of whom nobody took care: something failed half-way
+            self._remove(container)

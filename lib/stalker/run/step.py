@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from stalker import __version__
-from stalker.engine.options import mount_points
 from stalker.errors import EngineError, NoEngine, NotThere, StalkerError, StepFailed
 from stalker.model import events, labels
 from stalker.model.images import short_id
 from stalker.model.masking import Masker
+from stalker.run.commit import commit_failed, commit_step
 from stalker.run.job import Job, Outcome
 from stalker.run.payload import Report, feed_text, make_payload
 
@@ -154,7 +154,9 @@ def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, 
         around.sessions.serve(session, step.stalk, step.name)
         return job.image, "", 0.0
     began_s = around.now()
-    image = _commit(job, around, attempt, left=report.left)
+    image = commit_step(
+        job, around.sessions, session, log=attempt.log, script_s=attempt.script_s, left=report.left
+    )
     if step.daemonize:
         _leave_up(job, around, session, payload)
     elif job.is_last:
@@ -377,88 +379,6 @@ def _ask_why_it_died(name: str, around: Surroundings, attempt: _Attempt, code: i
     )
 
 
-def _commit(job: Job, around: Surroundings, attempt: _Attempt, *, left: int) -> str:
-    """Commit and tag the step; the stalk's first and last also as `:initial` and `:final`."""
-    step, engine, session = job.step, around.engine, _session(attempt)
-    made = {
-        labels.VERSION: __version__,
-        labels.FINGERPRINT: job.fingerprint,
-        labels.TREE: job.tree_file,
-        labels.STEP: f"{job.repository}:{step.name}",
-        labels.RUN: job.run,
-        labels.DURATION: f"{attempt.script_s:.3f}",
-        labels.INPUTS: json.dumps(job.inputs, sort_keys=True, ensure_ascii=False),
-        labels.LOG: attempt.log,
-    }
-    comment = labels.COMMENT + job.fingerprint
-    stubs = _mount_stubs(job, around, session)
-    if stubs:
-        session = _swept(job, around, session, stubs)
-    made[labels.MADE_FROM] = json.dumps({"start": session.start.id, **job.parents}, sort_keys=True)
-    try:
-        image = engine.commit(
-            session.container,
-            job.repository,
-            step.name,
-            {**_cleared(session), **made},
-            session.start.config,
-            comment,
-            pause=left > 0,
-        )
-    finally:
-        if stubs:
-            around.sessions.drop(session)
-    if job.is_last and step.name != "final":
-        engine.tag(image, f"{job.repository}:final")
-    return image
-
-
-def _mount_stubs(job: Job, around: Surroundings, session: Session) -> list[str]:
-    """Return the folders that the engine made for mounts: not in the stalk's first image; innermost first."""
-    folders: set[str] = set()
-    for point in mount_points(session.spec):
-        folder = point
-        while folder not in {"/", ""}:
-            folders.add(folder)
-            folder = os.path.dirname(folder)  # noqa: PTH120
-    missing = around.sessions.missing_paths(job.stalk_image, tuple(sorted(folders))) if folders else []
-    return sorted(missing, key=len, reverse=True)
-
-
-def _swept(job: Job, around: Surroundings, session: Session, stubs: list[str]) -> Session:
-    """Return a container without mounts in which the empty folders of mounts are gone.
-
-    A mount point cannot be removed while it is mounted, so this takes a container of its own.
-    """
-    engine = around.engine
-    temporary = engine.commit(
-        session.container,
-        "",
-        "",
-        {**_cleared(session), labels.VERSION: __version__, labels.RUN: job.run, labels.TEMPORARY: job.run},
-        session.start.config,
-        "",
-        pause=False,
-    )
-    bare_step = replace(job.step, mounts=(), options=())
-    bare = around.sessions.fresh(replace(job, step=bare_step, image=temporary))
-    program = "; ".join(f"rmdir {_quoted(folder)} 2>/dev/null" for folder in stubs)
-    engine.exec(bare.container, ("/bin/sh", "-c", f"{program}; :"), {}, lambda _d, _e: None, user="0")
-    return bare
-
-
-def _quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)
-
-
-def _cleared(session: Session) -> dict[str, str]:
-    """Return our labels that the image would inherit, emptied: they told of another step."""
-    known = session.start.labels
-    return {name: "" for name in known if name.startswith(labels.PREFIX)}
-
-
 def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: StalkerError) -> Outcome:
     """Keep the failed state for `shell`, let go of the container, tell."""
     step = job.step
@@ -506,27 +426,11 @@ def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: Stalk
 
 def _keep_failed(job: Job, around: Surroundings, attempt: _Attempt) -> str:
     """Commit what a failed step left as `<step>.failed`; empty when that cannot be done."""
-    session = _session(attempt)
-    made = {
-        labels.VERSION: __version__,
-        labels.FAILED: f"{job.repository}:{job.step.name}",
-        labels.TREE: job.tree_file,
-        labels.RUN: job.run,
-        labels.DURATION: f"{attempt.script_s:.3f}",
-        labels.INPUTS: json.dumps(job.inputs, sort_keys=True, ensure_ascii=False),
-        labels.LOG: attempt.log,
-    }
     try:
         if attempt.in_place is not None:  # it still runs, or was killed; secrets may be among its files
             _clear(around, attempt, attempt.in_place)
-        return around.engine.commit(
-            session.container,
-            job.repository,
-            f"{job.step.name}.failed",
-            {**_cleared(session), **made},
-            session.start.config,
-            f"stalker failed step {job.step.id}",
-            pause=True,
+        return commit_failed(
+            job, around.engine, _session(attempt), log=attempt.log, script_s=attempt.script_s
         )
     except StalkerError:
         return ""  # the step's own failure is what counts

@@ -446,3 +446,21 @@ def test_an_image_without_a_shell_is_told_so():
 
     assert ran.of(events.StepFinished)[-1].brief == "the image has no /bin/sh, and a step is run by one"
     assert engine.live == {}
+
+
+def test_the_container_that_sweeps_goes_when_sweeping_fails():
+    engine = engine_with()
+    run_in = engine.exec
+
+    def refuse(container, argv, *rest, **more):
+        if "rmdir" in argv[2] and "_stk" not in argv[2]:
+            raise EngineError("the engine refused to run a program")
+        return run_in(container, argv, *rest, **more)
+
+    engine.exec = refuse
+    store = (Mount("/var/cache/x", "store", "x", True, PLACE),)
+
+    ran = run(tree(stalk("root", step("a", mounts=store))), engine)
+
+    assert ran.result.failed == ["root:a"]
+    assert engine.live == {}

@@ -1,0 +1,119 @@
+"""A step's state becomes an image: labels, the commit, and the sweeping of what mounts left.
+
+A failed step's state is committed too, beside, under labels that no look-up by fingerprint finds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from stalker import __version__
+from stalker.engine.options import mount_points
+from stalker.model import labels
+
+if TYPE_CHECKING:
+    from stalker.engine.interface import Engine
+    from stalker.run.job import Job
+    from stalker.run.session import Session, Sessions
+
+
+def commit_step(
+    job: Job, sessions: Sessions, session: Session, *, log: str, script_s: float, left: int
+) -> str:
+    """Commit and tag a step, the stalk's last also as `:final`; return the image id.
+
+    `left` is how many processes the script left running: then the container is paused meanwhile.
+    """
+    engine, name = sessions.engine, job.step.name
+    stubs = _mount_stubs(job, sessions, session)
+    if stubs:
+        session = _swept(job, sessions, session, stubs)
+    made = {
+        **_history(job, log, script_s),
+        labels.FINGERPRINT: job.fingerprint,
+        labels.STEP: f"{job.repository}:{name}",
+        labels.MADE_FROM: json.dumps({"start": session.start.id, **job.parents}, sort_keys=True),
+    }
+    try:
+        image = engine.commit(
+            session.container,
+            job.repository,
+            name,
+            {**_cleared(session), **made},
+            session.start.config,
+            labels.COMMENT + job.fingerprint,
+            pause=left > 0,
+        )
+    finally:
+        if stubs:
+            sessions.drop(session)
+    if job.is_last and name != "final":
+        engine.tag(image, f"{job.repository}:final")
+    return image
+
+
+def commit_failed(job: Job, engine: Engine, session: Session, *, log: str, script_s: float) -> str:
+    """Commit what a failed step left as `<step>.failed`; return the image id. Raises EngineError."""
+    made = {**_history(job, log, script_s), labels.FAILED: f"{job.repository}:{job.step.name}"}
+    return engine.commit(
+        session.container,
+        job.repository,
+        f"{job.step.name}.failed",
+        {**_cleared(session), **made},
+        session.start.config,
+        f"stalker failed step {job.step.id}",
+        pause=True,
+    )
+
+
+def _history(job: Job, log: str, script_s: float) -> dict[str, str]:
+    return {
+        labels.VERSION: __version__,
+        labels.TREE: job.tree_file,
+        labels.RUN: job.run,
+        labels.DURATION: f"{script_s:.3f}",
+        labels.INPUTS: json.dumps(job.inputs, sort_keys=True, ensure_ascii=False),
+        labels.LOG: log,
+    }
+
+
+def _cleared(session: Session) -> dict[str, str]:
+    """Return our labels that the image would inherit, emptied: they told of another step."""
+    return {name: "" for name in session.start.labels if name.startswith(labels.PREFIX)}
+
+
+def _mount_stubs(job: Job, sessions: Sessions, session: Session) -> list[str]:
+    """Return the folders that the engine made for mounts: not in the stalk's first image; innermost first."""
+    folders: set[str] = set()
+    for point in mount_points(session.spec):
+        folder = point
+        while folder not in {"/", ""}:
+            folders.add(folder)
+            folder = os.path.dirname(folder)  # noqa: PTH120
+    missing = sessions.missing_paths(job.stalk_image, tuple(sorted(folders))) if folders else []
+    return sorted(missing, key=len, reverse=True)
+
+
+def _swept(job: Job, sessions: Sessions, session: Session, stubs: list[str]) -> Session:
+    """Return a container without mounts in which the empty folders of mounts are gone.
+
+    A mount point cannot be removed while it is mounted, so this takes a container of its own.
+    """
+    engine = sessions.engine
+    temporary = engine.commit(
+        session.container,
+        "",
+        "",
+        {**_cleared(session), labels.VERSION: __version__, labels.RUN: job.run, labels.TEMPORARY: job.run},
+        session.start.config,
+        "",
+        pause=False,
+    )
+    bare = sessions.fresh(replace(job, step=replace(job.step, mounts=(), options=()), image=temporary))
+    program = "; ".join(f"rmdir {shlex.quote(folder)} 2>/dev/null" for folder in stubs)
+    engine.exec(bare.container, ("/bin/sh", "-c", f"{program}; :"), {}, lambda _d, _e: None, user="0")
+    return bare
