@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -110,7 +111,8 @@ def main() -> None:
     """Run the command line and exit with the code of the contract."""
     try:
         code = stalker.main(prog_name="stalker", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:
@@ -128,6 +130,11 @@ def main() -> None:
         # The reader of our output went away (`stalker images | head`): no fault of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"stalker: {error.strerror}: not all of the output could be written", file=sys.stderr)
+        code = 1
     # Nothing is left to do, and taking down the interpreter with all its modules takes 15 ms.
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 0)
