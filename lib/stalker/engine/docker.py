@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 TIMEOUT_S = 3600
 """A commit or import of some GB is one silent request."""
 
-CHUNK = 1 << 21
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -239,8 +238,7 @@ class DockerEngine(Engine):
         with self._translated(f"export {image}"):
             made = self._client.create_container(image, command=["/bin/true"], labels=self._own_labels)["Id"]
         try:
-            with self._translated(f"export {image}"):
-                yield from self._client.export(made, chunk_size=CHUNK)
+            yield from wire.get_stream(self.address, f"/containers/{made}/export")
         finally:
             self.remove_container(made)
 
