@@ -76,12 +76,13 @@ def user_name() -> str:
 
 
 def is_process(pid: str, program: str) -> bool:
-    """Say whether a living process has this number and this name."""
+    """Say whether a living process has this number and this name; a zombie has ended."""
     try:
-        name = Path(f"/proc/{int(pid)}/comm").read_text(encoding="utf-8", errors="replace").strip()
+        stat = Path(f"/proc/{int(pid)}/stat").read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):
         return False
-    return name == program
+    head, _, rest = stat.rpartition(")")
+    return head.partition("(")[2] == program and rest.split()[0] not in {"Z", "X", "x"}
 
 
 def last_lines(data: bytes, count: int = 20) -> str:
