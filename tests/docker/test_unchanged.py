@@ -128,7 +128,9 @@ def test_a_broken_note_takes_the_long_way(space):
 def test_options_that_ask_for_more_take_the_long_way(space):
     make_unchanged(space)
 
-    assert [run(space, *more)[0] for more in (["--json"], ["--set", "LOG_DIR=logs"], ["--until", "s"], ["-q"])] == [
+    assert [
+        run(space, *more)[0] for more in (["--json"], ["--set", "LOG_DIR=logs"], ["--until", "s"], ["-q"])
+    ] == [
         False,
         False,
         False,
