@@ -87,15 +87,9 @@ def _cleared(session: Session) -> dict[str, str]:
 
 
 def _mount_stubs(job: Job, sessions: Sessions, session: Session) -> list[str]:
-    """Return the folders that the engine made for mounts: not in the stalk's first image; innermost first."""
-    folders: set[str] = set()
-    for point in mount_points(session.spec):
-        folder = point
-        while folder not in {"/", ""}:
-            folders.add(folder)
-            folder = os.path.dirname(folder)  # noqa: PTH120
-    missing = sessions.missing_paths(job.stalk_image, tuple(sorted(folders))) if folders else []
-    return sorted(missing, key=len, reverse=True)
+    """Return the folders that the engine made for mounts: not in the stalk's first image."""
+    folders = folders_of_mounts(mount_points(session.spec))
+    return sessions.missing_paths(job.stalk_image, tuple(folders)) if folders else []
 
 
 def _swept(job: Job, sessions: Sessions, session: Session, stubs: list[str]) -> Session:
@@ -114,6 +108,23 @@ def _swept(job: Job, sessions: Sessions, session: Session, stubs: list[str]) -> 
         pause=False,
     )
     bare = sessions.fresh(replace(job, step=replace(job.step, mounts=(), options=()), image=temporary))
-    program = "; ".join(f"rmdir {shlex.quote(folder)} 2>/dev/null" for folder in stubs)
-    engine.exec(bare.container, ("/bin/sh", "-c", f"{program}; :"), {}, lambda _d, _e: None, user="0")
+    remove_folders(engine, bare.container, stubs)
     return bare
+
+
+def folders_of_mounts(points: list[str]) -> list[str]:
+    """Return mount points and all folders above them, sorted; without the root."""
+    folders: set[str] = set()
+    for point in points:
+        folder = point
+        while folder not in {"/", ""}:
+            folders.add(folder)
+            folder = os.path.dirname(folder)  # noqa: PTH120
+    return sorted(folders)
+
+
+def remove_folders(engine: Engine, container: str, folders: list[str]) -> None:
+    """Remove those of some folders that are empty, innermost first."""
+    lines = [f"rmdir {shlex.quote(folder)} 2>/dev/null" for folder in sorted(folders, key=len, reverse=True)]
+    program = "; ".join([*lines, ":"])
+    engine.exec(container, ("/bin/sh", "-c", program), {}, lambda _data, _err: None, user="0")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import secrets as random_source
-import shlex
 import sys
 import time
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from stalker import __version__
 from stalker.errors import EngineError
 from stalker.model import labels
 from stalker.model.images import Image, short_id
+from stalker.run.commit import folders_of_mounts, remove_folders
 
 if TYPE_CHECKING:
     from stalker.engine.docker import DockerEngine
@@ -250,17 +250,9 @@ def keep(engine: Engine, container: str, spec: ContainerSpec, opening: Opening, 
 
 def _sweep_mount_points(engine: Engine, container: str, points: list[str], opening: Opening) -> None:
     """Remove the empty folders that the engine made for mounts and that the stalk's start lacked."""
-    folders: set[str] = set()
-    for point in points:
-        folder = point
-        while folder not in {"/", ""}:
-            folders.add(folder)
-            folder = os.path.dirname(folder)  # noqa: PTH120
     initial = engine.image(f"{opening.repository}:initial")
-    missing = engine.missing_paths((initial or opening.image).id, sorted(folders))
-    lines = [f"rmdir {shlex.quote(folder)} 2>/dev/null" for folder in sorted(missing, key=len, reverse=True)]
-    program = "; ".join([*lines, ":"])
-    engine.exec(container, ("/bin/sh", "-c", program), {}, lambda _data, _err: None, user="0")
+    missing = engine.missing_paths((initial or opening.image).id, folders_of_mounts(points))
+    remove_folders(engine, container, missing)
 
 
 def _prepare_mounts(engine: Engine, opening: Opening) -> None:
