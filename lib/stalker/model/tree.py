@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NewType
 
+from stalker.model.artifacts import Artifact
 from stalker.model.places import Place
 
 StepId = NewType("StepId", str)
@@ -229,6 +230,7 @@ class Stalk:
     skip_until: str = ""
     platform: str = ""
     resources: tuple[tuple[str, str], ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

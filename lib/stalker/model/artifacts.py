@@ -1,0 +1,199 @@
+"""Artifacts: files that leave the engine, as a tree declares them, and where they stand on the host.
+
+    artifacts/<tree>/<stalk>/<artifact>                      link to the newest; always resolves
+    artifacts/<tree>/<stalk>/<artifact>-<digest>/            one version: files, `.sha256`, manifest.json
+    artifacts/<tree>/<stalk>/<artifact>-<digest>.unproven/   made, but a gate or the boot test refused it
+
+`<digest>` are the first 12 digits of the artifact's fingerprint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NewType
+
+if TYPE_CHECKING:
+    from stalker.model.places import Place
+    from stalker.model.tree import Variable
+
+ArtifactId = NewType("ArtifactId", str)
+"""`stalk/artifact`, unique in a tree."""
+
+FileSystem = Literal["", "vfat", "ext4", "squashfs", "swap"]
+
+FORMATS = ("img", "img.zst", "img.xz", "img.gz", "zip", "bmap")
+"""What a disk is published as; `bmap` says which blocks of the others hold data."""
+
+
+def artifact_id(stalk: str, name: str) -> ArtifactId:
+    """Return the id of an artifact: `stage4/image`."""
+    return ArtifactId(f"{stalk}/{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A file that an artifact has in place of what the image has there: `/etc/hosts`.
+
+    Owned by root. `variables` are the secrets in it; their markers stand in `content`.
+    """
+
+    path: str
+    content: bytes
+    place: Place
+    mode: int = 0o644
+    variables: tuple[Variable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rootfs:
+    """A root file system as a tar; with `boot_file`, what is below /boot goes to a tar of its own."""
+
+    file: str
+    boot_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files out of the image as a tar; `paths` are absolute, `*` within a name, `**` over folders."""
+
+    file: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repo:
+    """A folder as the steps saw it, in the image or a mount, published as the folder `folder`."""
+
+    folder: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition, in the order of the disk.
+
+    `size_bytes` is None for as much as its content needs and `margin_percent` more, at least
+    `margin_bytes`. `type` is that of the table: two hexadecimal digits or a GUID, empty for what fits the
+    file system. The content is one of: `source`, a path of the image whose subtree it holds (`/` holds
+    what no other partition does; the mount point stays as an empty folder); `artifact`, a tar or
+    folder of the same stalk; `directory`, a folder of the workspace; or nothing. `uuid` empty is made
+    of the names. `filesystem` empty leaves the partition blank.
+    """
+
+    name: str
+    place: Place
+    filesystem: FileSystem = ""
+    size_bytes: int | None = None
+    margin_percent: int = 10
+    margin_bytes: int = 32 << 20
+    type: str = ""
+    label: str = ""
+    uuid: str = ""
+    source: str = ""
+    artifact: str = ""
+    directory: str = ""
+    directory_digest: str = ""
+    is_bootable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk image: a partition table and file systems.
+
+    `file` ends in `.img`. `size_bytes` None is as small as the partitions allow; `size_words` is the
+    size as written (`8GB card`: what such a card surely holds). `fill` are files of the image in
+    which `@PARTUUID:name@`, `@UUID:name@` and `@LABEL:name@` stand for those of a partition.
+    `disk_id` is eight hexadecimal digits (MBR) or a GUID, empty for one made of the names.
+    """
+
+    file: str
+    table: Literal["mbr", "gpt"]
+    partitions: tuple[Partition, ...]
+    size_bytes: int | None = None
+    size_words: str = "auto"
+    align_bytes: int = 4 << 20
+    disk_id: str = ""
+    fill: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ("img",)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One line of a boot test, on the serial console.
+
+    `wait` for the pattern `text`; `type` the line `text`; `run` the command `text` in the shell that is
+    open there, whose output must match `matches` and whose exit code must be `exit_code`; `power_off`:
+    run `text` (`poweroff` when empty) and wait for the machine to end. Patterns are Python regular
+    expressions. `secret` names the tree's secret that is typed in place of `text`.
+    """
+
+    kind: Literal["wait", "type", "run", "power_off"]
+    text: str
+    place: Place
+    matches: str = ""
+    exit_code: int = 0
+    timeout_s: float | None = None
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BootTest:
+    """How a disk, or a rootfs with a kernel, is booted before it is published.
+
+    `machine` is QEMU's (`raspi2b`, `virt`, `q35`, ...), `architecture` its program's (`arm`, `aarch64`,
+    `x86_64`), empty for the usual one of the machine. `kernel`, `initrd` and `dtb` are
+    `partition:path` of the disk, or a path of the image; empty: the machine boots the disk by itself,
+    through `firmware` (`bios`, `uefi`, `u-boot`). `append` is the kernel's command line, empty for
+    the disk's own cmdline.txt.
+    """
+
+    machine: str
+    place: Place
+    architecture: str = ""
+    cpu: str = ""
+    cpus: int = 0
+    memory_bytes: int = 0
+    kernel: str = ""
+    initrd: str = ""
+    dtb: str = ""
+    append: str = ""
+    firmware: str = ""
+    has_network: bool = False
+    timeout_s: float = 300.0
+    expectations: tuple[Expectation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What is checked before publishing; `waived` maps a gate to the reason why it does not block here.
+
+    `setuid` are the paths that may be setuid or setgid, besides the usual ones of a distribution.
+    """
+
+    waived: tuple[tuple[str, str], ...] = ()
+    setuid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One artifact of a stalk, made from its last image.
+
+    `exclude` are patterns as in `Files.paths`; what is below an excluded folder goes with it. `epoch_s`
+    is SOURCE_DATE_EPOCH: no time is later; None where nobody set it: then the image's own time.
+    `gates` is None where nothing is checked.
+    """
+
+    name: str
+    stalk: str
+    place: Place
+    kind: Rootfs | Files | Repo | Disk
+    exclude: tuple[str, ...] = ()
+    writes: tuple[Write, ...] = ()
+    gates: Gates | None = None
+    boot_test: BootTest | None = None
+    epoch_s: int | None = None
+
+    @property
+    def id(self) -> ArtifactId:
+        """`stalk/artifact`."""
+        return artifact_id(self.stalk, self.name)
