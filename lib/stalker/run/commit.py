@@ -6,14 +6,13 @@ A failed step's state is committed too, beside, under labels that no look-up by 
 from __future__ import annotations
 
 import json
-import os
-import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stalker import __version__
 from stalker.engine.options import mount_points
 from stalker.model import labels
+from stalker.run.mounts import folders_of_mounts, remove_folders
 
 if TYPE_CHECKING:
     from stalker.engine.interface import Engine
@@ -110,21 +109,3 @@ def _swept(job: Job, sessions: Sessions, session: Session, stubs: list[str]) -> 
     bare = sessions.fresh(replace(job, step=replace(job.step, mounts=(), options=()), image=temporary))
     remove_folders(engine, bare.container, stubs)
     return bare
-
-
-def folders_of_mounts(points: list[str]) -> list[str]:
-    """Return mount points and all folders above them, sorted; without the root."""
-    folders: set[str] = set()
-    for point in points:
-        folder = point
-        while folder not in {"/", ""}:
-            folders.add(folder)
-            folder = os.path.dirname(folder)  # noqa: PTH120
-    return sorted(folders)
-
-
-def remove_folders(engine: Engine, container: str, folders: list[str]) -> None:
-    """Remove those of some folders that are empty, innermost first."""
-    lines = [f"rmdir {shlex.quote(folder)} 2>/dev/null" for folder in sorted(folders, key=len, reverse=True)]
-    program = "; ".join([*lines, ":"])
-    engine.exec(container, ("/bin/sh", "-c", program), {}, lambda _data, _err: None, user="0")

@@ -19,7 +19,7 @@ from stalker import __version__
 from stalker.errors import EngineError
 from stalker.model import labels
 from stalker.model.images import Image, short_id
-from stalker.run.commit import folders_of_mounts, remove_folders
+from stalker.run.mounts import folders_of_mounts, prepare_mounts, remove_folders
 
 if TYPE_CHECKING:
     from stalker.engine.docker import DockerEngine
@@ -89,7 +89,7 @@ def open_shell(engine: DockerEngine, opening: Opening, command: tuple[str, ...],
     from stalker.run.owner import new_run_id
 
     spec = container_spec(opening, new_run_id(time.time()))
-    _prepare_mounts(engine, opening)
+    prepare_mounts(engine, opening.step.mounts if opening.step else (), opening.workspace)
     container = engine.create(spec)
     try:
         engine.start(container)
@@ -253,14 +253,6 @@ def _sweep_mount_points(engine: Engine, container: str, points: list[str], openi
     initial = engine.image(f"{opening.repository}:initial")
     missing = engine.missing_paths((initial or opening.image).id, folders_of_mounts(points))
     remove_folders(engine, container, missing)
-
-
-def _prepare_mounts(engine: Engine, opening: Opening) -> None:
-    for mount in opening.step.mounts if opening.step else ():
-        if mount.kind == "store":
-            engine.ensure_volume(mount.source, {labels.VERSION: __version__})
-        elif mount.writable and not os.path.isabs(mount.source):  # noqa: PTH117
-            os.makedirs(os.path.join(opening.workspace, mount.source), exist_ok=True)  # noqa: PTH103, PTH118
 
 
 def _text(said: bytearray) -> str:

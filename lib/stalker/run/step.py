@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets as random_source
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from stalker import __version__
 from stalker.errors import EngineError, NoEngine, NotThere, StalkerError, StepFailed
-from stalker.model import events, labels
+from stalker.model import events
 from stalker.model.images import short_id
 from stalker.model.masking import Masker
 from stalker.run.commit import commit_failed, commit_step
 from stalker.run.job import Job, Outcome
+from stalker.run.mounts import prepare_mounts
 from stalker.run.payload import Report, feed_text, make_payload
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ def _run_attempt(job: Job, around: Surroundings, number: int) -> Outcome:
 def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, float]:
     """Do one attempt; return the image id, its name, and how long the commit took in seconds."""
     step, engine = job.step, around.engine
-    _prepare_mounts(job, engine)
+    prepare_mounts(engine, step.mounts, job.workspace)
     if job.is_first:
         with contextlib.suppress(NotThere):  # the session will say it with its name
             engine.tag(job.image, f"{job.repository}:initial")
@@ -167,14 +166,6 @@ def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, 
             session, step.stalk, image, left=report.left, writable_bytes=state.writable_bytes
         )
     return image, f"{job.repository}:{step.name}", around.now() - began_s
-
-
-def _prepare_mounts(job: Job, engine: Engine) -> None:
-    for mount in job.step.mounts:
-        if mount.kind == "store":
-            engine.ensure_volume(mount.source, {labels.VERSION: __version__})
-        elif mount.writable and not os.path.isabs(mount.source):  # noqa: PTH117
-            os.makedirs(os.path.join(job.workspace, mount.source), exist_ok=True)  # noqa: PTH103, PTH118
 
 
 def _run_script(job: Job, around: Surroundings, attempt: _Attempt, payload: Payload) -> Report:

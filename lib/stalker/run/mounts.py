@@ -1,0 +1,43 @@
+"""What a step's mounts need before they are there, and what the engine makes for them and leaves."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from stalker import __version__
+from stalker.model import labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stalker.engine.interface import Engine
+    from stalker.model.tree import Mount
+
+
+def prepare_mounts(engine: Engine, mounts: Iterable[Mount], workspace: str) -> None:
+    """Make the volumes of stores, and the folders of the workspace that are to be written to."""
+    for mount in mounts:
+        if mount.kind == "store":
+            engine.ensure_volume(mount.source, {labels.VERSION: __version__})
+        elif mount.writable and not os.path.isabs(mount.source):  # noqa: PTH117
+            os.makedirs(os.path.join(workspace, mount.source), exist_ok=True)  # noqa: PTH103, PTH118
+
+
+def folders_of_mounts(points: list[str]) -> list[str]:
+    """Return mount points and all folders above them, sorted; without the root."""
+    folders: set[str] = set()
+    for point in points:
+        folder = point
+        while folder not in {"/", ""}:
+            folders.add(folder)
+            folder = os.path.dirname(folder)  # noqa: PTH120
+    return sorted(folders)
+
+
+def remove_folders(engine: Engine, container: str, folders: list[str]) -> None:
+    """Remove those of some folders that are empty, innermost first."""
+    lines = [f"rmdir {shlex.quote(folder)} 2>/dev/null" for folder in sorted(folders, key=len, reverse=True)]
+    program = "; ".join([*lines, ":"])
+    engine.exec(container, ("/bin/sh", "-c", program), {}, lambda _data, _err: None, user="0")
