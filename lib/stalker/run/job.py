@@ -15,7 +15,8 @@ class Job:
 
     `image` is the id of the image that it starts from; `parents` maps the steps that it grows on to
     their image ids. `tree_file` and `run` go into labels. `log_stem` is its log file without the
-    attempt and ending. `stalk_image` is what the stalk started from. `is_service` starts a daemonized step again without a commit.
+    attempt and ending. `stalk_image` is what the stalk started from. `needs` maps the steps that its
+    stalk needs to their fingerprints. `is_service` starts a daemonized step again without a commit.
     """
 
     step: Step
@@ -29,6 +30,7 @@ class Job:
     run: str
     log_stem: str
     stalk_image: str
+    needs: dict[StepId, str] = field(default_factory=dict)
     is_first: bool = False
     is_last: bool = False
     is_service: bool = False
@@ -44,3 +46,13 @@ class Outcome:
     duration_s: float = 0.0
     error: BaseException | None = None
     names: tuple[str, ...] = field(default=())
+
+
+def identity_variables(job: Job) -> dict[str, str]:
+    """Return the variables that tell a script which work it is, and which work it comes after.
+
+    What goes from a stalk to one that needs it, goes by a store, which keeps what older runs left.
+    Kept under its maker's fingerprint it is never taken for something else.
+    """
+    needs = "\n".join(f"{step} {fingerprint}" for step, fingerprint in job.needs.items())
+    return {"STALKER_FINGERPRINT": job.fingerprint, "STALKER_NEEDS": needs}

@@ -331,10 +331,19 @@ class _Run:
             run=self._options.run,
             log_stem=f"{tree.log_dir}/{link.step.stalk}/{log}",
             stalk_image=self._start_image(tree.stalk(link.step.stalk).steps[0].id),
+            needs=self._needs(tree.stalk(link.step.stalk).steps[0].id),
             is_first=link.is_first,
             is_last=link.is_last,
             is_service=is_service,
         )
+
+    def _needs(self, first: StepId) -> dict[StepId, str]:
+        """Return the fingerprints of what the stalk with this first step needs."""
+        known = self._plan.actions[first].inputs  # a step that is taken as committed has none of its own
+        return {
+            need: known.get(f"needs {need}") or self._plan.actions[need].fingerprint
+            for need in self._plan.links.by_id[first].needs
+        }
 
     def _start_image(self, name: StepId) -> str:
         """Return the id of the image that a step starts from."""

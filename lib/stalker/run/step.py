@@ -18,7 +18,7 @@ from stalker.model import events
 from stalker.model.images import short_id
 from stalker.model.masking import Masker
 from stalker.run.commit import commit_failed, commit_step
-from stalker.run.job import Job, Outcome
+from stalker.run.job import Job, Outcome, identity_variables
 from stalker.run.mounts import prepare_mounts
 from stalker.run.payload import Report, feed_text, make_payload
 
@@ -285,7 +285,7 @@ def _exec(
         attempt.ran_out_of_time = end_s is not None and now_s > end_s
         return attempt.ran_out_of_time or around.cancel.is_set()
 
-    environment = {**dict(step.environment), **_variables(job, around)}
+    environment = {**identity_variables(job), **dict(step.environment), **_variables(job, around)}
     workdir = str(_option(job, "working_dir") or "")
     session, engine = _session(attempt), around.engine
     code = None

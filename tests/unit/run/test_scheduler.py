@@ -464,3 +464,46 @@ def test_the_container_that_sweeps_goes_when_sweeping_fails():
 
     assert ran.result.failed == ["root:a"]
     assert engine.live == {}
+
+
+def test_a_script_is_told_which_work_it_is_and_which_it_comes_after():
+    """Its own fingerprint, and those of what its stalk needs, in each step of the stalk."""
+    seen = {}
+
+    def program(name, environment):
+        seen[name] = {key: environment[key] for key in ("STALKER_FINGERPRINT", "STALKER_NEEDS")}
+        return FakeRun()
+
+    ran = run(
+        tree(
+            stalk("base", "apt"),
+            stalk("debs", "make", parent="base"),
+            stalk("web", "a", "b", parent="base", needs=["debs"]),
+        ),
+        engine_with(program),
+    )
+
+    made = {action.step.name: action.fingerprint for action in ran.plan.actions.values()}
+    assert {name: about["STALKER_FINGERPRINT"] for name, about in seen.items()} == made
+    needed = f"debs:make {made['make']}"
+    assert [seen[name]["STALKER_NEEDS"] for name in ("apt", "make", "a", "b")] == ["", "", needed, needed]
+
+
+def test_a_reused_need_is_told_by_the_fingerprint_that_it_has():
+    """The second run makes only what needs it, and that finds the same work."""
+    seen = []
+
+    def program(name, environment):
+        seen.append((name, environment["STALKER_NEEDS"]))
+        return FakeRun()
+
+    engine = engine_with(program)
+    stalks = [stalk("debs", "make"), stalk("web", "a", needs=["debs"])]
+    run(tree(*stalks), engine)
+    stalks[1] = stalk("web", step("a", "other\n"), needs=["debs"])
+
+    ran = run(tree(*stalks), engine)
+
+    assert set(ran.result.done) == {"web:a"}
+    assert [name for name, _ in seen] == ["make", "a", "a"]
+    assert seen[1] == seen[2]
