@@ -151,6 +151,33 @@ def test_an_imported_root_file_system_can_run(world):
     assert "etc/hello" in names_in(world.engine, image.id)
 
 
+@pytest.mark.parametrize(
+    ("platform", "architecture", "variant"),
+    [("linux/arm/v7", "arm", "v7"), ("linux/arm64", "arm64", ""), ("linux/riscv64", "riscv64", "")],
+)
+def test_an_imported_root_file_system_has_the_platform_it_was_made_for(
+    world, platform, architecture, variant
+):
+    """So has what is committed on it; its labels, comment and content are as without."""
+    name = world.name()
+
+    image = world.engine.import_rootfs(
+        [one_file("etc/hello", b"hi")], name, {"a.b": 'c "d"'}, "from a test", platform
+    )
+    container = world.container(image.id, platform=platform, start=False)
+    grown = world.engine.image(world.commit(container, world.name()))
+
+    assert (image.architecture, image.variant) == (architecture, variant)
+    assert (grown.architecture, grown.variant) == (architecture, variant)
+    assert image.tags == (name,)
+    assert image.labels == {"a.b": 'c "d"'}
+    assert image.comment == "from a test"
+    assert image.config["Cmd"] == ["/bin/sh"]
+    assert image.layers == 1
+    assert "etc/hello" in names_in(world.engine, image.id)
+    assert world.engine.image(name).id == image.id
+
+
 def test_a_compressed_root_file_system_is_the_same(world):
     """A tarball is imported as it was downloaded."""
     packed = gzip.compress(one_file("etc/hello", b"hi"))

@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, Any
 from stalker.engine import wire
 from stalker.engine.interface import Container, ContainerSpec, ContainerState, Engine, EngineInfo
 from stalker.engine.options import container_body
+from stalker.engine.relabel import has_platform, relabelled
 from stalker.errors import EngineError, EngineFull, NoEngine, NotThere
 from stalker.model import labels
 from stalker.model.images import Image
+from stalker.model.platforms import parse_platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from stalker.model.platforms import Platform
+
 TIMEOUT_S = 3600
 """A commit or import of some GB is one silent request."""
+
+HONOURS_PLATFORM = (1, 42)
+"""The API of the first engines that may give an imported image the platform that is asked for."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -162,18 +169,21 @@ class DockerEngine(Engine):
     def import_rootfs(
         self, stream: Iterable[bytes], name: str, labels: Mapping[str, str], comment: str, platform: str = ""
     ) -> Image:
+        client = self._client
+        wanted = parse_platform(platform) if platform else None
+        # What is to be relabelled has no labels before: a run that dies in between leaves no base.
+        relabels = wanted is not None and _numbers(client.api_version) < HONOURS_PLATFORM
         repository, tag = _split(name)
         changes = [f"ENV PATH={PATH}", 'CMD ["/bin/sh"]']
-        changes += [f"LABEL {key}={json.dumps(value)}" for key, value in labels.items()]
+        changes += [f"LABEL {key}={json.dumps(value)}" for key, value in labels.items() if not relabels]
         params = {
             "fromSrc": "-",
             "repo": repository,
             "tag": tag,
             "message": comment,
             "changes": changes,
-            **({"platform": platform} if platform else {}),
+            **({"platform": str(wanted)} if wanted else {}),
         }
-        client = self._client
         with self._translated(f"import {name}"):
             response = client._post(  # noqa: SLF001  docker-py's import reads the stream into memory
                 client._url("/images/create"),  # noqa: SLF001
@@ -185,7 +195,20 @@ class DockerEngine(Engine):
             client._raise_for_status(response)  # noqa: SLF001
             lines = [json.loads(line) for line in response.iter_lines() if line.strip()]
         _follow(lines, lambda _: None, f"could not import {name}")
-        return self._image(lines[-1].get("status", "") if lines else name)
+        made = str(lines[-1].get("status", "")) if lines else name
+        return self._relabel(made, name, wanted, labels) if wanted else self._image(made)
+
+    def _relabel(self, image: str, name: str, wanted: Platform, labels: Mapping[str, str]) -> Image:
+        """Return an imported image under its name as one of `wanted`, however the engine labelled it."""
+        found = wire.get_json(self.address, f"/images/{image}/json", {})
+        has_labels = _text_dict((found.get("Config") or {}).get("Labels")).items() >= labels.items()
+        if has_platform(found, wanted) and has_labels:
+            return _inspected_image(found)
+        archive, made = relabelled(found, wanted, labels, name)
+        with self._translated(f"give {name} the platform {wanted}"):
+            _follow(self._client.load_image(archive), lambda _: None, f"could not give {name} its platform")
+        self.untag(image)
+        return self._image(made)
 
     def build(
         self,
@@ -406,6 +429,10 @@ def _split(name: str) -> tuple[str, str]:
     if "@" in name:
         repository, _, digest = name.partition("@")
         return repository, digest
+def _numbers(version: object) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(version).split(".") if part.isdigit())
+
+
     head, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:
         return name, "latest"
@@ -463,3 +490,4 @@ def _inspected_image(found: dict[str, Any]) -> Image:
         digests=tuple(found.get("RepoDigests") or ()),
         config=config,
     )
+        variant=str(found.get("Variant") or ""),

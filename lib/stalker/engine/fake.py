@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from stalker.engine.interface import Container, ContainerSpec, ContainerState, Engine, EngineInfo
 from stalker.errors import NoEngine, NotThere
 from stalker.model.images import Image
+from stalker.model.platforms import parse_platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -119,13 +120,17 @@ class FakeEngine(Engine):
         """Put an image there, as a pull or another tool would."""
         with self._lock:
             number = next(self._numbers)
+        platform: str = "",
             image = Image(
                 id="sha256:" + hashlib.sha256(str(number).encode()).hexdigest(),
                 labels=dict(labels or {}),
                 parent_id=parent,
+            below = self.images_by_id.get(parent)
+            own = parse_platform(platform or "linux/amd64")
                 created_s=float(number),
-                layers=1 + (self.images_by_id[parent].layers if parent else 0),
-                architecture="amd64",
+                layers=1 + (below.layers if below else 0),
+                architecture=below.architecture if below else own.architecture,
+                variant=below.variant if below else own.variant,
                 comment=comment,
                 config={**(config or {}), "Labels": dict(labels or {})},
             )
@@ -190,9 +195,8 @@ class FakeEngine(Engine):
     ) -> Image:
         self._called("import_rootfs")
         content = b"".join(stream)
-        del platform
         config = {"Cmd": ["/bin/sh"], "Env": ["PATH=/usr/bin:/bin"]}
-        image = self.add_image(name, labels, comment=comment, config=config)
+        image = self.add_image(name, labels, comment=comment, config=config, platform=platform)
         self.files[image.id], self.owned[image.id] = _unpacked(content)
         return image
 

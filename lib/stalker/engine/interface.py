@@ -123,7 +123,8 @@ class Engine(Protocol):
     ) -> Image:
         """Make an image of a root file system's tar stream (any compression), tagged `name`.
 
-        It has PATH set and `/bin/sh` as its command.
+        It has PATH set and `/bin/sh` as its command, and the architecture and variant of `platform`,
+        when that is given, on every engine. What is committed on it has them too.
         """
 
     def build(

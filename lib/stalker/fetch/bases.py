@@ -14,6 +14,7 @@ from stalker.fetch.bootstrap import (
     bootstrapped,
     check_tool,
     install_tool,
+    settle_architecture,
     tool_for,
 )
 from stalker.fetch.context import context_obstacle, folder_context, git_context
@@ -23,6 +24,7 @@ from stalker.fetch.probe import suite_obstacle, tarball_obstacle
 from stalker.fetch.tarball import verified_tarball
 from stalker.model.bases import base_key, describe_base, find_base
 from stalker.model.images import Image
+from stalker.model.platforms import of_debian, parse_platform
 from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 
 _QUESTION = "mmdebstrap is needed to bootstrap Debian and is not installed. Install it with apt-get?"
@@ -62,7 +64,11 @@ class Bases:
                 return tarball_obstacle(base, self._workspace, self._cache_dir)
             case BootstrapBase():
                 may_install = self._yes or self._ask is not None
-                return bootstrap_obstacle(base, may_install=may_install) or suite_obstacle(base)
+                try:
+                    settled = settle_architecture(base, self._platform)
+                except InputError as error:
+                    return f"{error.brief} ({error.details}); {error.resolution}"
+                return bootstrap_obstacle(settled, may_install=may_install) or suite_obstacle(settled)
             case DockerfileBase():
                 if base.commit and not shutil.which("git"):
                     return "git is not installed: apt-get install git"
@@ -97,7 +103,11 @@ class Bases:
     def _make(
         self, base: TarballBase | BootstrapBase | DockerfileBase, key: str, name: str, progress: Progress
     ) -> Image:
-        maker = Maker(self._engine, describe_base(base), key, name, self._platform)
+        platform = self._platform
+        if isinstance(base, BootstrapBase):
+            base = settle_architecture(base, platform)
+            platform = platform or str(of_debian(base.architecture) or "")
+        maker = Maker(self._engine, describe_base(base), key, name, platform)
         match base:
             case TarballBase():
                 with verified_tarball(base, self._workspace, self._cache_dir, progress) as stream:
@@ -143,7 +153,7 @@ class Bases:
         names = [base.name, _reference(base)] if base.digest else [base.name]
         for name in names:
             image = self._engine.image(name)
-            if image and _has_digest(image, base.digest) and _fits(image.architecture, self._platform):
+            if image and _has_digest(image, base.digest) and _fits(image, self._platform):
                 return image
         return None
 
@@ -185,7 +195,10 @@ def _has_digest(image: Image, digest: str) -> bool:
     return not digest or image.id == digest or any(one.rpartition("@")[2] == digest for one in image.digests)
 
 
-def _fits(architecture: str, platform: str) -> bool:
-    """Say whether an image's architecture is the platform's, as far as both say."""
-    wanted = platform.split("/")[1] if "/" in platform else ""
-    return not wanted or not architecture or architecture == wanted
+def _fits(image: Image, platform: str) -> bool:
+    """Say whether an image is of a platform, as far as it says; an older ARM runs on a newer one."""
+    if not platform or not image.architecture:
+        return True
+    wanted = parse_platform(platform)
+    is_older = not wanted.variant or not image.variant or image.variant <= wanted.variant
+    return image.architecture == wanted.architecture and is_older

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from stalker.errors import InputError
@@ -17,6 +18,7 @@ from stalker.fetch.files import Progress
 from stalker.fetch.mirror import deb_lines
 from stalker.fetch.program import program_output
 from stalker.model.bases import describe_base
+from stalker.model.platforms import debian_architecture, of_debian, parse_platform
 from stalker.model.tree import BootstrapBase
 
 INSTALL = ("apt-get", "install", "-y", "--no-install-recommends", "mmdebstrap")
@@ -70,6 +72,33 @@ def tool_for(base: BootstrapBase) -> str:
 def can_install() -> bool:
     """Say whether mmdebstrap could be installed by this user."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def settle_architecture(base: BootstrapBase, platform: str) -> BootstrapBase:
+    """Return the base with the architecture that its stalk's platform means: `linux/arm/v7` is armhf.
+
+    Without a platform it stays as it is. Raises InputError when the two contradict each other, or
+    when Debian has no such architecture.
+    """
+    if not platform:
+        return base
+    parsed = parse_platform(platform)
+    wanted = debian_architecture(parsed)
+    named = of_debian(base.architecture)
+    if not wanted and not base.architecture:
+        raise InputError(
+            f"{describe_base(base)} for the platform {platform}",
+            f"Debian has no word for {platform} that is known here",
+            f"give the bootstrap at {base.place} its architecture",
+        )
+    # Variants may differ: armel runs on ARMv7, and what Raspbian calls armhf is ARMv6.
+    if named is not None and named.architecture != parsed.architecture:
+        raise InputError(
+            f"{describe_base(base)} contradicts the platform {platform}",
+            f"{platform} is {wanted or parsed.architecture}, not {base.architecture}",
+            f"leave `architecture` out of the base at {base.place}: the platform says it",
+        )
+    return base if base.architecture else replace(base, architecture=wanted)
 
 
 def bootstrap_obstacle(base: BootstrapBase, *, may_install: bool) -> str:

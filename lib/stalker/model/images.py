@@ -11,7 +11,7 @@ class Image:
 
     `parent_id` and `comment` may be empty where the engine does not say; `created_s` is Unix time;
     `layers` is 0 where only a listing was asked; `config` is the engine's own `Config` object,
-    present after an inspection.
+    present after an inspection, as are `architecture` and `variant` (`arm`, `v7`).
     """
 
     id: str
@@ -22,6 +22,7 @@ class Image:
     size_bytes: int = 0
     layers: int = 0
     architecture: str = ""
+    variant: str = ""
     comment: str = ""
     digests: tuple[str, ...] = ()
     config: dict[str, object] = field(default_factory=dict)

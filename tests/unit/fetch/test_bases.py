@@ -270,6 +270,27 @@ def test_an_image_of_another_architecture_does_not_serve(bases):
     assert made.architecture == "arm"
 
 
+@pytest.mark.parametrize(("variant", "serves"), [("v5", True), ("v7", True), ("", True), ("v8", False)])
+def test_an_older_arm_serves_a_newer_one(bases, variant, serves):
+    """What was built for ARMv5 runs on ARMv7, and not the other way round."""
+    there = image("debian:slim", architecture="arm", variant=variant)
+    pulled = image("debian:slim", 8, architecture="arm", variant="v7")
+    engine = Keeper(there, registry={"debian:slim": pulled})
+
+    bases(engine, platform="linux/arm/v7").provide(ImageBase("debian:slim", PLACE), NAME, quiet)
+
+    assert engine.names[NAME].id == (there if serves else pulled).id
+
+
+def test_a_bootstrap_that_contradicts_its_platform_is_an_obstacle(bases):
+    """The plan says so, before anything is downloaded."""
+    base = BootstrapBase("bookworm", PLACE, variant="extract", architecture="amd64")
+
+    said = bases(Keeper(), platform="linux/arm/v7", yes=True).obstacle(base)
+
+    assert "contradicts the platform linux/arm/v7" in said
+
+
 def test_a_tag_is_taken_as_it_is(bases):
     """TagBase: an image already there, or an error."""
     engine = Keeper(image("funtoo/x:final"))

@@ -6,7 +6,13 @@ import pytest
 
 from stalker.errors import InputError
 from stalker.fetch import bootstrap
-from stalker.fetch.bootstrap import bootstrap_obstacle, bootstrapped, check_tool, tool_for
+from stalker.fetch.bootstrap import (
+    bootstrap_obstacle,
+    bootstrapped,
+    check_tool,
+    settle_architecture,
+    tool_for,
+)
 from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase
 
@@ -207,3 +213,45 @@ def test_what_is_known_against_a_bootstrap_is_said(tools, base, said):
 
     assert said in answer
     assert bool(answer) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("platform", "named", "settled"),
+    [
+        ("", "", ""),
+        ("", "armhf", "armhf"),
+        ("linux/arm/v7", "", "armhf"),
+        ("linux/arm/v6", "", "armel"),
+        ("linux/arm64", "", "arm64"),
+        ("linux/arm64/v8", "arm64", "arm64"),
+        ("linux/amd64", "", "amd64"),
+        ("linux/386", "", "i386"),
+        ("linux/arm/v6", "armhf", "armhf"),  # Raspbian's word
+        ("linux/arm/v7", "armel", "armel"),
+        ("linux/sparc", "sparc", "sparc"),
+    ],
+)
+def test_the_platform_of_a_stalk_is_the_architecture_of_its_bootstrap(platform, named, settled):
+    """A tree says linux/arm/v7 once, and its Debian is armhf."""
+    base = BootstrapBase("bookworm", PLACE, architecture=named)
+
+    assert settle_architecture(base, platform).architecture == settled
+
+
+@pytest.mark.parametrize(
+    ("platform", "named", "said"),
+    [
+        ("linux/arm/v7", "amd64", "linux/arm/v7 is armhf, not amd64"),
+        ("linux/amd64", "armhf", "linux/amd64 is amd64, not armhf"),
+        ("linux/arm64", "armhf", "linux/arm64 is arm64, not armhf"),
+        ("linux/sparc", "amd64", "linux/sparc is sparc, not amd64"),
+        ("linux/sparc", "", "Debian has no word for linux/sparc"),
+    ],
+)
+def test_a_bootstrap_of_another_architecture_than_its_platform_is_refused(platform, named, said):
+    """An amd64 Debian is never labelled as one for ARM."""
+    with pytest.raises(InputError) as caught:
+        settle_architecture(BootstrapBase("bookworm", PLACE, architecture=named), platform)
+
+    assert said in caught.value.details
+    assert str(PLACE) in caught.value.resolution
