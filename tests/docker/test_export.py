@@ -124,7 +124,7 @@ def test_boot_and_root_are_split_in_one_pass(workspace):
     with tarfile.open(workspace.path / "b.tar.gz") as archive:
         boot = {one.name: one.mtime for one in archive}
     found = read_tar(root.read_bytes())
-    assert boot == {"kernel": 77, "overlays": 77, "overlays/o": 77}
+    assert boot == {".": 77, "kernel": 77, "overlays": 77, "overlays/o": 77}
     assert [name for name in found if name.startswith("boot")] == ["boot"]
     assert found["r"][-1] == b"r\n"
     assert max(what[4] for what in found.values()) == 77

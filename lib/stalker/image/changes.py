@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stalker.errors import EngineError, InputError
-from stalker.image.export import is_left_out, is_stub
+from stalker.image.overlay import is_left_out, is_stub
 from stalker.image.tarheader import Header, plain
 from stalker.image.tarstream import walk
 

@@ -231,6 +231,14 @@ def read_header(block: bytes, extras: tuple[Extra, ...], behind: bytes, common: 
     return Header(block, name, link, size, extras, behind, records)
 
 
+def new_header(name: bytes, kind: bytes, *, mode: int, mtime_s: int) -> Header:
+    """Return the header of a new member that belongs to root: `0` a file, `5` a folder."""
+    block = bytearray(_like(_USTAR + b"00", kind))
+    block[100:108] = b"%07o\x00" % mode
+    block[136:148] = b"%011o\x00" % max(mtime_s, 0)
+    return Header(bytes(block), b"", b"", 0).renamed(name, b"")
+
+
 def global_header(extra: Extra) -> Header:
     """Return what stands for records that hold for all members that follow."""
     return Header(extra.block, b"", b"", 0, behind=extra.raw[BLOCK:])
@@ -341,23 +349,23 @@ def _without(extra: Extra, key: bytes) -> Extra:
 
 
 def _long(model: bytes, kind: bytes, value: bytes) -> Extra:
-    block = bytearray(_like(model, kind))
+    block = bytearray(_like(model[257:265], kind))
     block[_NAME] = b"././@LongLink".ljust(100, b"\x00")
     return Extra(bytes(block), b"").with_payload(value + b"\x00")
 
 
 def _pax(model: bytes, key: bytes, value: bytes) -> Extra:
-    block = bytearray(_like(model, PAX))
+    block = bytearray(_like(model[257:265], PAX))
     block[_NAME] = b"PaxHeaders".ljust(100, b"\x00")
     return Extra(bytes(block), b"").with_payload(write_records({key: value}))
 
 
-def _like(model: bytes, kind: bytes) -> bytes:
-    """Return an empty header block of the same dialect as `model`."""
+def _like(dialect: bytes, kind: bytes) -> bytes:
+    """Return an empty header block with this magic and version."""
     block = bytearray(BLOCK)
     block[100:108] = b"0000644\x00"
     block[108:124] = b"0000000\x000000000\x00"
     block[136:148] = b"00000000000\x00"
     block[156:157] = kind
-    block[257:265] = model[257:265]
+    block[257:265] = dialect
     return bytes(block)

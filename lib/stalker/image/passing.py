@@ -1,0 +1,338 @@
+"""One passing of an image's tar stream, member by member, into the tars of an artifact.
+
+Nothing is extracted, and memory stays flat. Members keep their order; what the artifact writes comes
+last, in the order of the paths.
+
+A hard link whose file goes elsewhere, or nowhere, cannot stay one, and the file's content has already
+passed by: then the image is read once more, and the first such link of each tar becomes the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stalker.errors import EngineError, StalkerError
+from stalker.image.overlay import TOUCHED, is_stub
+from stalker.image.patterns import matcher, path_bytes, path_text
+from stalker.image.tarheader import BLOCK, PAX_GLOBAL, Header, new_header, plain
+from stalker.image.tarstream import END, ZEROS, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from stalker.image.content import Content, Watcher
+
+    Data = bytes | memoryview
+    Piece = tuple[int, Data]
+    Target = tuple[int, Header]
+
+SEEN_MAX_BYTES = 16 << 20
+"""Watchers get the content of files up to here; the package list of a large desktop has 6 MB."""
+
+FILLED_MAX_BYTES = 1 << 20
+"""Marks are filled in files up to here: they are configuration."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A member whose content is needed when it is whole."""
+
+    header: Header
+    targets: list[Target]
+    paths: list[bytes]
+    wanting: list[Watcher]
+    is_filled: bool
+    pieces: list[bytes] = field(default_factory=list)
+
+
+class Passing:
+    """What is known in the middle of a stream."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._missing = {above for path in content.writes for above in _above(path)}
+        self._mounts = {part: number for number, part in enumerate(content.parts) if part}
+        self._unseen_mounts = set(self._mounts)
+        self._unfilled = set(content.to_fill)
+        self._unmatched = {pattern: matcher([pattern]) for pattern in content.patterns}
+        self._folders: list[Header] = []
+        self._top_links: dict[bytes, bytes] = {}
+        self._homeless: dict[bytes, dict[int, list[Header]]] = {}
+        self._late: list[Target] = []
+
+    def run(self, chunks: Iterable[Data], again: Callable[[], Iterable[Data]] | None) -> Iterator[Piece]:
+        """Pass everything on."""
+        yield from self._pass_on(chunks, self._route)
+        self._check_all_came()
+        if self._homeless:
+            yield from self._house_links(again)
+        for path in sorted(self._content.writes):
+            yield from self._write(path)
+        for part in range(len(self._content.parts)):
+            yield part, END
+
+    def _pass_on(
+        self, chunks: Iterable[Data], route: Callable[[Header], tuple[list[Target], list[bytes]]]
+    ) -> Iterator[Piece]:
+        """Pass members on as `route` says: where to under which headers, and the paths they have for watchers."""
+        parts: tuple[int, ...] = ()
+        padding = b""
+        kept: _Kept | None = None
+        latest_s = self._content.latest_s
+        for item in itertools.chain(walk(chunks), (None,)):
+            if isinstance(item, memoryview):
+                if kept is not None:
+                    kept.pieces.append(bytes(item))
+                for part in parts:
+                    yield part, item
+                continue
+            if padding:
+                for part in parts:
+                    yield part, padding
+            if kept is not None:
+                yield from self._end(kept)
+            parts, padding, kept = (), b"", None
+            if item is None:
+                return
+            header = item if latest_s is None else item.clamped(latest_s)
+            targets, paths = route(header)
+            if not targets:
+                continue
+            kept = self._keep(header, targets, paths)
+            if kept is not None and kept.is_filled:
+                continue
+            yield from self._told(targets)
+            if header.size:
+                parts = tuple({part for part, one in targets if one.size})
+                padding = ZEROS[: -header.size % BLOCK]
+
+    def _told(self, targets: list[Target]) -> Iterator[Piece]:
+        for part, header in targets:
+            yield part, header.raw
+            if header.kind != PAX_GLOBAL:
+                self._content.entries[part] += 1
+            if header.content is not None:
+                self._content.bytes[part] += len(header.content)
+                yield part, header.content + bytes(-len(header.content) % BLOCK)
+            elif header.is_file:
+                self._content.bytes[part] += header.size
+
+    def _keep(self, header: Header, targets: list[Target], paths: list[bytes]) -> _Kept | None:
+        """Show a member to the watchers; return it when its content is needed first."""
+        is_filled = not self._unfilled.isdisjoint(paths)
+        wanting: list[Watcher] = []
+        is_small = header.is_file and header.size <= SEEN_MAX_BYTES and not _is_sparse(header)
+        for watcher in self._content.watchers if paths else ():
+            if is_small and watcher.wants(header):
+                wanting.append(watcher)
+            else:
+                for path in paths:
+                    watcher.see(path, header, None)
+        if is_filled:
+            self._unfilled -= set(paths)
+            _check_can_be_filled(header)
+        return _Kept(header, targets, paths, wanting, is_filled) if wanting or is_filled else None
+
+    def _end(self, kept: _Kept) -> Iterator[Piece]:
+        content = b"".join(kept.pieces)
+        if kept.is_filled:
+            content = self._content.filled(kept.paths[0], content)
+            yield from self._told([(part, header.filled(content)) for part, header in kept.targets])
+        for watcher in kept.wanting:
+            for path in kept.paths:
+                watcher.see(path, kept.header, content)
+
+    def _route(self, header: Header) -> tuple[list[Target], list[bytes]]:
+        """Say where a member of the first passing goes."""
+        content = self._content
+        if header.kind == PAX_GLOBAL:
+            return [(part, header) for part in range(len(content.parts))], []
+        path = header.path
+        if b".." in path:
+            _check_name(path)
+        if path in TOUCHED and content.made_s > 0:
+            header = header.clamped(content.made_s)
+        if is_stub(header):
+            return [], []
+        targets = (self._route_folder if header.is_folder else self._route_leaf)(header, path)
+        if targets is None:
+            return [], []
+        paths = [path] if targets else []  # a hard link that waits for its file is shown with that
+        if content.patterns:
+            for pattern in [pattern for pattern, matches in self._unmatched.items() if matches(path)]:
+                del self._unmatched[pattern]
+            targets = [*self._folders_above(path), *targets]
+        return targets, paths
+
+    def _route_folder(self, header: Header, path: bytes) -> list[Target] | None:
+        content = self._content
+        if path in content.writes:
+            raise _cannot_write(path, "it is a folder in the image", "name a file in it")
+        if content.is_excluded(path):
+            return None
+        targets = []
+        part = content.place(path)
+        if part >= 0:
+            targets.append((part, content.moved(header, part)))
+            self._missing.discard(path)
+        elif content.patterns:
+            self._open_folders(path).append(header)
+        if path in self._mounts:
+            targets.append((self._mounts[path], header.renamed(b"./", b"")))
+            self._unseen_mounts.discard(path)
+        return targets or None
+
+    def _route_leaf(self, header: Header, path: bytes) -> list[Target] | None:
+        content = self._content
+        if header.kind == b"2" and b"/" not in path:
+            self._top_links[path] = header.link
+        if path in self._missing and not content.is_excluded(path):
+            below = next(write for write in content.writes if write.startswith(path + b"/"))
+            raise _cannot_write(below, self._said_of(path), "name the file by its real path")
+        part = content.place(path)
+        if part < 0:
+            return None
+        if header.kind == b"1":
+            target = plain(header.link)
+            _check_name(target)
+            if content.place(target) != part:
+                self._homeless.setdefault(target, {}).setdefault(part, []).append(header)
+                return []
+        return [(part, content.moved(header, part))]
+
+    def _open_folders(self, path: bytes) -> list[Header]:
+        """Return the folders above a path that did not go anywhere yet, the outer ones first."""
+        while self._folders and not path.startswith(self._folders[-1].path + b"/"):
+            self._folders.pop()
+        return self._folders
+
+    def _folders_above(self, path: bytes) -> list[Target]:
+        """Let the folders above a chosen file go with it, so that they keep their owners and modes."""
+        folders = self._open_folders(path)
+        self._folders = []
+        self._missing -= {header.path for header in folders}
+        return [(0, self._content.moved(header, 0)) for header in folders]
+
+    def _check_all_came(self) -> None:
+        """Raise StalkerError when the image lacks what the artifact names."""
+        self._unseen_mounts -= self._missing
+        for paths, what in (
+            (sorted(self._unseen_mounts), "is no folder of the image"),
+            (sorted(self._unfilled), "is to be filled in, and is no file of the image"),
+        ):
+            for path in paths:
+                raise StalkerError(
+                    f"{path_text(path)} {what}",
+                    self._said_of(path),
+                    "name what is there, or make it in a step",
+                )
+        for pattern in self._unmatched:
+            raise StalkerError(
+                f"nothing in the image matches {pattern}",
+                self._said_of(path_bytes(pattern)),
+                "name what is there, or make it in a step",
+            )
+
+    def _said_of(self, path: bytes) -> str:
+        """Say which part of a path is a symbolic link, if one at the top is: `/lib -> usr/lib`."""
+        top = path.partition(b"/")[0]
+        if top in self._top_links:
+            return f"{path_text(top)} is a symbolic link to {self._top_links[top].decode('utf-8', 'replace')}"
+        return ""
+
+    def _house_links(self, again: Callable[[], Iterable[Data]] | None) -> Iterator[Piece]:
+        """Read the image again for the files of hard links that lost them."""
+        if again is None:
+            target, links = next(iter(self._homeless.items()))
+            name = path_text(next(iter(links.values()))[0].path)
+            raise StalkerError(
+                f"{name} is a hard link to {path_text(target)}, which does not go into the same tar",
+                "hard links do not cross file systems",
+                f"make it a file of its own in the last step: "
+                f"cp -a --remove-destination $(readlink -f {path_text(target)}) {name}",
+            )
+        chunks = again()
+        with contextlib.closing(chunks) if hasattr(chunks, "close") else contextlib.nullcontext():
+            yield from self._pass_on(chunks, self._route_house)
+        for target in self._homeless:
+            raise EngineError(
+                f"{path_text(target)} was not in the image's second export",
+                "the first had it",
+                "run it again",
+            )
+        yield from self._told(self._late)
+
+    def _route_house(self, header: Header) -> tuple[list[Target], list[bytes]]:
+        """Let a file that was looked for be the first of its hard links, in each part that has some."""
+        groups = self._homeless.pop(header.path, None) if header.kind not in {b"1", PAX_GLOBAL} else None
+        targets, paths = [], []
+        for part, (first, *others) in (groups or {}).items():
+            targets.append((part, self._content.moved(header.renamed(first.name, header.link), part)))
+            for other in others:
+                link = other.renamed(other.name, first.path)
+                self._late.append((part, self._content.moved(link, part)))
+            paths += [first.path, *(other.path for other in others)]
+        return targets, paths
+
+    def _write(self, path: bytes) -> Iterator[Piece]:
+        """Put a written file at the end, after the folders above it that are not there."""
+        content = self._content
+        mode, text = content.writes[path]
+        part = content.part_of(path)
+        if part < 0:
+            raise _cannot_write(path, "no partition holds that path", "give one of them `from: /`")
+        for above in sorted(self._missing.intersection(_above(path))):
+            self._missing.discard(above)
+            folder = new_header(above + b"/", b"5", mode=0o755, mtime_s=content.latest_s or 0)
+            where = content.part_of(above)
+            targets = [(where, content.moved(folder, where))] if where >= 0 else []
+            if above in self._mounts:
+                targets.append((self._mounts[above], folder.renamed(b"./", b"")))
+            yield from self._told(targets)
+        text = content.filled(path, text)
+        header = new_header(path, b"0", mode=mode, mtime_s=content.latest_s or 0).filled(text)
+        yield from self._told([(part, content.moved(header, part))])
+        for watcher in content.watchers:
+            watcher.see(path, header, text if watcher.wants(header) else None)
+
+
+def _above(path: bytes) -> list[bytes]:
+    """Return the folders above a path, the outer ones first."""
+    names = path.split(b"/")
+    return [b"/".join(names[:count]) for count in range(1, len(names))]
+
+
+def _check_name(path: bytes) -> None:
+    if b".." in path.split(b"/"):
+        raise EngineError(
+            "the image holds a name that leads out of it",
+            f"{path_text(path)}: no file system has a file of that name",
+            "make the base it comes from again; this export is not to be trusted",
+        )
+
+
+def _check_can_be_filled(header: Header) -> None:
+    name = path_text(header.path)
+    if not header.is_file or _is_sparse(header):
+        raise StalkerError(
+            f"{name} is to be filled in, and is no plain file of its own",
+            f"it is a link to {header.link.decode('utf-8', 'replace')}" if header.link else "",
+            "name the file itself",
+        )
+    if header.size > FILLED_MAX_BYTES:
+        raise StalkerError(
+            f"{name} is to be filled in, and has {header.size} bytes",
+            f"marks are filled in files of up to {FILLED_MAX_BYTES} bytes",
+            "fill in a smaller one",
+        )
+
+
+def _is_sparse(header: Header) -> bool:
+    return header.kind == b"S" or any(key.startswith(b"GNU.sparse.") for key in header.records)
+
+
+def _cannot_write(path: bytes, details: str, resolution: str) -> StalkerError:
+    return StalkerError(f"{path_text(path)} cannot be written into the artifact", details, resolution)
