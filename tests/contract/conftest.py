@@ -6,7 +6,7 @@ import contextlib
 import io
 import tarfile
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -157,7 +157,7 @@ def told(world: FakeWorld, name: str, environment: Mapping[str, str]) -> FakeRun
     out = does.stdout
     for key, value in environment.items():
         out = out.replace(b"@" + key.encode(), value.encode())
-    return FakeRun(does.exit_code, out, does.stderr, does.writes, does.left)
+    return replace(does, stdout=out)
 
 
 def one_file(name: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] = (0, 0)) -> bytes:

@@ -473,6 +473,70 @@ def test_a_program_whose_container_dies_gives_no_exit_code(world):
     assert code in {None, 137}
 
 
+def test_a_program_is_fed_to_the_end_of_its_input(world):
+    """Each byte arrives, and the end: what reads until then comes to its own end."""
+    pieces = [bytes(range(256)) * 400, b"", memoryview(b"the end")]
+
+    heard = world.exec(
+        world.container(), "cat; echo over\n", FakeRun(0, b"over\n", echoes=True), stdin=pieces
+    )
+
+    assert heard.code == 0
+    assert heard.out == b"".join(pieces) + b"over\n"
+
+
+def test_an_input_of_nothing_is_at_its_end(world):
+    """A program that reads it ends at once."""
+    heard = world.exec(world.container(), "cat\n", FakeRun(echoes=True), stdin=[])
+
+    assert (heard.code, heard.out) == (0, b"")
+
+
+def test_a_program_that_writes_as_much_as_it_reads_does_not_wait_for_ever(world):
+    """Input and output flow at the same time, whatever is larger than all buffers between."""
+    piece = b"x" * 65536
+
+    heard = world.exec(
+        world.container(),
+        "cat\n",
+        FakeRun(echoes=True),
+        stdin=(piece for _ in range(256)),
+        stop=lambda: False,
+    )
+
+    assert heard.code == 0
+    assert len(heard.out) == 256 * len(piece)
+
+
+def test_a_program_may_end_before_it_has_read_all(world):
+    """What it did not want is not sent, and its exit code is its own."""
+    endless = (b"x" * 65536 for _ in range(2000))
+
+    heard = world.exec(world.container(), "head -c 3; exit 4\n", FakeRun(4, b"xxx"), stdin=endless)
+
+    assert (heard.code, heard.out) == (4, b"xxx")
+
+
+def test_an_input_that_breaks_off_comes_out(world):
+    """The error of who makes the input is the error of the call."""
+
+    def broken():
+        yield b"x"
+        raise KeyError("broken")
+
+    with pytest.raises(KeyError, match="broken"):
+        world.exec(world.container(), "cat\n", FakeRun(), stdin=broken())
+
+
+def test_a_program_that_does_not_read_can_be_stopped(world):
+    """Neither a full pipe nor a program that sleeps keeps the caller."""
+    pieces = (b"x" * 65536 for _ in range(200))
+
+    heard = world.exec(world.container(), "sleep 1000\n", FakeRun(None), stdin=pieces, stop=lambda: True)
+
+    assert heard.code is None
+
+
 def test_a_shell_takes_programs_one_after_the_other(world):
     """Each runs by itself: its output is its own, and nothing of it stays in the shell."""
     container = world.container()

@@ -7,6 +7,14 @@ import subprocess
 
 import pytest
 
+from engines import busybox_image
+from stalker.engine.discovery import answering, find_address
+from stalker.engine.docker import DockerEngine
+from stalker.engine.interface import ContainerSpec
+from stalker.model.places import Place
+from stalker.model.tree import Option
+
+NO_NETWORK = Option("network", '"none"', counts=False, place=Place("here"))
 LINES = 20_000
 TALK = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done; echo broken >&2; echo text > /text"
 
@@ -97,3 +105,34 @@ def test_a_run_over_tls(space, second, certificates):
     assert "DOCKER_TLS_VERIFY" in plain.err
     assert unknown.code == 3
     assert "Traceback" not in plain.err + unknown.err
+
+
+@pytest.mark.parametrize("how", ["plain", "tls"])
+def test_a_program_is_fed_over_tcp(second, certificates, how, monkeypatch):
+    """Much goes in while much comes out, and the end of the input arrives."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    piece = bytes(range(256)) * 256
+    files = [f"--tlscacert={certificates}/ca.pem", f"--tlscert={certificates}/server.pem"]
+    options = ["--tlsverify", *files, f"--tlskey={certificates}/server-key.pem"] if how == "tls" else []
+    tls = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(certificates)} if options else {}
+    heard = []
+    with serving(second, *options) as port:
+        found = find_address({"DOCKER_HOST": f"tcp://127.0.0.1:{port}", **tls}, "/nowhere")
+        engine = DockerEngine(answering(found).address)
+        with contextlib.closing(engine), busybox_image(engine) as image:
+            container = engine.create(ContainerSpec(image, "fed", {}, options=(NO_NETWORK,)))
+            engine.start(container)
+            try:
+                code = engine.exec(
+                    container,
+                    ["sh", "-c", "cat; echo over"],
+                    {},
+                    lambda data, _: heard.append(data),
+                    stdin=(piece for _ in range(200)),
+                )
+            finally:
+                engine.remove_container(container)
+
+    assert code == 0
+    assert b"".join(heard) == piece * 200 + b"over\n"

@@ -10,7 +10,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from stalker.engine import wire
+from stalker.engine import streams, wire
 from stalker.engine.interface import Container, ContainerSpec, ContainerState, Engine, EngineInfo
 from stalker.engine.options import container_body
 from stalker.engine.relabel import has_platform, relabelled
@@ -295,27 +295,36 @@ class DockerEngine(Engine):
         user: str = "",
         workdir: str = "",
         stop: Callable[[], bool] | None = None,
+        stdin: Iterable[bytes | memoryview] | None = None,
     ) -> int | None:
         client = self._client
         with self._translated("run a program in a container"):
             made = client.exec_create(
-                container, list(argv), environment=dict(environment), user=user, workdir=workdir or None
+                container,
+                list(argv),
+                environment=dict(environment),
+                user=user,
+                workdir=workdir or None,
+                stdin=stdin is not None,
             )["Id"]
 
         def is_over() -> bool:
-            with self._translated("see whether a program still runs"):
-                return not client.exec_inspect(made)["Running"]
+            return not wire.get_json(self.address, f"/exec/{made}/json", {})["Running"]
 
-        if not wire.read_exec(self.address, made, on_output, stop, is_over):
+        if stdin is None:
+            went_on = streams.read_exec(self.address, made, on_output, stop, is_over)
+        else:
+            went_on = streams.feed_exec(self.address, made, stdin, on_output, stop, is_over)
+        if not went_on:
             return None
         with self._translated("ask for an exit code"):
             ended = client.exec_inspect(made)
         return None if ended["Running"] else ended["ExitCode"]
 
-    def open_shell(self, container: str) -> wire.FedShell:
+    def open_shell(self, container: str) -> streams.FedShell:
         with self._translated("start a shell in a container"):
             made = self._client.exec_create(container, ["/bin/sh"], stdin=True, user="0")["Id"]
-        return wire.FedShell(self.address, made)
+        return streams.FedShell(self.address, made)
 
     def state(self, container: str) -> ContainerState:
         client = self._client

@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class FakeRun:
-    """What one program did: its exit code (None: it never ends), its output, the files it wrote."""
+    """What one program did: its exit code (None: it never ends), its output, the files it wrote.
+
+    With `echoes` it wrote what it was fed, before its other output.
+    """
 
     exit_code: int | None = 0
     stdout: bytes = b""
     stderr: bytes = b""
     writes: dict[str, bytes] = field(default_factory=dict)
     left: int = 0
+    echoes: bool = False
 
 
 _Owned = tuple[int, int, int]
@@ -252,16 +256,20 @@ class FakeEngine(Engine):
         user: str = "",
         workdir: str = "",
         stop: Callable[[], bool] | None = None,
+        stdin: Iterable[bytes | memoryview] | None = None,
     ) -> int | None:
         self._called("exec")
         live = self._container(container)
         script = _SCRIPT.search(argv[2]) if len(argv) > 2 else None
         if script is None:
             return 0
+        fed = b"".join(stdin or ())
         with self._lock:
             self.scripts.append(script.group(1))
         ran = self._program(script.group(1), {**environment, "user": user, "workdir": workdir})
         live.writes.update(ran.writes)
+        if ran.echoes and fed:
+            on_output(fed, False)
         if ran.stdout:
             on_output(ran.stdout, False)
         if ran.exit_code is None:

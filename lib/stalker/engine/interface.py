@@ -158,6 +158,7 @@ class Engine(Protocol):
         user: str = "",
         workdir: str = "",
         stop: Callable[[], bool] | None = None,
+        stdin: Iterable[bytes | memoryview] | None = None,
     ) -> int | None:
         """Run a program in a container and return its exit code.
 
@@ -165,6 +166,10 @@ class Engine(Protocol):
         (at least five times a second); when it says True the call returns None at once and the
         program is still running: Docker has no call to stop it, so its container must go.
         None is returned too when the container died under it.
+
+        `stdin` is sent to the program, and then the end of its input. It is read here, in the caller's
+        thread, and what it raises comes out; `on_output` and `stop` are called in another one then. Of a
+        program that ends early the rest of `stdin` is not read: that is no error.
         """
 
     def open_shell(self, container: str) -> Shell:

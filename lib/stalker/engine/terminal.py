@@ -124,10 +124,10 @@ def _started(engine: DockerEngine, exec_id: str, *, tty: bool) -> Iterator[tuple
     try:
         body = b'{"Detach":false,"Tty":true}' if tty else b'{"Detach":false,"Tty":false}'
         upgrade = ("Connection: Upgrade", "Upgrade: tcp")
-        wire._send(connection, "POST", f"/exec/{exec_id}/start", body, upgrade)  # noqa: SLF001
-        status, headers, rest = wire._read_head(connection)  # noqa: SLF001
+        wire.send(connection, "POST", f"/exec/{exec_id}/start", body, upgrade)
+        status, headers, rest = wire.read_head(connection)
         if status not in {101, 200}:
-            said = wire._read_body(connection, headers, rest).decode("utf-8", "replace").strip()  # noqa: SLF001
+            said = wire.read_body(connection, headers, rest).decode("utf-8", "replace").strip()
             raise EngineError("the engine refused to start a program", said)
     except OSError as error:
         connection.close()

@@ -1,17 +1,13 @@
 """The things that docker-py is the wrong tool for, spoken to the engine directly over its socket.
 
 A listing of images: a plan with nothing to do needs only that, and importing docker-py takes 100 ms,
-more than all the rest. And the output of an exec: docker-py hands out the connection's raw file
-while its header parser may have read the first bytes of output already, and it cannot be asked
-whether to stop.
+more than all the rest. And what streams: an export, and in `streams.py` the input and output of an exec.
 """
 
 from __future__ import annotations
 
 import json
-import select
 import socket
-import time
 
 from stalker.errors import EngineError, NoEngine, NotThere
 
@@ -24,7 +20,6 @@ API = "v1.41"
 """The oldest API that has all we ask for; newer engines that refuse it are asked for their own."""
 
 CONNECT_S = 10.0
-POLL_S = 0.15
 CHUNK = 1 << 16
 STREAM_BYTES = 1 << 18
 
@@ -54,8 +49,30 @@ class Address:
         return f"Address{self._all()}"
 
 
-def connect(address: Address) -> socket.socket:
-    """Open a connection. Raises NoEngine."""
+def _wrapped(context: Any, connection: socket.socket, host: str) -> socket.socket:
+    wrapped: socket.socket = context.wrap_socket(connection, server_hostname=host)
+    return wrapped
+
+
+def _tls(address: Address, scheme: str) -> Any:
+    """Return an SSL context, None where nothing asks for TLS."""
+    if not (address.ca or address.cert or scheme == "https"):
+        return None
+    import ssl  # only for engines behind TLS
+
+    context = ssl.create_default_context(cafile=address.ca or None)
+    if not address.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if address.cert:
+        context.load_cert_chain(address.cert, address.key or None)
+    return context
+
+
+def connect(
+    address: Address, wrap: Callable[[Any, socket.socket, str], socket.socket] = _wrapped
+) -> socket.socket:
+    """Open a connection, through `wrap(context, socket, host)` where it is TLS. Raises NoEngine."""
     try:
         if address.url.startswith("unix://"):
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -73,17 +90,8 @@ def connect(address: Address) -> socket.socket:
                 (parts.hostname or "localhost", parts.port or 2375), CONNECT_S
             )
             connection.settimeout(None)
-            if address.ca or address.cert or parts.scheme == "https":
-                import ssl  # only for engines behind TLS
-
-                context = ssl.create_default_context(cafile=address.ca or None)
-                if not address.verify:
-                    context.check_hostname = False
-                    context.verify_mode = ssl.CERT_NONE
-                if address.cert:
-                    context.load_cert_chain(address.cert, address.key or None)
-                return context.wrap_socket(connection, server_hostname=parts.hostname)
-            return connection
+            context = _tls(address, parts.scheme)
+            return wrap(context, connection, parts.hostname or "") if context else connection
     except OSError as error:
         raise NoEngine(
             f"no engine answers at {address.url}", str(error), "./stalker doctor tells what is wrong"
@@ -112,9 +120,9 @@ def get_json(address: Address, path: str, query: dict[str, str]) -> Any:
         connection = connect(address)
         try:
             prefix = f"/{version}" if version else ""
-            _send(connection, "GET", f"{prefix}{path}?{text}", b"", ())
-            status, headers, rest = _read_head(connection)
-            body = _read_body(connection, headers, rest)
+            send(connection, "GET", f"{prefix}{path}?{text}", b"", ())
+            status, headers, rest = read_head(connection)
+            body = read_body(connection, headers, rest)
         except OSError as error:
             raise went_away(address.url, error) from error
         finally:
@@ -133,10 +141,10 @@ def get_stream(address: Address, path: str) -> Iterator[bytes]:
     """
     connection = connect(address)
     try:
-        _send(connection, "GET", path, b"", ())
-        status, headers, rest = _read_head(connection)
+        send(connection, "GET", path, b"", ())
+        status, headers, rest = read_head(connection)
         if status != 200:
-            said = _read_body(connection, headers, rest).decode("utf-8", "replace").strip()
+            said = read_body(connection, headers, rest).decode("utf-8", "replace").strip()
             kind = NotThere if status == 404 else EngineError
             raise kind(f"the engine refused to answer {path}", said)
         yield from _chunks(connection, rest)
@@ -180,125 +188,8 @@ def _quoted(text: str) -> str:
     return "".join(chr(c) if chr(c).isalnum() and c < 128 else f"%{c:02X}" for c in text.encode())
 
 
-def read_exec(
-    address: Address,
-    exec_id: str,
-    on_output: Callable[[bytes, bool], None],
-    stop: Callable[[], bool] | None,
-    is_over: Callable[[], bool],
-) -> bool:
-    """Start an exec and pass on what it writes; return False when `stop` said so.
-
-    The stream stays open as long as any process holds it, also one that the script left behind, so
-    when nothing has come for a while `is_over` is asked whether the program itself has ended.
-    """
-    connection, rest = _start_exec(address, exec_id)
-    try:
-        quiet_since = time.monotonic()
-        for frame in _frames(connection, rest):
-            if frame is not None:
-                on_output(*frame)
-                quiet_since = time.monotonic()
-            if stop is not None and stop():
-                return False
-            if frame is None and time.monotonic() - quiet_since > 2 * POLL_S:
-                if is_over():
-                    return True
-                quiet_since = time.monotonic()
-        return True
-    except OSError as error:
-        raise went_away(address.url, error) from error
-    finally:
-        connection.close()
-
-
-def _start_exec(address: Address, exec_id: str) -> tuple[socket.socket, bytes]:
-    """Start an exec and return the connection that is its streams, and what came of them already."""
-    connection = connect(address)
-    try:
-        body = b'{"Detach":false,"Tty":false}'
-        upgrade = ("Connection: Upgrade", "Upgrade: tcp")
-        _send(connection, "POST", f"/exec/{exec_id}/start", body, upgrade)
-        status, headers, rest = _read_head(connection)
-        if status not in {101, 200}:
-            said = _read_body(connection, headers, rest).decode("utf-8", "replace").strip()
-            raise EngineError("the engine refused to start a program", said)
-    except OSError as error:
-        connection.close()
-        raise went_away(address.url, error) from error
-    except EngineError:
-        connection.close()
-        raise
-    return connection, rest
-
-
-class FedShell:
-    """A shell that was started by an exec with an open input."""
-
-    def __init__(self, address: Address, exec_id: str) -> None:
-        self._url = address.url
-        self._connection, rest = _start_exec(address, exec_id)
-        self._all_frames = _frames(self._connection, rest)
-
-    def run(
-        self,
-        program: bytes,
-        on_output: Callable[[bytes, bool], None],
-        has_ended: Callable[[], bool],
-        stop: Callable[[], bool],
-    ) -> bool:
-        """Feed it a program; see `interface.Shell`."""
-        try:
-            self._connection.sendall(program)
-            for frame in self._all_frames:
-                if frame is not None:
-                    on_output(*frame)
-                    if has_ended():
-                        return True
-                if stop():
-                    return False
-        except OSError as error:
-            raise went_away(self._url, error) from error
-        return False
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._connection.close()
-
-
-def _frames(connection: socket.socket, buffer: bytes) -> Iterator[tuple[bytes, bool] | None]:
-    """Yield (data, is_stderr), or None each time nothing came for a moment; ends with the stream.
-
-    A frame is passed on as it comes, also in parts: 8 bytes of header (stream, length), then data.
-    """
-    left = 0
-    is_stderr = False
-    readable = select.poll()  # select.select() knows no descriptor above 1023
-    readable.register(connection, select.POLLIN)
-    while True:
-        while buffer:
-            if left:
-                data, buffer = buffer[:left], buffer[left:]
-                left -= len(data)
-                yield data, is_stderr
-            elif len(buffer) >= 8:
-                is_stderr = buffer[0] == 2
-                left = int.from_bytes(buffer[4:8], "big")
-                buffer = buffer[8:]
-            else:
-                break
-        # What TLS has decrypted already does not show on the descriptor.
-        has_more = getattr(connection, "pending", int)()
-        if not has_more and not readable.poll(POLL_S * 1000):
-            yield None
-            continue
-        data = connection.recv(CHUNK)
-        if not data:
-            return
-        buffer += data
-
-
-def _send(connection: socket.socket, verb: str, target: str, body: bytes, more: tuple[str, ...]) -> None:
+def send(connection: socket.socket, verb: str, target: str, body: bytes, more: tuple[str, ...]) -> None:
+    """Send a request."""
     lines = [f"{verb} {target} HTTP/1.1", "Host: docker", *more]
     if verb == "POST":
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -307,7 +198,8 @@ def _send(connection: socket.socket, verb: str, target: str, body: bytes, more: 
     connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
 
 
-def _read_head(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+def read_head(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Return an answer's status, its headers in lower case, and what of its body came with them."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(CHUNK)
@@ -320,7 +212,8 @@ def _read_head(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
     return int(first.split()[1]), headers, rest
 
 
-def _read_body(connection: socket.socket, headers: dict[str, str], data: bytes) -> bytes:
+def read_body(connection: socket.socket, headers: dict[str, str], data: bytes) -> bytes:
+    """Return the whole body of an answer."""
     length = int(headers["content-length"]) if "content-length" in headers else None
     chunks = [data]
     have = len(data)
