@@ -160,12 +160,13 @@ def _compiles(pattern: str) -> bool:
 def argument_value(node: Node, argument: Argument, report: Report) -> str | None:
     """Return a given argument as the script gets it; None when it is wrong, which is told.
 
-    A text that came from a variable counts as the number or the word that it spells.
+    A text that came from a variable counts as the number, the word, or the lines of a list or mapping
+    that it spells.
     """
     if isinstance(node, Filled):
-        node = node.read_as(argument.type)
-        if node.is_hidden and argument.type not in {"list", "mapping"}:
+        if node.is_hidden:
             return node.text
+        node = node.read_as(argument.type)
     value = node.value
     match argument.type:
         case "string":

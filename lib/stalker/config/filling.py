@@ -34,13 +34,24 @@ class Filled(Node):
     is_hidden: bool = False
 
     def read_as(self, kind: str) -> Filled:
-        """Return it as the file would have it without quotes: `2` and `true` for those that want them."""
-        value: int | bool | None = None
+        """Return it as the file would have it: `2` and `true` without quotes, lines as a list or mapping.
+
+        A list has one item a line, a mapping one `key=value` a line, as the script gets them.
+        """
+        lines = [line.strip() for line in self.text.splitlines() if line.strip()]
+        value: Any = None
         if kind == "integer" and _WHOLE.fullmatch(self.text):
             value = int(self.text)
         elif kind == "boolean":
             value = _WORDS.get(self.text)
+        elif kind == "list":
+            value = [self._with_text(line) for line in lines]
+        elif kind == "mapping" and all("=" in line for line in lines):
+            value = {key: self._with_text(text) for key, _, text in (line.partition("=") for line in lines)}
         return self if value is None else _copy(self, value=value)
+
+    def _with_text(self, text: str) -> Filled:
+        return _copy(self, value=text, text=text)
 
 
 def fill(node: Node, variables: Mapping[str, Variable], unknown: Collection[str]) -> Node:

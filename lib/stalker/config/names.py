@@ -21,6 +21,10 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _REPOSITORY = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*\Z")
 _PART = re.compile(rf"{_COMPONENT}\Z")
 _VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+_ARTIFACT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\Z")
+_VERSION = re.compile(r"-[0-9a-f]{12}\Z|\.(?:unproven|part)\Z")
+_PUBLISHED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*\Z")
+_OWN_FILES = frozenset({"manifest.json", "boot.log"})
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?\Z")
 
 
@@ -106,6 +110,66 @@ def check_platform(name: str) -> None:
     """Check a platform. Raises ValueError, which says why."""
     if not _PLATFORM.match(name):
         raise ValueError(f"'{name}' is no platform; write os/architecture[/variant], like linux/arm/v7")
+
+
+def check_artifact_name(name: str) -> None:
+    """Check the name of an artifact, which names a link on the host, beside folders of its versions.
+
+    Raises:
+        ValueError: it cannot be one; the text says why.
+    """
+    if not _ARTIFACT.match(name):
+        raise ValueError(
+            f"'{name}' cannot name an artifact: letters, digits and _.-, not beginning with . or -, at most 100"
+        )
+    if _VERSION.search(name):
+        raise ValueError(
+            f"'{name}' looks like a version that is kept beside an artifact; end it in another way"
+        )
+
+
+def published_name(text: str) -> str:
+    """Return the name of a file or folder that is published.
+
+    Raises:
+        ValueError: it cannot be one everywhere; the text says why.
+    """
+    if "/" in text:
+        raise ValueError(f"'{text}' is a path; a name alone, since each artifact has its own folder")
+    if not _PUBLISHED.match(text) or text in {".", ".."} or len(text.encode()) > 200:
+        raise ValueError(f"'{text}' cannot name a file: letters, digits and _.+-, not beginning with . or -")
+    if text in _OWN_FILES or text.endswith(".sha256"):
+        raise ValueError(f"'{text}' is the name of a file that stalker writes beside it")
+    return text
+
+
+def image_path(text: str) -> str:
+    """Return a path in an image, normalised; it may be the root.
+
+    Raises:
+        ValueError: it is relative, leaves by `..`, or holds what no path does; the text says so.
+    """
+    if not text.startswith("/"):
+        raise ValueError(f"'{text}' is relative; a path in the image begins with /")
+    if ".." in text.split("/"):
+        raise ValueError(f"'{text}' holds '..'; write the path it leads to")
+    if "\0" in text or "\n" in text:
+        raise ValueError("a path cannot hold the character NUL or a new line")
+    return posixpath.normpath("/" + text.lstrip("/"))
+
+
+def path_pattern(text: str) -> str:
+    """Return a pattern of paths in an image, normalised: `*` within a name, `**` for any folders.
+
+    Raises:
+        ValueError: it is no such pattern; the text says why.
+    """
+    pattern = image_path(text)
+    if any("**" in part and part != "**" for part in pattern.split("/")):
+        raise ValueError(f"'{text}': '**' stands between slashes, for any folders: /lib/**/*.ko")
+    if pattern == "/":
+        raise ValueError("'/' is everything; /** is a pattern for that")
+    return pattern
 
 
 def target_path(text: str) -> str:

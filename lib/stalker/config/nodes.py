@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stalker.config import names, shapes
+from stalker.config.artifact_reader import ArtifactReader
+from stalker.config.artifacts import read_artifacts
 from stalker.config.bases import read_bases
 from stalker.config.container import check_needs_of_plugins, read_environment
 from stalker.config.docker_opts import read_options, value_of
@@ -127,8 +129,10 @@ class Trunk:
             )
         if root is not None:
             stalk = self.with_steps(stalk, root, scope)
+        mounts = tuple(mount.target for step in stalk.steps[-1:] for mount in step.mounts)
+        reader = ArtifactReader(scope, self.workspace, self.report, stalk.platform, mounts)
         return Grown(
-            stalk,
+            replace(stalk, artifacts=read_artifacts(node.get("artifacts"), stalk, reader)),
             node.key_place,
             node.get("skip_until"),
             tuple(c for c in items_of(needs) if isinstance(c.value, str)),

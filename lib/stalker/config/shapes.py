@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stalker.config.artifact_shapes import ARTIFACTS
 from stalker.config.shape import (
     Anything,
     Either,
@@ -89,6 +90,7 @@ NODE = Keys(
         "skip_until": Text("the steps before this one are taken as they are"),
         "platform": Text("os/architecture[/variant] that the containers run as"),
         "resources": Keys(help="labels for placing: cpus, memory, ...", others=Scalar()),
+        "artifacts": ARTIFACTS,
         "interactive": Flag("of earlier versions; has no effect"),
     },
     "a stalk, its variables and the stalks that grow on it",

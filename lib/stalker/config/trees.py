@@ -150,7 +150,9 @@ def load_tree(path: str, workspace: str, overrides: Mapping[str, str]) -> Readin
     for key, child in stalks.items() if stalks is not None else ():
         if isinstance(child.value, dict):
             trunk.grow(key, child, "", {}, trunk.platform)
-    log_dir = _log_dir(trunk, report)
+    log_dir = _folder("LOG_DIR", "logs", trunk)
+    artifacts_dir = _folder("ARTIFACTS_DIR", "artifacts", trunk)
+    _tell_read_folder(artifacts_dir, trunk)
     tree = Tree(
         name=os.path.basename(name).removesuffix(".hjson"),
         file=document.file,
@@ -160,6 +162,7 @@ def load_tree(path: str, workspace: str, overrides: Mapping[str, str]) -> Readin
         arch_label=label,
         stalks=link_stalks(trunk),
         secrets=tuple(trunk.secrets[secret] for secret in sorted(trunk.secrets)),
+        artifacts_dir=artifacts_dir,
     )
     _tell_unused(trunk, report)
     reading.tree = replace(tree, files_read=tuple(sorted(files.digests.items())))
@@ -254,20 +257,37 @@ def _tell_clashes(root: Node, trunk: Trunk, report: Report) -> None:
                 )
 
 
-def _log_dir(trunk: Trunk, report: Report) -> str:
-    setting = trunk.overrides.get("LOG_DIR") or trunk.settings.get("LOG_DIR")
+def _folder(name: str, usual: str, trunk: Trunk) -> str:
+    """Return a folder that a variable of `paths` names, relative to the workspace or absolute."""
+    setting = trunk.overrides.get(name) or trunk.settings.get(name)
     if setting is None or not setting.value:
-        return "logs"
+        return usual
     if not setting.value.startswith("/") and not trunk.workspace.is_inside(setting.value):
-        report.problem(setting.place, f"'{setting.value}' leaves the workspace", "write an absolute path")
+        what = f"'{setting.value}' leaves the workspace"
+        trunk.report.problem(setting.place, what, "write an absolute path")
     return setting.value
+
+
+def _tell_read_folder(artifacts_dir: str, trunk: Trunk) -> None:
+    """Tell a folder for artifacts in which a run reads: what it publishes would change the next run."""
+    setting = trunk.overrides.get("ARTIFACTS_DIR") or trunk.settings.get("ARTIFACTS_DIR")
+    if setting is None:
+        return
+    workspace = trunk.workspace
+    wanted = workspace.absolute(artifacts_dir)
+    sysroot = trunk.settings.get("SYSROOT_DIR", Setting("", setting.place)).value or "sysroot"
+    read = [*("trees", "stalks", "plugins"), sysroot]
+    folder = next((one for one in read if f"{wanted}/".startswith(workspace.absolute(one) + "/")), "")
+    if wanted == workspace.path or folder:
+        what = f"artifacts cannot stand in {folder or 'the workspace itself'}, where a run reads its files"
+        trunk.report.problem(setting.place, what, "name a folder of their own, like artifacts")
 
 
 def _tell_unused(trunk: Trunk, report: Report) -> None:
     """Tell variables of `--set` that change nothing; where files are wrong nobody can know."""
     if report.has_errors:
         return
-    used = trunk.asked | {"OS", "ARCH", "SUBARCH", "SYSROOT_DIR", "LOG_DIR"}
+    used = trunk.asked | {"OS", "ARCH", "SUBARCH", "SYSROOT_DIR", "LOG_DIR", "ARTIFACTS_DIR"}
     for name, setting in trunk.overrides.items():
         if name not in used:
             near = did_you_mean(name, used)

@@ -25,6 +25,46 @@ FORMATS = ("img", "img.zst", "img.xz", "img.gz", "zip", "bmap")
 """What a disk is published as; `bmap` says which blocks of the others hold data."""
 
 
+GATES = {
+    "ssh_host_keys": "no SSH host keys: every machine made of the image would have the same",
+    "machine_id": "no machine-id: every machine made of the image would be the same one",
+    "apt_leftovers": "no package lists and no downloaded packages",
+    "logs": "no logs of the build",
+    "clear_passwords": "no password in clear",
+    "default_passwords": "no account with an empty password, or with one that everybody knows",
+    "setuid": "no setuid or setgid file besides the usual ones and those of the list `setuid`",
+    "resolv_conf": "no resolv.conf of the builder",
+}
+"""What is checked before publishing: name and what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine of QEMU: the programs (`qemu-system-...`) that have it, and the firmware that boots a disk in it.
+
+    The first one of each is the usual one; without firmware the kernel must be named. A machine that is
+    a board has its number of processors and its memory; 0 where any will do.
+    """
+
+    architectures: tuple[str, ...]
+    firmware: tuple[str, ...] = ()
+    cpus: int = 0
+    memory_bytes: int = 0
+
+
+MACHINES = {
+    "raspi2b": Machine(("arm",), cpus=4, memory_bytes=1 << 30),
+    "raspi3b": Machine(("aarch64",), cpus=4, memory_bytes=1 << 30),
+    "virt": Machine(("aarch64", "arm"), ("u-boot", "uefi")),
+    "q35": Machine(("x86_64", "i386"), ("bios", "uefi")),
+    "pc": Machine(("x86_64", "i386"), ("bios", "uefi")),
+    "microvm": Machine(("x86_64",)),
+}
+"""The machines that boot tests run in; another one of QEMU needs its `architecture` in the tree."""
+
+FIRMWARE = ("bios", "uefi", "u-boot")
+
+
 def artifact_id(stalk: str, name: str) -> ArtifactId:
     """Return the id of an artifact: `stage4/image`."""
     return ArtifactId(f"{stalk}/{name}")
@@ -34,7 +74,8 @@ def artifact_id(stalk: str, name: str) -> ArtifactId:
 class Write:
     """A file that an artifact has in place of what the image has there: `/etc/hosts`.
 
-    Owned by root. `variables` are the secrets in it; their markers stand in `content`.
+    Owned by root. `variables` are the secrets in it; their markers stand in `content`, where all
+    other variables have been put in.
     """
 
     path: str

@@ -247,7 +247,7 @@ class SecretSource:
 class Tree:
     """A tree file with all its stalks, parents before children, in the order of the file.
 
-    `workspace` is an absolute path; `log_dir` is relative to it or absolute. `architecture` is the
+    `workspace` is an absolute path; `log_dir` and `artifacts_dir` are relative to it or absolute. `architecture` is the
     `<OS>/<ARCH>/<SUBARCH>` prefix of its images, lower case; `arch_label` is `<ARCH>-<SUBARCH>`,
     as log files are named. `files_read` are all files that decided the content, with digests.
     """
@@ -262,6 +262,7 @@ class Tree:
     secrets: tuple[SecretSource, ...] = ()
     files_read: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    artifacts_dir: str = "artifacts"
 
     def stalk(self, name: str) -> Stalk:
         """Return the stalk of that name. Raises KeyError."""
