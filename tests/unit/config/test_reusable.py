@@ -112,6 +112,16 @@ def test_a_variable_of_the_tree_reaches_an_argument_of_any_type(plugins):
     ]
 
 
+def test_the_lines_of_a_variable_are_a_list_or_a_mapping(plugins):
+    """A tree has the packages of each variant in a variable, one a line; the stalk is the same."""
+    plugins.tree('MANY: "vim\\n\\n chrony\\n"\n FLAGS: "a=1\\nb=x=y"')
+    use(plugins, "packages: '{MANY}', labels: '{FLAGS}'", "MANY: '', FLAGS: ''")
+
+    values = {v.name: v.value for v in plugins.go().variables}
+
+    assert (values["PACKAGES"], values["LABELS"]) == ("vim\nchrony", "a=1\nb=x=y")
+
+
 FROM_VARIABLES = {
     "packages: ['{X}']": (
         "A b",
@@ -130,7 +140,8 @@ FROM_VARIABLES = {
         "stabel",
         "release: 'stabel' is not possible here\n  did you mean 'stable'?",
     ),
-    "packages: '{X}'": ("x", "packages: must be a list, is 'x'"),
+    "packages: '{X}'": ("A", "packages: 'A' is not of the form [a-z0-9.+-]+"),
+    "packages: ['x'], labels: '{X}'": ("a: 1", "labels: must be a mapping, is 'a: 1'\n  X is set at"),
 }
 
 
