@@ -254,8 +254,10 @@ class Passing:
                 f"make it a file of its own in the last step: "
                 f"cp -a --remove-destination $(readlink -f {path_text(target)}) {name}",
             )
-        chunks = again()
-        with contextlib.closing(chunks) if hasattr(chunks, "close") else contextlib.nullcontext():
+        with contextlib.ExitStack() as stack:
+            chunks = again()
+            if hasattr(chunks, "close"):
+                stack.callback(chunks.close)
             yield from self._pass_on(chunks, self._route_house)
         for target in self._homeless:
             raise EngineError(
