@@ -8,7 +8,7 @@ one `key=value` a line, an argument not given as its default or as empty text.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stalker.config.document import is_true, text_of
@@ -93,6 +93,8 @@ class Argument:
     allowed: tuple[str, ...] = ()
     pattern: str = ""
     help: str = ""
+    is_secret: bool = False
+    """Only a secret of the tree will do: as text it would stand in a file for all to read."""
 
     @property
     def variable(self) -> str:
@@ -127,16 +129,17 @@ def declared_argument(name: str, node: Node, report: Report) -> Argument | None:
         allowed=tuple(c.text for c in allowed.value) if allowed and isinstance(allowed.value, list) else (),
         pattern=text_of(pattern),
         help=text_of(node.get("help")),
+        is_secret=is_true(node.get("secret")),
     )
     default = node.get("default")
     if default is None:
         return bare
     if bare.required:
         report.problem(default.place, "a required argument has no default", "keep one of the two")
-    value = argument_value(default, bare, report)
-    return Argument(
-        bare.name, bare.type, bare.place, bare.required, value, bare.allowed, bare.pattern, bare.help
-    )
+    if bare.is_secret:
+        report.problem(default.place, "a secret has no default", "keep one of the two")
+        return bare
+    return replace(bare, default=argument_value(default, bare, report))
 
 
 def _refuse_taken(name: str, node: Node, report: Report) -> None:
@@ -167,6 +170,10 @@ def argument_value(node: Node, argument: Argument, report: Report) -> str | None
         if node.is_hidden:
             return node.text
         node = node.read_as(argument.type)
+    if argument.is_secret and node.text:
+        what = f"'{argument.name}' takes a secret, and this is text for all to read"
+        report.problem(node.place, what, "declare it in the tree's secrets, inherit it, write '{NAME}'")
+        return None
     value = node.value
     match argument.type:
         case "string":

@@ -186,6 +186,8 @@ def _described(argument: Argument) -> str:
     facts = [argument.type]
     if argument.required:
         facts.append("required")
+    if argument.is_secret:
+        facts.append("a secret of the tree")
     if argument.default is not None:
         facts.append("default " + (argument.default.replace("\n", ", ") or "empty"))
     if argument.allowed:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stalker.config.document import text_of
+from stalker.config.document import is_true, text_of
 from stalker.config.report import Report, did_you_mean
 from stalker.config.shape import VARIABLE
 from stalker.errors import FilesError
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from stalker.config.workspace import Workspace
 
 SECRET_MAX_BYTES = 1024 * 1024
+
+GENERATED_FROM = "abcdefghijkmnopqrstuvwxyz23456789"
+"""Letters and digits that nobody takes for another, and that stand on every keyboard's own key."""
+
+GENERATED_LENGTH = 20
+"""Of these characters: 100 bits, more than anybody can try."""
 
 
 def declared_secrets(node: Node | None, workspace: Workspace, report: Report) -> dict[str, SecretSource]:
@@ -43,12 +50,18 @@ def declared_secrets(node: Node | None, workspace: Workspace, report: Report) ->
             assert given is not None
             report.problem(given.place, f"'{file}' leaves the workspace", "write an absolute path")
             continue
-        found[name] = SecretSource(name, child.key_place, env, file)
+        is_generated = is_true(child.get("generate"))
+        if is_generated and not file:
+            report.problem(child.place, "what is generated needs a file to be kept in", "add file: path")
+            continue
+        found[name] = SecretSource(name, child.key_place, env, file, is_generated)
     return found
 
 
 def read_secrets(tree: Tree, names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
     """Return the values of some of a tree's secrets; of a file without its last newline.
+
+    Those that are to be generated are made the first time that they are asked for.
 
     Raises:
         FilesError: some cannot be had; all of them are named, none with its value.
@@ -84,6 +97,8 @@ def read_secrets(tree: Tree, names: Iterable[str], environ: Mapping[str, str]) -
 def _read_file(source: SecretSource, tree: Tree, report: Report) -> str | None:
     path = Path(tree.workspace, source.file)
     try:
+        if source.is_generated and not path.exists():
+            _generate(path)
         with path.open("rb") as stream:
             data = stream.read(SECRET_MAX_BYTES + 1)
         if len(data) > SECRET_MAX_BYTES:
@@ -91,7 +106,27 @@ def _read_file(source: SecretSource, tree: Tree, report: Report) -> str | None:
             return None
         return data.decode("utf-8").removesuffix("\n")
     except OSError as error:
-        report.problem(source.place, f"{source.file} cannot be read: {(error.strerror or '').lower()}")
+        doing = "made" if source.is_generated and not path.exists() else "read"
+        report.problem(source.place, f"{source.file} cannot be {doing}: {(error.strerror or '').lower()}")
     except UnicodeDecodeError:
         report.problem(source.place, f"{source.file} is not UTF-8")
     return None
+
+
+def _generate(path: Path) -> None:
+    """Make a file with a new secret, whole or not at all, that only its owner can read.
+
+    Two runs that begin at once end with one value: whose link comes second takes the other's.
+    """
+    import secrets
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    value = "".join(secrets.choice(GENERATED_FROM) for _ in range(GENERATED_LENGTH))
+    new = path.with_name(f".{path.name}-{secrets.token_hex(4)}.part")
+    try:
+        new.touch(mode=0o600)
+        new.write_text(f"{value}\n", encoding="ascii")
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(new)
+    finally:
+        new.unlink(missing_ok=True)

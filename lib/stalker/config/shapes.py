@@ -101,7 +101,11 @@ NODE = Keys(
 )
 
 SECRET = Keys(
-    {"env": Text("name of an environment variable"), "file": Text("path of a file")},
+    {
+        "env": Text("name of an environment variable"),
+        "file": Text("path of a file"),
+        "generate": Flag("make up a value, and keep it in the file, when there is no such file"),
+    },
     "where a secret's value comes from",
 )
 
@@ -163,6 +167,7 @@ ARGUMENT = Keys(
         "default": Anything("the value when it is not given"),
         "allowed": Items(Scalar(), "the only values possible"),
         "pattern": Text("a regular expression that the whole value must match; of a list: each item"),
+        "secret": Flag("only a secret of the tree will do"),
         "help": Text("one line on what it is for"),
     },
     "an argument; the script gets it as a variable in UPPER CASE",

@@ -235,12 +235,16 @@ class Stalk:
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """Where a secret's value comes from: the name of an environment variable, or a file."""
+    """Where a secret's value comes from: the name of an environment variable, or a file.
+
+    With `is_generated` a file that is not there is made, with a value that nobody else has.
+    """
 
     name: str
     place: Place
     env: str = ""
     file: str = ""
+    is_generated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

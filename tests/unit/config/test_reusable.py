@@ -182,6 +182,23 @@ def test_a_secret_is_not_held_against_a_pattern(plugins):
     assert {v.name for v in plugins.go().variables if v.secret} == {"KEY", "PACKAGES", "USER_NAME"}
 
 
+def test_an_argument_for_a_secret_takes_nothing_else(space):
+    """Text would stand in the file for all to read."""
+    space.write("plugins/lock.sh", "#!/bin/sh\n")
+    space.write("plugins/lock.hjson", "{ summary: 'Lock.', arguments: { key: { secret: true } } }")
+    space.tree(top="secrets: { DOOR: { env: 'DOOR' } }")
+    space.stalk("go: { exec: true, DOOR: '', use: 'lock', with: { key: '{DOOR}' } }")
+    variables = space.go().variables
+    space.stalk("go: { exec: true, use: 'lock', with: { key: 'raspberry' } }")
+
+    with pytest.raises(FilesError) as caught:
+        space.go()
+
+    assert [(one.name, one.secret) for one in variables] == [("DOOR", "DOOR"), ("KEY", "DOOR")]
+    assert "'key' takes a secret" in str(caught.value.problems[0])
+    assert "raspberry" not in str(caught.value.problems[0])
+
+
 @pytest.mark.parametrize("arguments", ["packages: ['x', '{KEY}']", "packages: ['x'], labels: { a: '{KEY}' }"])
 def test_a_secret_is_no_item_among_others(plugins, arguments):
     """What the script gets would hold it in part."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import stat
 
 import pytest
 
@@ -83,3 +85,48 @@ def test_all_secrets_that_lack_are_told_at_once(tree):
         read_secrets(tree, ["KEY", "OTHER"], {"MY_KEY": ""})
 
     assert len(caught.value.problems) == 2
+
+
+def test_a_secret_is_generated_once_for_its_owner_alone(space):
+    """The file is made with its folder the first time, and read from then on."""
+    space.tree(top="secrets: { NEW: { file: 'workspace/keep/new', generate: true } }")
+    tree = space.read()
+
+    first = read_secrets(tree, ["NEW"], {})
+    again = read_secrets(tree, ["NEW"], {})
+
+    file = space.root / "workspace/keep/new"
+    assert first == again == {"NEW": file.read_text().removesuffix("\n")}
+    assert re.fullmatch("[a-z0-9]{20}", first["NEW"])
+    assert stat.filemode(file.stat().st_mode) == "-rw-------"
+    assert [entry.name for entry in file.parent.iterdir()] == ["new"]
+
+
+def test_two_generated_secrets_differ(space):
+    """Nobody can guess one from the other."""
+    space.tree(top="secrets: { A: { file: 'a', generate: true }, B: { file: 'b', generate: true } }")
+
+    values = read_secrets(space.read(), ["A", "B"], {})
+
+    assert values["A"] != values["B"]
+
+
+def test_a_secret_that_cannot_be_generated_is_told(space):
+    """A file stands where its folder should be."""
+    space.write("taken", "")
+    space.tree(top="secrets: { NEW: { file: 'taken/new', generate: true } }")
+
+    with pytest.raises(FilesError) as caught:
+        read_secrets(space.read(), ["NEW"], {})
+
+    assert "taken/new cannot be made" in str(caught.value.problems[0])
+
+
+def test_what_is_generated_needs_a_file(space):
+    """A variable of the environment cannot be kept."""
+    space.tree(top="secrets: { NEW: { env: 'NEW', generate: true } }")
+
+    with pytest.raises(FilesError) as caught:
+        space.read()
+
+    assert "needs a file to be kept in" in str(caught.value.problems[0])
