@@ -1,0 +1,89 @@
+"""What a console says when a machine will never come up, and what that means."""
+
+from __future__ import annotations
+
+import re
+
+_KERNEL = r"^(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? )?"
+_EMERGENCY = "systemd is in emergency mode: something that it needs failed"
+_NO_SWITCH = (
+    "the machine halted without going off: its kernel has no driver that switches it off "
+    "(a Raspberry Pi needs bcm2835_wdt)"
+)
+
+OF_KERNEL = (
+    (
+        rf"{_KERNEL}Kernel panic - not syncing: (?:VFS: )?(Unable to mount root fs.*)\n",
+        "the kernel found no root file system: {}",
+    ),
+    (
+        rf"{_KERNEL}Kernel panic - not syncing: (.*[Nn]o working init found.*)\n",
+        "the root file system has no init that runs: {}",
+    ),
+    (rf"{_KERNEL}Kernel panic - not syncing: (.*)\n", "kernel panic: {}"),
+    (rf"{_KERNEL}(?:reboot: )?System halted\b.*\n", _NO_SWITCH),
+)
+"""(pattern, reason) in the order in which they are asked; `{}` is what the pattern's group matched."""
+
+OF_PROGRAMS = (
+    (r"^ALERT! +(.*?) +does not exist\..*\n", "the initramfs waited in vain for the root device {}"),
+    (r"^Failed to mount (.*) as root file system.*\n", "the initramfs could not mount {} as the root"),
+    (r"^(?:You are in|Welcome to) emergency mode.*\n", _EMERGENCY),
+    (r"^(?:You are in|Welcome to) rescue mode.*\n", "systemd is in rescue mode"),
+    (r"^Cannot open access to console, the root account is locked.*\n", _EMERGENCY),
+    (r"^Login incorrect\b.*\n", "the login was refused: Login incorrect"),
+    (
+        r"^(?:Boot failed: not a bootable disk|No bootable device\.).*\n",
+        "the firmware found nothing to boot on the disk",
+    ),
+    (r"^Bad Linux ARM(?:64)? Image magic.*\n", "U-Boot was given a kernel that is none"),
+)
+"""The same of what no kernel says; a command's output may well have such a line."""
+
+PROMPTS = (
+    (r"^\(initramfs\) \Z", "the initramfs gave up and opened a shell"),
+    (r"^dracut:.*# \Z", "the initramfs gave up and opened a shell"),
+    (r"^grub(?: rescue)?> \Z", "the boot loader GRUB gave up and opened its shell"),
+    (r"^=> \Z", "U-Boot found nothing to boot on the disk and opened its shell"),
+    (r"Shell> \Z", "the firmware found nothing to boot on the disk and opened its shell"),
+)
+"""The same of prompts, which stand at the end for as long as nobody types."""
+
+HINTS = (
+    (r"Waiting for root device (.*?)\.\.\.", "the kernel waits for the root device {}, which is not there"),
+    (r"Unable to handle kernel|Internal error: Oops|BUG: ", "the kernel stumbled: {}"),
+)
+"""What may be why nothing more comes, once it is clear that nothing does."""
+
+
+def find_trouble(text: str, *, of_kernel_only: bool = False) -> str:
+    """Return why nothing more will come, as far as these lines tell; empty when they tell nothing.
+
+    `text` begins at the beginning of a line.
+    """
+    return _first(text, OF_KERNEL) or ("" if of_kernel_only else _first(text, OF_PROGRAMS))
+
+
+def find_prompt(line: str) -> str:
+    """Return why a machine waits at a prompt that is no login's, empty for any other line."""
+    return _first(line, PROMPTS)
+
+
+def find_hint(text: str) -> str:
+    """Return what a text says about why nothing more came, empty for nothing."""
+    if not text.strip():
+        return "the console was silent: is it that of the kernel's `console=`?"
+    for line in reversed(text.splitlines()):
+        said = _first(f"{line}\n", HINTS)
+        if said:
+            return said
+    return ""
+
+
+def _first(text: str, table: tuple[tuple[str, str], ...]) -> str:
+    for pattern, reason in table:
+        found = re.search(pattern, text, re.MULTILINE)
+        if found:
+            said = found[1].strip() if found.re.groups else text.strip()
+            return reason.format(said)
+    return ""
