@@ -8,7 +8,8 @@ fields of that event in `stalker.model.events` under their own names:
     note               text, level (info, warning)
     variables_set      step, variables: [[name, value, place]]
     planned            steps: [{step, verdict (RUN, REUSE, BLOCKED), reason, parent, needs, estimate_s, image}],
-                       bases: [{stalk, verdict, reason, image}]
+                       bases: [{stalk, verdict, reason, image}],
+                       artifacts: [{artifact, verdict (MAKE, REUSE, PROVE, BLOCKED), reason}]
     base_started       stalk, base
     base_progress      stalk, text
     base_finished      stalk, base, image, duration_s, error
@@ -19,7 +20,12 @@ fields of that event in `stalker.model.events` under their own names:
                        name, brief, details, resolution, last_lines, log, commit_s, will_retry_in_s
     step_reused        step, image, reason
     step_blocked       step, cause
-    run_finished       run, exit_code, ran, reused, failed, blocked, duration_s, brief, details, resolution
+    artifact_started   artifact, verdict (MAKE, PROVE), reason
+    artifact_progress  artifact, doing, done_bytes, total_bytes
+    artifact_finished  artifact, state (done, unproven, failed, cancelled, blocked), duration_s, path,
+                       size_bytes, brief, details, resolution, last_lines, log
+    run_finished       run, exit_code, ran, reused, failed, blocked, duration_s, brief, details, resolution,
+                       made, kept, unmade
 
 `data` is text: UTF-8, U+FFFD for what is none, and a character that comes in two pieces is in the
 second one. Names may be added, none is taken away. Nothing but ASCII is written.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from stalker.model.artifacts import ArtifactId
 from stalker.model.tree import StepId
 
 
@@ -76,12 +77,22 @@ class PlannedBase:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedArtifact:
+    """What becomes of an artifact. `verdict` is MAKE, REUSE, PROVE or BLOCKED."""
+
+    artifact: ArtifactId
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """The plan of the run, in order."""
 
     at: float
     steps: tuple[PlannedStep, ...]
     bases: tuple[PlannedBase, ...] = ()
+    artifacts: tuple[PlannedArtifact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +204,55 @@ class StepBlocked:
 
 
 @dataclass(frozen=True, slots=True)
+class ArtifactStarted:
+    """An artifact is being made, or only proven (`verdict`: MAKE, PROVE)."""
+
+    at: float
+    artifact: ArtifactId
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactProgress:
+    """What of an artifact is being done, and how far that is; `total_bytes` is None where nobody knows."""
+
+    at: float
+    artifact: ArtifactId
+    doing: str
+    done_bytes: int = 0
+    total_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFinished:
+    """What became of an artifact.
+
+    `state` is done (published), unproven (made, but a gate or the boot test refused it), failed,
+    cancelled, or blocked. `path` is where it stands, relative to the workspace where that holds it;
+    `size_bytes` that of its files. `last_lines` are those of a machine that did not boot, `log` its
+    transcript.
+    """
+
+    at: float
+    artifact: ArtifactId
+    state: Literal["done", "unproven", "failed", "cancelled", "blocked"]
+    duration_s: float
+    path: str = ""
+    size_bytes: int = 0
+    brief: str = ""
+    details: str = ""
+    resolution: str = ""
+    last_lines: tuple[str, ...] = ()
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The run is over. `exit_code` as in the contract; the counts add up to the plan."""
+    """The run is over. `exit_code` as in the contract; the counts add up to the plan.
+
+    `made` counts artifacts that were published, `kept` those that were there; `unmade` are all others.
+    """
 
     at: float
     run: str
@@ -207,6 +265,9 @@ class RunFinished:
     brief: str = ""
     details: str = ""
     resolution: str = ""
+    made: int = 0
+    kept: int = 0
+    unmade: tuple[ArtifactId, ...] = ()
 
 
 Event = (
@@ -224,6 +285,9 @@ Event = (
     | StepFinished
     | StepReused
     | StepBlocked
+    | ArtifactStarted
+    | ArtifactProgress
+    | ArtifactFinished
     | RunFinished
 )
 
