@@ -85,13 +85,14 @@ class ArtifactReader:
         if node is None or not isinstance(node.value, str):
             return ""
         try:
-            if re.compile(node.text).match(""):
-                hint = "write what must be seen" if not node.text else "is a * or ? too many in it?"
-                self.report.problem(node.place, f"'{node.text}' matches anything, also nothing", hint)
+            form = re.compile(node.text)
         except re.error as error:
-            self.report.problem(
-                node.place, f"'{node.text}' is no regular expression: {error}", _escaped(node.text)
-            )
+            hint = f"the text itself is '{re.escape(node.text)}'"
+            self.report.problem(node.place, f"'{node.text}' is no regular expression: {error}", hint)
+            return ""
+        if form.search("") and form.search("\x00"):
+            hint = "is a * or ? too many in it?" if node.text else "write what must be seen"
+            self.report.problem(node.place, f"'{node.text}' matches anything", hint)
         return node.text
 
     def is_mounted(self, path: str) -> str:
@@ -107,8 +108,3 @@ class ArtifactReader:
                 self.report.problem(
                     child.key_place, f"'{key}' does not go with {kind}", f"it goes with {others}"
                 )
-
-
-def _escaped(text: str) -> str:
-    """Say how the text itself is matched."""
-    return f"the text itself is '{re.escape(text)}'"

@@ -157,7 +157,7 @@ def _not_in_image(path: str, mount: str) -> tuple[str, str]:
 
 def _file(node: Node | None, endings: tuple[str, ...], reader: ArtifactReader) -> str:
     """Return the name of a published file, empty where it cannot be, which is told."""
-    if node is None:
+    if node is None or not isinstance(node.value, str):
         return ""
     name = reader.told(node, names.published_name)
     if name is None or (name.endswith(endings) and name not in endings):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, cast
 
+from stalker.config import artifact_shapes as shapes
 from stalker.config import names
 from stalker.config.document import is_true, text_of
 from stalker.config.report import did_you_mean
-from stalker.model.artifacts import MACHINES, BootTest, Expectation
+from stalker.model.artifacts import FIRMWARE, MACHINES, BootTest, Expectation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +124,8 @@ class _Reading:
             place = node.place if node is not None else self.node.key_place
             what = f"the machine {name} boots no disk by itself in QEMU"
             self.report.problem(place, what, 'name the kernel: "partition:vmlinuz*"')
-        elif machine is not None and node is not None and firmware not in machine.firmware:
+        elif machine is not None and firmware in FIRMWARE and firmware not in machine.firmware:
+            assert node is not None
             what = f"the machine {name} has no firmware '{firmware}' here"
             self.report.problem(node.place, what, f"it has {' and '.join(machine.firmware)}")
         elif machine is not None and node is None:
@@ -237,6 +239,8 @@ class _Reading:
             return None
         kinds = [key for key in _KINDS if node.get(key) is not None]
         if len(kinds) != 1:
+            if node.value.keys() - shapes.EXPECTATION.keys.keys():
+                return None  # an unknown key, which was told
             what = f"one of {', '.join(_KINDS)}" + (f", not {' and '.join(kinds)}" if kinds else "")
             self.report.problem(node.place, what, "each is an item of its own" if kinds else "")
             return None

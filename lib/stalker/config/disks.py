@@ -60,6 +60,7 @@ def read_disk(node: Node, file: str, writes: Sequence[Write], reader: ArtifactRe
         fill=reader.paths(node.get("fill")),
         formats=_formats(node.get("formats"), reader),
     )
+    _tell_excluded(disk, reader.patterns(node.get("exclude")), reader.report)
     _tell_marks(disk, node, writes, reader)
     return disk if file and partitions else None
 
@@ -161,7 +162,16 @@ def _tell_twice(partitions: Sequence[Partition], report: Report) -> None:
                 report.problem(one.place, f"'{first.name}' {same}, too", "change one of them")
 
 
-# marks and artifacts
+# marks, artifacts and what is left out
+
+
+def _tell_excluded(disk: Disk, exclude: Sequence[str], report: Report) -> None:
+    """Tell partitions whose whole content is excluded."""
+    for one in disk.partitions:
+        path = next((path for path in exclude if f"{one.source}/".startswith(path + "/")), "")
+        if path and one.source:
+            what = f"{one.source} is excluded, so nothing would be in '{one.name}'"
+            report.problem(one.place, what, f"leave {path} out of 'exclude'")
 
 
 def _tell_marks(disk: Disk, node: Node, writes: Sequence[Write], reader: ArtifactReader) -> None:

@@ -177,6 +177,10 @@ class PartitionReader:
             hint = "copy or link it into the workspace: what a disk holds is kept with the tree"
             reader.report.problem(node.place, f"{node.text} is outside the workspace", hint)
             return "", ""
+        if reader.workspace.shown(node.text) == ".":
+            what = "the whole workspace is on no disk: each run writes logs and artifacts there"
+            reader.report.problem(node.place, what, "name a folder in it")
+            return "", ""
         kind = usable_path(node, reader.workspace, reader.report)
         if not kind:
             tell_missing(node, reader.workspace, reader.report)

@@ -22,7 +22,9 @@ def cache(space, tmp_path_factory):
     (space.root / "sysroot/linked").symlink_to("../current")
     mounts = "d: { path: 'data', bind: '/data' }\n e: { path: 'current', bind: '/e' }\n"
     space.stalk(mounts + " go: { exec: true, V: '', path: 'run.sh' }")
-    space.tree("V: 1")
+    space.write("content/z", "1")
+    partition = "a: { filesystem: 'ext4', directory: 'content' }"
+    space.tree(f"V: 1\n artifacts: {{ d: {{ disk: 'd.img', partitions: {{ {partition} }} }} }}")
     return tmp_path_factory.mktemp("cache") / "trees"
 
 
@@ -66,6 +68,9 @@ CHANGES = {
     "a mounted folder": lambda s: s.write("data/deep/z", "2"),
     "a content in a mounted folder": lambda s: s.write("data/y", "2"),
     "where a link to a mounted folder leads": lambda s: retarget(s.root / "current", "v2"),
+    "a content on a disk": lambda s: s.write("content/z", "2"),
+    "an artifact": lambda s: s.tree("V: 1\n artifacts: { d: { rootfs: 'd.tar' } }"),
+    "the folder of artifacts": lambda s: s.tree("V: 1", "paths: { ARTIFACTS_DIR: 'out' }"),
     "a new helper": lambda s: s.write("plugins/lib/bash/x.sh", "2"),
 }
 
