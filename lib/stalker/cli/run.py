@@ -89,7 +89,7 @@ def run_tree(
             )
         )
         _tell_files(tree, told.emit)
-        plan, result = _plan_and_execute(
+        plan, result = plan_and_execute(
             planner, secrets, told.emit, run, jobs=jobs, keep_going=keep_going, wait=wait
         )
         error = result.error
@@ -188,7 +188,7 @@ def _tell_reuse(plan: Plan, result: RunResult, emit: Callable[[Event], None]) ->
         emit(events.StepReused(now, step.step, step.image, step.reason))
 
 
-def _plan_and_execute(
+def plan_and_execute(
     planner: Planner,
     secrets: Mapping[str, str],
     emit: Callable[[Event], None],
@@ -198,6 +198,7 @@ def _plan_and_execute(
     keep_going: bool,
     wait: bool,
 ) -> tuple[Plan, RunResult]:
+    """Sweep, plan and run what is not there; the toolbox is made by this too."""
     from stalker.run.scheduler import RunOptions, RunResult, execute, provide_bases, repair_tags
     from stalker.run.sweep import sweep
 

@@ -1,0 +1,202 @@
+"""An ordinary container with the tools that file systems, boot tests and devices need.
+
+It is as weak as a container can be: no capabilities, no network, nothing writable but what it is given.
+What it makes lies in a folder of this host that it has mounted, and belongs to whoever runs stalker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stalker.engine.interface import ContainerSpec
+from stalker.errors import EngineError, Interrupted, NoEngine, StalkerError
+from stalker.image.feeding import feed
+from stalker.model import labels
+from stalker.model.places import Place
+from stalker.model.tree import Mount, Option
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from stalker.engine.interface import Engine
+
+PLACE = Place("the toolbox")
+TAIL_BYTES = 4096
+"""How much is kept of what a tool complains of."""
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+NOT_SEEN = (
+    "disk images are made by the engine in a folder of this host; run stalker on the engine's own host, \
+or put the workspace where the engine sees it (Docker Desktop: Settings, Resources, File sharing)"
+)
+
+
+@dataclass(slots=True)
+class Toolbox:
+    """Opens containers of toolbox images.
+
+    `image_of` makes the image of a name when the engine has none, and returns its id. `run` is the id of the
+    run whose containers these are: what a killed run leaves is swept by the next one.
+    """
+
+    engine: Engine
+    image_of: Callable[[str], str]
+    run: str
+    cancel: threading.Event | None = None
+
+    @contextlib.contextmanager
+    def opened(
+        self,
+        name: str = "toolbox",
+        *,
+        folder: Path | None = None,
+        folder_target: str = "/out",
+        writable: bool = True,
+        tmpfs: Mapping[str, str] | None = None,
+        network: bool = False,
+    ) -> Iterator[Tool]:
+        """Start a container with `folder` of this host mounted; it is removed at the end, whatever happens.
+
+        `tmpfs` are folders in memory and their mount options; /tmp is always one.
+
+        Raises:
+            EngineError: the engine does not see this host's folders.
+        """
+        user = _user_of(folder) if folder else f"{os.getuid()}:{os.getgid()}"
+        if self.engine.info().is_rootless:
+            user = "0:0"  # there, root is who runs the engine
+        options: dict[str, object] = {
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges"],
+            "read_only": True,
+            "tmpfs": {"/tmp": "mode=1777", **(tmpfs or {})},  # noqa: S108  in the container
+            **({} if network else {"network": "none"}),
+        }
+        mounts = [Mount(folder_target, "directory", str(folder.resolve()), writable, PLACE)] if folder else []
+        spec = ContainerSpec(
+            image=self.image_of(name),
+            name=f"stalker-{name}-{secrets.token_hex(6)}",
+            labels={labels.RUN: self.run, labels.VERSION: labels.CONTAINER},
+            mounts=tuple(mounts),
+            options=tuple(
+                Option(key, json.dumps(value), counts=False, place=PLACE) for key, value in options.items()
+            ),
+        )
+        tool = Tool(self.engine, self._created(spec, folder), user, self.cancel)
+        try:
+            self.engine.start(tool.container)
+            if folder and _is_same_kernel(tool, folder, folder_target):
+                tool.pipes, tool.pipes_target = folder, folder_target
+            yield tool
+        finally:
+            with contextlib.suppress(NoEngine):  # what it left is swept when it is up again
+                self.engine.remove_container(tool.container)
+
+    def _created(self, spec: ContainerSpec, folder: Path | None) -> str:
+        try:
+            return self.engine.create(spec)
+        except EngineError as error:
+            if folder and "bind source path does not exist" in error.details:
+                raise EngineError(f"the engine does not see {folder}", error.details, NOT_SEEN) from error
+            raise
+
+
+@dataclass(slots=True)
+class Tool:
+    """A running toolbox container; programs run in it as `user`.
+
+    `pipes` is a folder of this host where named pipes reach the container as `pipes_target`, None where
+    they do not: then the engine carries what a tool is fed, at half the speed.
+    """
+
+    engine: Engine
+    container: str
+    user: str
+    cancel: threading.Event | None = None
+    pipes: Path | None = None
+    pipes_target: str = ""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        stdin: Iterable[bytes | memoryview] | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        codes: Sequence[int] = (0,),
+    ) -> bytes:
+        """Run a tool and return what it wrote to stdout.
+
+        Raises:
+            StalkerError: its exit code is none of `codes`; the details are what it said.
+            Interrupted: the run was cancelled; the tool may still run until its container is removed.
+        """
+        out, said = bytearray(), bytearray()
+
+        def take(data: bytes, is_stderr: bool) -> None:  # noqa: FBT001  the engine calls it so
+            if is_stderr:
+                said.extend(data)
+                del said[:-TAIL_BYTES]
+            else:
+                out.extend(data)
+
+        def execute(argv: Sequence[str], stdin: Iterable[bytes | memoryview] | None) -> int | None:
+            return self.engine.exec(
+                self.container,
+                argv,
+                {"LC_ALL": "C.UTF-8", "TZ": "UTC", **(environment or {})},
+                take,
+                user=self.user,
+                workdir="/",
+                stop=self.cancel.is_set if self.cancel else None,
+                stdin=stdin,
+            )
+
+        if stdin is not None and self.pipes is not None:
+            code = feed(self.pipes, self.pipes_target, argv, stdin, lambda argv: execute(argv, None))
+        else:
+            code = execute(argv, stdin)
+        if code in codes:
+            return bytes(out)
+        if self.cancel is not None and self.cancel.is_set():
+            raise Interrupted("interrupted", f"{argv[0]} was under way")
+        text = (bytes(said) or bytes(out[-TAIL_BYTES:])).decode("utf-8", "replace").strip()
+        ended = "its container went away" if code is None else f"it ended with {code}"
+        raise StalkerError(f"{argv[0]} failed", text or ended)
+
+
+def _user_of(folder: Path) -> str:
+    """Return who writes in a folder: its owner where we are root, for root has no privileges in there."""
+    if os.getuid() != 0:
+        return f"{os.getuid()}:{os.getgid()}"
+    found = folder.stat()
+    return f"{found.st_uid}:{found.st_gid}"
+
+
+def _is_same_kernel(tool: Tool, folder: Path, target: str) -> bool:
+    """Say whether the engine runs on this kernel, so that a named pipe joins its containers and us.
+
+    Raises EngineError when what is mounted is not the folder of this host: the engine is elsewhere.
+    """
+    mark = folder / f".seen-{secrets.token_hex(6)}"
+    mark.touch()
+    try:
+        told = tool.run(["sh", "-ec", f'test -e "$0"; cat {BOOT_ID}', f"{target}/{mark.name}"])
+    except Interrupted:
+        raise
+    except StalkerError as error:
+        raise EngineError(
+            f"the engine does not see {folder}", "it has another folder of that name", NOT_SEEN
+        ) from error
+    finally:
+        mark.unlink()
+    with contextlib.suppress(OSError):
+        return told == Path(BOOT_ID).read_bytes()
+    return False
