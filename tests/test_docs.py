@@ -28,9 +28,9 @@ from engines import busybox_image, real_engine, remove_all_below
 from stalker import errors
 from stalker.cli.main import COMMANDS
 from stalker.cli.main import stalker as program
-from stalker.config import shapes
+from stalker.config import artifact_shapes, shapes
 from stalker.config.hjson_reader import read_hjson
-from stalker.model import events, labels
+from stalker.model import artifacts, events, labels
 
 REFERENCE = ROOT / "docs" / "reference"
 STORIES = [page for page in DOCS if any(block.role for block in blocks(page))]
@@ -114,6 +114,16 @@ def test_each_key_of_a_file_is_in_the_reference(shape):
     known = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
 
     assert keys_of(getattr(shapes, shape)) - known == set()
+
+
+@pytest.mark.parametrize("shape", ["ARTIFACT", "PARTITION", "BOOT_TEST", "EXPECTATION"], ids=str.lower)
+def test_each_key_of_an_artifact_is_in_the_reference(shape):
+    """artifacts.md names every key, and every gate, machine and format."""
+    text = (REFERENCE / "artifacts.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"[\w.-]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+
+    assert keys_of(getattr(artifact_shapes, shape)) - known == set()
+    assert {*artifacts.GATES, *artifacts.MACHINES, *artifacts.FORMATS} - known == set()
 
 
 def test_the_page_of_docker_opts_is_the_table():
