@@ -7,7 +7,8 @@ The rules, in the order in which they are asked:
 2. A step runs when it was asked to (`--from`, `--no-cache`) or when a step that it grows on runs.
 3. A step is reused when an image carries its fingerprint and grew on the very images that its
    inputs have now.
-4. A step without an image runs, unless all that grows on it is there: a history that is no longer
+4. A step whose platform the engine cannot run is blocked, when it would have to run.
+5. A step without an image runs, unless all that grows on it is there: a history that is no longer
    needed is not built again.
 """
 
@@ -24,7 +25,7 @@ from stalker.plan.images import ImageIndex, duration_of, inputs_of, made_from
 from stalker.plan.layers import check_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from stalker.model.tree import Base, Stalk, Step, StepId
     from stalker.plan.graph import Link, Links
@@ -164,18 +165,28 @@ class _Draft:
     must_run: bool = False
 
 
-def make_plan(links: Links, index: ImageIndex, bases: Mapping[str, BaseAction], selection: Selection) -> Plan:
+def make_plan(
+    links: Links,
+    index: ImageIndex,
+    bases: Mapping[str, BaseAction],
+    selection: Selection,
+    obstacle: Callable[[str], str] = lambda _platform: "",
+    asked: frozenset[StepId] = frozenset(),
+) -> Plan:
     """Give each considered step its verdict; pure: everything it knows of the engine is in `index`.
+
+    `obstacle` says why the engine cannot run a platform, empty when it can; it is asked for what must run.
+    The images of `asked` are needed also where all that grows on them is there.
 
     Raises:
         PlanError: an image would have more layers than an engine takes.
     """
     check_layers(links)
     drafts = _draft(links, index, bases, selection)
-    _settle(drafts, selection)
+    _settle(drafts, selection, asked)
     actions: dict[StepId, Action] = {}
     for draft in drafts.values():
-        actions[draft.link.id] = _decide(draft, drafts, index, bases, selection, actions)
+        actions[draft.link.id] = _decide(draft, drafts, index, bases, selection, actions, obstacle)
     used = {link.base_stalk for link in links if link.id in actions and link.base_stalk}
     return Plan(links, {name: base for name, base in bases.items() if name in used}, actions)
 
@@ -223,13 +234,12 @@ def _fits(image: Image, link: Link, drafts: Mapping[StepId, _Draft]) -> bool:
     return True
 
 
-def _settle(drafts: dict[StepId, _Draft], selection: Selection) -> None:
+def _settle(drafts: dict[StepId, _Draft], selection: Selection, asked: frozenset[StepId]) -> None:
     """Decide what must run: what is forced or stale, what is missing and needed, what grows on those."""
-    wanted: set[StepId] = set()
     for draft in drafts.values():
         draft.must_run = not draft.is_taken and (draft.link.id in selection.forced or draft.state == "stale")
     has_children = {before for draft in drafts.values() for before in draft.link.inputs}
-    wanted = {name for name in drafts if name not in has_children}
+    wanted = {name for name in drafts if name not in has_children or name in asked}
     changed = True
     while changed:
         changed = False
@@ -257,6 +267,7 @@ def _decide(
     bases: Mapping[str, BaseAction],
     selection: Selection,
     actions: Mapping[StepId, Action],
+    obstacle: Callable[[str], str],
 ) -> Action:
     link = draft.link
     if draft.is_taken:
@@ -275,6 +286,8 @@ def _decide(
         return replace(action, verdict="BLOCKED", reason=f"{cause} is blocked")
     if draft.must_run and link.parent is None and bases[link.base_stalk].verdict == "BLOCKED":
         return replace(action, verdict="BLOCKED", reason=bases[link.base_stalk].reason)
+    if draft.must_run and link.step.platform and (refused := obstacle(link.step.platform)):
+        return replace(action, verdict="BLOCKED", reason=refused)
     if draft.must_run:
         reason = _why_run(draft, drafts, index, bases, selection, before)
         return replace(action, verdict="RUN", reason=reason)

@@ -67,7 +67,7 @@ def _stalk_part(step: Step, shared: dict[tuple[int, ...], dict[str, str]]) -> di
         return known
     fields = _files("file", step.files)
     for name, value in step.environment:
-        fields[f"envplugin {name}"] = _shown(value)
+        fields[f"envplugin {name}"] = shown(value)
     for mount in step.mounts:
         how = "rw" if mount.writable else "ro"
         if mount.kind == "store" or mount.writable:
@@ -76,7 +76,7 @@ def _stalk_part(step: Step, shared: dict[tuple[int, ...], dict[str, str]]) -> di
             fields[f"directory {mount.target}"] = mount.digest
     for option in step.options:
         if option.counts:
-            fields[f"option {option.name}"] = _shown(option.value)
+            fields[f"option {option.name}"] = shown(option.value)
     shared[key] = fields
     return fields
 
@@ -85,7 +85,7 @@ def _variables(variables: Iterable[Variable], where: str) -> dict[str, str]:
     return {
         f"variable {variable.name}{where}": f"secret {variable.secret}"
         if variable.secret
-        else _shown(variable.value)
+        else shown(variable.value)
         for variable in variables
     }
 
@@ -100,7 +100,8 @@ def _files(kind: str, files: tuple[File, ...]) -> dict[str, str]:
     return fields
 
 
-def _shown(value: str) -> str:
+def shown(value: str) -> str:
+    """Return a value for a field of inputs: a long one as its beginning and a digest."""
     if len(value) <= SHOWN_MAX:
         return value
     return f"{value[:60]}... (sha256 {digest(value.encode('utf-8', 'surrogateescape'))})"

@@ -92,13 +92,10 @@ def link_steps(tree: Tree) -> Links:
     Raises:
         PlanError: the steps form a circle; it is named in order.
     """
-    last: dict[str, StepId | None] = {}
+    last = last_steps(tree)
     source: dict[str, str] = {}
     waiting: dict[str, tuple[StepId, ...]] = {}
     for stalk in tree.stalks:
-        own = stalk.steps[-1].id if stalk.steps else None
-        inherited = stalk.start or (last.get(stalk.parent) if stalk.parent and not stalk.bases else None)
-        last[stalk.name] = own or inherited
         source[stalk.name] = stalk.name if stalk.bases or not stalk.parent else source[stalk.parent]
 
     loose: dict[StepId, Link] = {}
@@ -127,6 +124,16 @@ def link_steps(tree: Tree) -> Links:
             )
             parent = step.id
     return Links(tree, _in_order(loose))
+
+
+def last_steps(tree: Tree) -> dict[str, StepId | None]:
+    """Return the step that leaves each stalk's last image: its own or an inherited one, None for a base."""
+    last: dict[str, StepId | None] = {}
+    for stalk in tree.stalks:
+        own = stalk.steps[-1].id if stalk.steps else None
+        inherited = stalk.start or (last.get(stalk.parent) if stalk.parent and not stalk.bases else None)
+        last[stalk.name] = own or inherited
+    return last
 
 
 def _needed(need: str, last: dict[str, StepId | None]) -> StepId | None:
