@@ -13,7 +13,7 @@ from stalker.cli.settings import Settings, connect, read_tree
 from stalker.errors import FilesError, NoEngine, PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from stalker.engine.doctor import Finding
     from stalker.model.tree import Tree
@@ -36,42 +36,62 @@ def engine() -> None:
 def up(ctx: click.Context, yes: bool, platform: str) -> None:
     """Use the engine that answers, else start the one installed, else install it after a yes.
 
-    Prints the engine's address.
+    With --platform it also sees to an emulator when the engine does not run that platform by itself, says
+    what it changed and how to undo it. Prints the engine's address.
     """
     from stalker.engine.up import engine_up
 
     if platform:
-        refuse_foreign(platform, os.uname().machine)
-    found = engine_up(
-        yes=yes,
-        ask=_ask if ctx.obj.is_interactive else None,
-        say=lambda text: print(f"stalker: {text}", file=sys.stderr),
-        environ=os.environ,
-    )
+        check_platform(platform)
+    found = engine_up(yes=yes, ask=_asker(ctx.obj), say=_say, environ=os.environ)
+    if platform:
+        _platform_up(ctx.obj, platform, yes=yes)
     print(found.address.url)
+
+
+def check_platform(platform: str) -> None:
+    """Raise PlanError for a platform whose containers no engine here can run."""
+    system = platform.lower().partition("/")[0]
+    if system in SYSTEMS and system != "linux":
+        raise PlanError(f"--platform {platform}: only containers of linux are run here")
+
+
+def _platform_up(settings: Settings, platform: str, *, yes: bool) -> None:
+    """Make the engine run containers of a platform, and say what that changed."""
+    import time
+
+    from stalker.cli.toolbox import image_maker
+    from stalker.engine.host import look_around
+    from stalker.engine.platform_up import platform_up
+    from stalker.model.labels import CONTAINER, RUN, VERSION
+    from stalker.run.owner import new_run_id
+
+    reached = connect()
+    try:
+        platform_up(
+            platform,
+            reached,
+            look_around(os.environ),
+            yes=yes,
+            ask=_asker(settings),
+            say=_say,
+            image_of=image_maker(reached, _say),
+            labels={RUN: new_run_id(time.time()), VERSION: CONTAINER},
+        )
+    finally:
+        reached.close()
+
+
+def _asker(settings: Settings) -> Callable[[str], bool] | None:
+    return _ask if settings.is_interactive else None
+
+
+def _say(text: str) -> None:
+    print(f"stalker: {text}", file=sys.stderr)
 
 
 def _ask(question: str) -> bool:
     return click.confirm(question, err=True)
-
-
-def refuse_foreign(platform: str, machine: str) -> None:
-    """Raise PlanError when this machine (`uname -m`) cannot run a platform as it is."""
-    from stalker.engine.foreign import judge_foreign, read_emulators
-
-    system, slash, _ = platform.lower().partition("/")
-    if not slash or system not in SYSTEMS:
-        system, platform = "linux", f"linux/{platform}"
-    if system != "linux":
-        raise PlanError(f"--platform {platform}: only containers of linux are run here")
-    verdict = judge_foreign(platform.lower(), machine, read_emulators())
-    if verdict is None or verdict[0] != "wrong":
-        return
-    raise PlanError(
-        f"--platform {platform}: registering foreign architectures is not part of this version",
-        f"this machine is {machine}; {verdict[1]}",
-        verdict[2],
-    )
 
 
 @click.command()

@@ -43,9 +43,10 @@ def plan(
     wanted = Wanted(start or "", until or "", only or "", no_cache, parse_overrides(overrides))
     read = read_tree(ctx.obj, tree, wanted.overrides)
     engine = connect()
-    drawn = Planner.of(ctx.obj, read, engine, wanted, yes=False).draw()
+    planner = Planner.of(ctx.obj, read, engine, wanted, yes=False)
+    drawn = planner.draw()
     engine.close()
-    for text in read.warnings:
+    for text in (*read.warnings, *planner.cautions):
         print(text, file=sys.stderr)
     estimate = estimate_s(drawn, jobs or os.cpu_count() or 1)
     print(json.dumps(as_document(drawn, estimate), indent=2) if as_json else as_table(drawn, estimate))

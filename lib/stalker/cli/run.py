@@ -229,6 +229,8 @@ def plan_and_execute(
             provide_bases(plan, planner.provider, emit, jobs=jobs)
             plan = planner.draw()  # now the fingerprints of what grows on them are known
         _tell_plan(plan, emit)
+        for text in planner.cautions:
+            emit(events.Note(time.time(), text, "warning"))
         for said in repair_tags(plan, planner.engine, planner.index.ids()):
             note(said)
         options = RunOptions(run, planner.tree.file, jobs, keep_going=keep_going)

@@ -12,8 +12,9 @@ from stalker.errors import PlanError
 
 if TYPE_CHECKING:
     from stalker.engine.docker import DockerEngine
+    from stalker.engine.foreign import Ground
     from stalker.engine.interface import BaseProvider, Engine
-    from stalker.model.tree import Base, Tree
+    from stalker.model.tree import Base, Step, Tree
     from stalker.plan.actions import Plan, Selection
     from stalker.plan.graph import Links
     from stalker.plan.images import ImageIndex
@@ -104,7 +105,10 @@ class Planner:
     yes: bool = False
     address: str = ""
     index: ImageIndex | None = None
+    cautions: tuple[str, ...] = ()
+    """What is doubtful of the platforms that have to run, told when the plan was drawn."""
     _providers: dict[str, BaseProvider] = field(default_factory=dict)
+    _ground: Ground | None = None
 
     @classmethod
     def of(
@@ -139,7 +143,46 @@ class Planner:
 
         self.index = ImageIndex(self.engine.labelled_images(), self.engine.image)
         bases = find_bases(self.tree, self.index, self._obstacle)
-        return make_plan(self.links, self.index, bases, self.selection)
+        told: dict[str, str] = {}
+        self.cautions = ()
+        plan = make_plan(
+            self.links, self.index, bases, self.selection, lambda platform: self._refused(platform, told)
+        )
+        self.cautions += tuple(text for action in plan.to_run if (text := self._vain_tracing(action.step)))
+        return plan
+
+    def _ground_of(self) -> Ground:
+        from stalker.engine.ground import see_ground
+
+        if self._ground is None:
+            self._ground = see_ground(self.engine.info())
+        return self._ground
+
+    def _refused(self, platform: str, told: dict[str, str]) -> str:
+        """Say why containers of a platform cannot run on the engine, nothing when they can."""
+        from stalker.engine.foreign import judge_platform
+
+        if platform not in told:
+            waived = dict(self.tree.hazards_waived)
+            found = [one for one in judge_platform(platform, self._ground_of())[0] if one.name not in waived]
+            wrong = [one for one in found if one.state == "wrong"]
+            self.cautions += tuple(
+                f"{platform}: {one.what}; {one.remedy}" for one in found if one not in wrong
+            )
+            told[platform] = "; ".join(f"{platform}: {one.what}: {one.remedy}" for one in wrong)
+        return told[platform]
+
+    def _vain_tracing(self, step: Step) -> str:
+        """Say that a step asks for what no emulator has, nothing when it does not."""
+        if not step.platform or "ptrace" in dict(self.tree.hazards_waived):
+            return ""
+        if not any(option.name == "cap_add" and "PTRACE" in option.value for option in step.options):
+            return ""
+        from stalker.engine.foreign import foreign_word
+
+        if not foreign_word(step.platform, self._ground_of()):
+            return ""
+        return f"{step.id}: SYS_PTRACE is of no use in an emulator: gdb, strace and sandboxes built on it fail there"
 
     def _obstacle(self, base: Base, platform: str) -> str:
         return self.provider(platform).obstacle(base)

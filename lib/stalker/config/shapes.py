@@ -16,6 +16,7 @@ from stalker.config.shape import (
     Text,
     Whole,
 )
+from stalker.model.platforms import HAZARDS
 
 _DURATION = Either((Text(), Whole(minimum=1)))
 _TEXTS = Items(Text(), or_one=True)
@@ -109,12 +110,18 @@ SECRET = Keys(
     "where a secret's value comes from",
 )
 
+WAIVED_HAZARDS = Keys(
+    {name: Text(f"why this does not block here: {what}") for name, what in HAZARDS.items()},
+    "hazards that do not block here, each with the reason",
+)
+
 TREE = Keys(
     {
         "architecture": Keys(
             help="OS, ARCH, SUBARCH name the images; more variables may follow", variables=True
         ),
         "platform": Text("os/architecture[/variant] that the containers run as"),
+        "hazards": Keys({"waive": WAIVED_HAZARDS}, "of foreign platforms, told before a build starts"),
         "paths": Keys(help="SYSROOT_DIR, LOG_DIR and more, as variables", variables=True),
         "globals": Keys(help="variables for all stalks", variables=True),
         "secrets": Keys(help="variables whose values are never kept", others=SECRET),

@@ -17,6 +17,7 @@ from stalker.config.report import Report, did_you_mean
 from stalker.config.scope import Setting, settings_of
 from stalker.config.secrets import declared_secrets
 from stalker.config.shape import VARIABLE, check
+from stalker.config.waivers import waived_hazards
 from stalker.config.workspace import Workspace
 from stalker.errors import ArgumentsError, FilesError
 from stalker.model.places import Place, Problem
@@ -163,6 +164,7 @@ def load_tree(path: str, workspace: str, overrides: Mapping[str, str]) -> Readin
         stalks=link_stalks(trunk),
         secrets=tuple(trunk.secrets[secret] for secret in sorted(trunk.secrets)),
         artifacts_dir=artifacts_dir,
+        hazards_waived=waived_hazards(root.get("hazards"), report),
     )
     _tell_unused(trunk, report)
     reading.tree = replace(tree, files_read=tuple(sorted(files.digests.items())))

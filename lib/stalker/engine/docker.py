@@ -119,6 +119,7 @@ class DockerEngine(Engine):
             root_dir=found.get("DockerRootDir", ""),
             address=self.address.url,
             is_rootless=any("rootless" in option for option in found.get("SecurityOptions") or ()),
+            kernel=found.get("KernelVersion", ""),
         )
 
     def labelled_images(self) -> list[Image]:
@@ -285,6 +286,9 @@ class DockerEngine(Engine):
         with self._translated("put files into a container"):
             self._client.put_archive(container, "/", archive)
 
+    def get(self, container: str, path: str) -> Iterator[bytes]:
+        yield from wire.get_stream(self.address, f"/containers/{container}/archive", {"path": path})
+
     def exec(
         self,
         container: str,
@@ -429,6 +433,10 @@ def _said(error: Any) -> str:
     return str(getattr(error, "explanation", None) or error)
 
 
+def _numbers(version: object) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(version).split(".") if part.isdigit())
+
+
 def _text_dict(value: object) -> dict[str, str]:
     return dict(value) if isinstance(value, dict) else {}
 
@@ -438,10 +446,6 @@ def _split(name: str) -> tuple[str, str]:
     if "@" in name:
         repository, _, digest = name.partition("@")
         return repository, digest
-def _numbers(version: object) -> tuple[int, ...]:
-    return tuple(int(part) for part in str(version).split(".") if part.isdigit())
-
-
     head, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:
         return name, "latest"
@@ -495,8 +499,8 @@ def _inspected_image(found: dict[str, Any]) -> Image:
         size_bytes=int(found.get("Size") or 0),
         layers=len((found.get("RootFS") or {}).get("Layers") or ()),
         architecture=str(found.get("Architecture") or ""),
+        variant=str(found.get("Variant") or ""),
         comment=str(found.get("Comment") or ""),
         digests=tuple(found.get("RepoDigests") or ()),
         config=config,
     )
-        variant=str(found.get("Variant") or ""),

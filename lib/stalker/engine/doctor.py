@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from stalker.engine.discovery import answering, find_address, ping
-from stalker.engine.foreign import Emulator, judge_foreign, read_emulators
+from stalker.engine.foreign import Ground, judge_platform
+from stalker.engine.ground import see_ground
 from stalker.errors import StalkerError
 from stalker.model import labels
 from stalker.model.tree import BootstrapBase, DockerfileBase, TarballBase
@@ -85,7 +86,7 @@ class Facts:
     tools: tuple[tuple[str, str], ...] = ()
     needed: frozenset[str] = frozenset()
     platforms: frozenset[str] = frozenset()
-    emulators: tuple[Emulator, ...] | None = None
+    ground: Ground | None = None
     leftovers: tuple[str, ...] = ()
 
 
@@ -118,7 +119,6 @@ def gather(
     info, free, leftovers = _ask_engine(engine, is_dead)
     folder = Path(workspace)
     path = f"{environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    is_near = address.startswith("unix://")
     return Facts(
         address=address,
         trouble=trouble,
@@ -136,7 +136,7 @@ def gather(
         tools=tuple((name, shutil.which(name, path=path) or "") for name in PACKAGES),
         needed=programs_needed(trees),
         platforms=frozenset(stalk.platform for tree in trees for stalk in tree.stalks if stalk.platform),
-        emulators=read_emulators() if is_near else None,
+        ground=see_ground(info) if info is not None else None,
         leftovers=leftovers,
     )
 
@@ -192,8 +192,7 @@ def judge(facts: Facts) -> list[Finding]:
             *_judge_space("engine's disk", facts.engine_free_bytes, "docker system df; ./stalker prune TREE"),
             *_judge_leftovers(facts),
         ]
-    architecture = facts.info.architecture if facts.info else ""
-    findings += _judge_platforms(facts, architecture)
+    findings += _judge_platforms(facts)
     findings += _judge_clock(facts)
     findings += _judge_workspace(facts)
     findings += _judge_space("workspace's disk", facts.workspace_free_bytes, f"df -h {facts.workspace}")
@@ -251,15 +250,17 @@ def _judge_leftovers(facts: Facts) -> list[Finding]:
     return [Finding("leftovers", "warning", what, remedy)]
 
 
-def _judge_platforms(facts: Facts, architecture: str) -> list[Finding]:
-    """Judge each platform that a tree asks for and that the engine does not run by itself."""
-    if not architecture:
+def _judge_platforms(facts: Facts) -> list[Finding]:
+    """Judge each platform that a tree asks for."""
+    if facts.ground is None:
         return []
     found = []
     for platform in sorted(facts.platforms):
-        verdict = judge_foreign(platform, architecture, facts.emulators)
-        if verdict is not None:
-            found.append(Finding(f"platform {platform}", *verdict))
+        hazards, how = judge_platform(platform, facts.ground)
+        name = f"platform {platform}"
+        found += [Finding(name, hazard.state, hazard.what, hazard.remedy) for hazard in hazards]
+        if not hazards:
+            found.append(Finding(name, "ok", how))
     return found
 
 

@@ -120,17 +120,17 @@ class FakeEngine(Engine):
         parent: str = "",
         comment: str = "",
         config: Mapping[str, object] | None = None,
+        platform: str = "",
     ) -> Image:
         """Put an image there, as a pull or another tool would."""
         with self._lock:
             number = next(self._numbers)
-        platform: str = "",
+            below = self.images_by_id.get(parent)
+            own = parse_platform(platform or "linux/amd64")
             image = Image(
                 id="sha256:" + hashlib.sha256(str(number).encode()).hexdigest(),
                 labels=dict(labels or {}),
                 parent_id=parent,
-            below = self.images_by_id.get(parent)
-            own = parse_platform(platform or "linux/amd64")
                 created_s=float(number),
                 layers=1 + (below.layers if below else 0),
                 architecture=below.architecture if below else own.architecture,
@@ -245,6 +245,19 @@ class FakeEngine(Engine):
         # What is staged for a script is moved to its place by the script, which does not run here.
         live.writes.update({path: data for path, data in files.items() if not path.startswith("/.stalker")})
         live.owned.update({path: owner for path, owner in owned.items() if path in live.writes})
+
+    def get(self, container: str, path: str) -> Iterator[bytes]:
+        self._called("get")
+        live = self._container(container)
+        files = self.files[live.image] | live.writes
+        owned = self.owned[live.image] | live.owned
+        above = path.rstrip("/").rpartition("/")[0]
+        found = {name: data for name, data in files.items() if f"{name}/".startswith(f"{path.rstrip('/')}/")}
+        if not found:
+            raise NotThere(f"there is no {path} in {container}")
+        names = {name: name.removeprefix(above) for name in found}
+        packed = {names[name]: data for name, data in found.items()}
+        yield _packed(packed, {names[name]: owned[name] for name in found if name in owned})
 
     def exec(
         self,

@@ -1,85 +1,162 @@
-"""Containers of a foreign architecture: whether the kernel hands their programs to an emulator.
+"""Whether containers of a platform run on an engine, and what of them goes wrong there.
 
-The kernel's binfmt_misc holds one entry an emulator. Its flags decide whether it works in a container:
-F opens the emulator when it is registered, so no copy is needed inside; C lets setuid programs be so.
-Source: Documentation/admin-guide/binfmt-misc.rst of the kernel.
+What cannot work is told before a build starts, each with its remedy: 32-bit ARM in an emulator fails in
+ways that look like faults of the build. A hazard has a name (`HAZARDS`), by which a tree waives it.
+
+no_emulator      programs of that architecture do not run at all
+emulator_flags   containers do not find the emulator (no flag F); setuid programs do nothing (no flag C)
+emulator_fails   an emulator is there and the smallest program fails in it
+inode_numbers    the engine's file system numbers its files past 2^32: 32-bit programs that were built
+                 without large-file support fail in readdir and stat (EOVERFLOW)
+readdir_offsets  it gives positions in folders past 2^31, as ext4 does with its hashes: such programs fail
+                 in readdir alone, and in an emulator alone, for the kernel shortens them for real ones.
+                 Seen with qemu-arm 7.2 and glibc 2.36 on ext4: readdir of /usr/bin gives EOVERFLOW and
+                 readdir64, which Debian's and Gentoo's own programs call, all 27 entries
+ptrace           a container asks for SYS_PTRACE, which user-mode emulators do not have
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-BINFMT = "/proc/sys/fs/binfmt_misc"
+from stalker.engine.binfmt import BINFMT, Emulator
+from stalker.engine.elf import MACHINES
+from stalker.model.platforms import parse_platform
 
-FAMILIES = {
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WORDS = {
     "amd64": "x86_64", "x86_64": "x86_64", "386": "i386", "i386": "i386", "i686": "i386",
-    "arm": "arm", "armv6l": "arm", "armv7l": "arm", "arm64": "aarch64", "aarch64": "aarch64",
+    "arm": "arm", "armv6l": "arm", "armv7l": "arm", "armv8l": "arm", "arm64": "aarch64", "aarch64": "aarch64",
     "riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x", "mips64le": "mips64el",
 }  # fmt: skip
 """Docker's and the kernel's words for an architecture -> the emulator's word."""
 
 ALSO_RUNS = {("x86_64", "i386"), ("aarch64", "arm")}
-"""What a processor usually runs besides its own."""
+"""What a processor usually runs besides its own; some of 64-bit ARM do not."""
 
-Verdict = tuple[Literal["ok", "warning", "wrong"], str, str]
+FOUR_BYTES = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
-class Emulator:
-    """An entry of binfmt_misc: `qemu-arm`, its flags (`PF`), whether it is enabled."""
+class Hazard:
+    """What is wrong (a build will fail) or doubtful (a warning) with a platform, and what mends it."""
 
     name: str
-    flags: str
-    is_enabled: bool
+    state: Literal["warning", "wrong"]
+    what: str
+    remedy: str = ""
 
 
-def read_emulators(folder: str = BINFMT) -> tuple[Emulator, ...]:
-    """Read what is registered with this kernel; empty when binfmt_misc is not mounted."""
-    found = []
-    for entry in sorted(Path(folder).glob("*")):
-        if entry.name in {"register", "status"}:
-            continue
-        try:
-            lines = entry.read_text(encoding="ascii", errors="replace").splitlines()
-        except OSError:
-            continue
-        flags = next((line.partition(":")[2].strip() for line in lines if line.startswith("flags:")), "")
-        found.append(Emulator(entry.name, flags, lines[:1] == ["enabled"]))
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What containers of any platform stand on: an engine, as far as it can be seen from here.
 
-
-def judge_foreign(platform: str, architecture: str, emulators: tuple[Emulator, ...] | None) -> Verdict | None:
-    """Say whether containers of `platform` (`linux/arm/v7`) run on a host of this architecture.
-
-    `architecture` is the engine's word for its own (`x86_64`); `emulators` None means that its
-    kernel cannot be seen from here. Returns None when nothing foreign is asked for.
+    `architecture` is the engine's own (`x86_64`). `emulators` and `run` (the smallest program of an
+    architecture, which returns what went wrong) are None where its kernel is not this host's.
+    `largest_inode` is the largest number of a file that was seen where it keeps images, None when
+    unseen; `may_grow` says that its file system will number files past 2^32; `has_wide_offsets` that
+    positions in its folders are past 2^31.
     """
-    parts = platform.split("/")
-    word = parts[1] if len(parts) > 1 else parts[0]
-    wanted = FAMILIES.get(word, word)
-    host = FAMILIES.get(architecture, architecture)
-    if wanted == host or (host, wanted) in ALSO_RUNS:
-        return None
-    if emulators is None:
-        return "ok", f"the engine is {host}; whether it emulates {wanted} cannot be seen from here", ""
-    name = f"qemu-{wanted}"
-    register = f"apt-get install -y qemu-user-static binfmt-support && update-binfmts --enable {name}"
-    entry = next((one for one in emulators if one.name == name), None)
-    if entry is None:
-        return "wrong", f"this kernel has no emulator for {wanted} registered", register
-    if not entry.is_enabled:
-        return "wrong", f"{name} is registered and disabled", f"echo 1 > {BINFMT}/{name}"
-    again = f"echo -1 > {BINFMT}/{name}; {register}"
-    if "F" not in entry.flags:
-        return "wrong", f"{name} lacks flag F: containers do not find the emulator", again
-    if "C" not in entry.flags:
-        return (
-            "warning",
-            f"{name} lacks flag C: setuid programs (sudo, su) do nothing in such containers",
-            (
-                f"echo -1 > {BINFMT}/{name}; sed 's/:OP\\?F$/:OCPF/' /usr/lib/binfmt.d/{name}.conf > {BINFMT}/register"
-            ),
+
+    architecture: str
+    emulators: tuple[Emulator, ...] | None = None
+    run: Callable[[str], str] | None = None
+    root_dir: str = ""
+    largest_inode: int | None = None
+    may_grow: bool = False
+    has_wide_offsets: bool = False
+
+
+def foreign_word(platform: str, ground: Ground) -> str:
+    """Return the emulator's word for a platform (`arm`), empty when the engine runs it by itself.
+
+    A processor that usually runs the platform too is tried, not trusted.
+    """
+    architecture = parse_platform(platform).architecture
+    wanted = WORDS.get(architecture, architecture)
+    host = WORDS.get(ground.architecture, ground.architecture)
+    if wanted == host:
+        return ""
+    if (host, wanted) in ALSO_RUNS and (ground.run is None or not ground.run(wanted)):
+        return ""
+    return wanted
+
+
+def judge_platform(platform: str, ground: Ground) -> tuple[list[Hazard], str]:
+    """Return the hazards of a platform on an engine, and in words how it runs its programs.
+
+    Of what cannot be seen from here nothing is said.
+    """
+    word = foreign_word(platform, ground)
+    if not word:
+        return _inode_hazards(platform, ground), f"the engine is {ground.architecture} and runs it by itself"
+    if ground.emulators is None:
+        return [], f"the engine is {ground.architecture}; whether it emulates {word} cannot be seen from here"
+    found = _emulator_hazards(word, ground, f"./stalker engine up --platform {parse_platform(platform)}")
+    if any(hazard.state == "wrong" for hazard in found):
+        return found, f"not emulated: {found[0].what}"
+    entry = find_emulator(word, ground.emulators)
+    name = entry.name if entry else word
+    found += _inode_hazards(platform, ground)
+    if ground.has_wide_offsets and _has_four_bytes(platform):
+        what = (
+            f"positions in folders of {ground.root_dir} are past 2^31: emulated programs that were built without "
+            "large-file support cannot list folders (EOVERFLOW)"
         )
-    return "ok", f"emulated by {name}", ""
+        remedy = "build them with -D_FILE_OFFSET_BITS=64, as Debian and Gentoo do, or use an ARM host"
+        found.append(Hazard("readdir_offsets", "warning", what, remedy))
+    return found, f"emulated by {name}; ptrace does not work there: gdb, strace, sandboxes built on it"
+
+
+def find_emulator(word: str, emulators: tuple[Emulator, ...]) -> Emulator | None:
+    """Return the entry for an architecture, one that is enabled first."""
+    fitting = [one for one in emulators if one.emulates(word)]
+    return next((one for one in fitting if one.is_enabled), fitting[0] if fitting else None)
+
+
+def _emulator_hazards(word: str, ground: Ground, remedy: str) -> list[Hazard]:
+    entry = find_emulator(word, ground.emulators or ())
+    if entry is None and word in MACHINES and ground.run is not None and not ground.run(word):
+        return []  # registered where we cannot see it: binfmt_misc is not mounted here
+    if entry is None:
+        what = f"this kernel has no emulator for {word} registered"
+        return [Hazard("no_emulator", "wrong", what, remedy)]
+    if not entry.is_enabled:
+        what = f"{entry.name} is registered and disabled"
+        return [Hazard("no_emulator", "wrong", what, f"echo 1 > {BINFMT}/{entry.name}")]
+    if "F" not in entry.flags:
+        what = f"{entry.name} lacks flag F: containers do not find the emulator"
+        return [Hazard("emulator_flags", "wrong", what, remedy)]
+    failure = ground.run(word) if ground.run is not None else ""
+    if failure:
+        return [Hazard("emulator_fails", "wrong", f"{entry.name} does not work: {failure}", remedy)]
+    if "C" not in entry.flags:
+        what = f"{entry.name} lacks flag C: setuid programs (sudo, su) do nothing in such containers"
+        return [Hazard("emulator_flags", "warning", what, remedy)]
+    return []
+
+
+def _inode_hazards(platform: str, ground: Ground) -> list[Hazard]:
+    if not _has_four_bytes(platform):
+        return []
+    remedy = (
+        "move the engine's data root to ext4, or to a file system below 2 TB "
+        '({"data-root": "..."} in /etc/docker/daemon.json), or waive it in the tree: '
+        'hazards: { waive: { inode_numbers: "..." } }'
+    )
+    broken = "32-bit programs without large-file support fail to list folders (EOVERFLOW)"
+    if ground.largest_inode is not None and ground.largest_inode >= FOUR_BYTES:
+        what = f"files in {ground.root_dir} have numbers past 2^32 ({ground.largest_inode}): {broken}"
+        return [Hazard("inode_numbers", "wrong", what, remedy)]
+    if ground.may_grow:
+        what = f"the file system of {ground.root_dir} will number files past 2^32 as it fills: then {broken}"
+        return [Hazard("inode_numbers", "warning", what, remedy)]
+    return []
+
+
+def _has_four_bytes(platform: str) -> bool:
+    machine = MACHINES.get(WORDS.get(parse_platform(platform).architecture, ""))
+    return machine is not None and not machine.is_64_bit

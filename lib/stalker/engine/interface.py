@@ -32,6 +32,7 @@ class EngineInfo:
     root_dir: str
     address: str
     is_rootless: bool = False
+    kernel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,12 @@ class Engine(Protocol):
 
     def put(self, container: str, archive: bytes) -> None:
         """Unpack a tar archive at `/`, owners and modes as in the archive."""
+
+    def get(self, container: str, path: str) -> Iterator[bytes]:
+        """Stream a file or folder of a container, running or not, mounts too, as a tar; to be closed.
+
+        Names begin with the last name of `path`. Raises NotThere where there is none.
+        """
 
     def exec(
         self,

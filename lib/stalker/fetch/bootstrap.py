@@ -13,6 +13,9 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from stalker.engine.binfmt import read_emulators
+from stalker.engine.elf import MACHINES, try_to_run
+from stalker.engine.foreign import find_emulator
 from stalker.errors import InputError
 from stalker.fetch.files import Progress
 from stalker.fetch.mirror import deb_lines
@@ -112,11 +115,8 @@ def bootstrap_obstacle(base: BootstrapBase, *, may_install: bool) -> str:
     if os.geteuid() != 0 and not _has_subordinate_ids():
         return "mmdebstrap needs root, or a range of user ids of yours in /etc/subuid and /etc/subgid"
     if base.architecture and base.variant not in _UNTOUCHED_VARIANTS and not _runs_here(base.architecture):
-        emulator = f"qemu-{_QEMU.get(base.architecture, base.architecture)}"
-        return (
-            f"{base.architecture} programs do not run here: "
-            f"apt-get install qemu-user-static binfmt-support && update-binfmts --enable {emulator}"
-        )
+        platform = of_debian(base.architecture) or base.architecture
+        return f"{base.architecture} programs do not run here: ./stalker engine up --platform {platform}"
     return ""
 
 
@@ -251,10 +251,11 @@ def _runs_here(architecture: str) -> bool:
     own = _MACHINES.get(platform.machine(), platform.machine())
     if architecture in {own, "all"} or (own, architecture) == ("amd64", "i386"):
         return True
-    entry = Path("/proc/sys/fs/binfmt_misc") / f"qemu-{_QEMU.get(architecture, architecture)}"
-    with contextlib.suppress(OSError):
-        return entry.read_text().startswith("enabled")
-    return False
+    word = _QEMU.get(architecture, architecture)
+    if word in MACHINES:
+        return not try_to_run(word)
+    entry = find_emulator(word, read_emulators())
+    return entry is not None and entry.is_enabled
 
 
 def _has_subordinate_ids() -> bool:

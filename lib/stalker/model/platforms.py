@@ -19,6 +19,17 @@ _DEBIAN = {
 """Docker's architectures -> Debian's; 32-bit ARM is decided by its variant."""
 
 
+HAZARDS = {
+    "no_emulator": "programs of that architecture do not run at all",
+    "emulator_flags": "containers do not find the emulator, or setuid programs do nothing",
+    "emulator_fails": "the smallest program fails in the emulator",
+    "inode_numbers": "the engine's file system numbers its files past 2^32",
+    "readdir_offsets": "it gives positions in folders past 2^31",
+    "ptrace": "a container asks for SYS_PTRACE, which emulators do not have",
+}
+"""What can be wrong with a platform on an engine; a tree waives one by its name, with a reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """A platform in Docker's words: `linux`, `arm`, `v7`; the variant is empty where there is but one."""

@@ -254,6 +254,7 @@ class Tree:
     `workspace` is an absolute path; `log_dir` and `artifacts_dir` are relative to it or absolute. `architecture` is the
     `<OS>/<ARCH>/<SUBARCH>` prefix of its images, lower case; `arch_label` is `<ARCH>-<SUBARCH>`,
     as log files are named. `files_read` are all files that decided the content, with digests.
+    `hazards_waived` are hazards of foreign platforms that do not block here, each with the reason.
     """
 
     name: str
@@ -267,6 +268,7 @@ class Tree:
     files_read: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     artifacts_dir: str = "artifacts"
+    hazards_waived: tuple[tuple[str, str], ...] = ()
 
     def stalk(self, name: str) -> Stalk:
         """Return the stalk of that name. Raises KeyError."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from stalker.engine.doctor import GB, Facts, diagnose, judge
-from stalker.engine.foreign import Emulator, judge_foreign, read_emulators
+from stalker.engine.foreign import Ground
 from stalker.engine.interface import EngineInfo
 
 INFO = EngineInfo(
@@ -27,7 +27,7 @@ WELL = Facts(
     folders=tuple((name, True) for name in ("trees", "stalks", "logs")),
     workspace_writable=True,
     tools=(("dot", "/usr/bin/dot"), ("mmdebstrap", ""), ("gpg", "/usr/bin/gpg"), ("git", "")),
-    emulators=(),
+    ground=Ground("x86_64", (), lambda word: f"{word} does not run"),
 )
 
 
@@ -65,7 +65,7 @@ def test_a_healthy_machine_has_only_good_findings():
         ({"tools": (("dot", ""),)}, "dot", "warning", "not installed", "apt-get install -y graphviz"),
         ({"needed": frozenset({"mmdebstrap"})}, "mmdebstrap", "wrong", "a tree needs it", "apt-get install"),
         ({"leftovers": ("stalker-1", "stalker-2")}, "leftovers", "warning", "2 containers", "docker rm -fv stalker-1"),
-        ({"platforms": frozenset({"linux/arm/v7"})}, "platform linux/arm/v7", "wrong", "no emulator", "qemu-arm"),
+        ({"platforms": frozenset({"linux/arm/v7"})}, "platform linux/arm/v7", "wrong", "no emulator", "engine up --platform linux/arm/v7"),
     ],
 )  # fmt: skip
 def test_each_fault_is_found_alone_with_its_remedy(change, name, state, what, remedy):
@@ -83,50 +83,6 @@ def test_the_containerd_store_is_named():
 
     assert any("containerd store" in finding.what for finding in found)
     assert {finding.state for finding in found} == {"ok"}
-
-
-@pytest.mark.parametrize("architecture", ["x86_64", "amd64"])
-@pytest.mark.parametrize("platform", ["linux/amd64", "amd64", "linux/386"])
-def test_an_own_platform_is_no_matter(platform, architecture):
-    """A processor runs its own programs, and the narrow ones of its family."""
-    assert judge_foreign(platform, architecture, ()) is None
-
-
-@pytest.mark.parametrize(
-    ("emulators", "state", "what"),
-    [
-        ((), "wrong", "no emulator"),
-        ((Emulator("qemu-aarch64", "OCPF", True),), "wrong", "no emulator"),
-        ((Emulator("qemu-arm", "OCPF", False),), "wrong", "disabled"),
-        ((Emulator("qemu-arm", "OC", True),), "wrong", "lacks flag F"),
-        ((Emulator("qemu-arm", "PF", True),), "warning", "setuid"),
-        ((Emulator("qemu-arm", "OCPF", True),), "ok", "emulated by qemu-arm"),
-        (None, "ok", "cannot be seen"),
-    ],
-)
-def test_a_foreign_platform_needs_a_registered_emulator(emulators, state, what):
-    """The flags of the kernel's entry decide, and each fault has its command."""
-    verdict = judge_foreign("linux/arm/v7", "x86_64", emulators)
-
-    assert verdict is not None
-    assert verdict[0] == state
-    assert what in verdict[1]
-    assert bool(verdict[2]) == (state != "ok")
-
-
-def test_entries_of_the_kernel_are_read(tmp_path):
-    """The format is that of binfmt_misc; its own two files are no entries."""
-    (tmp_path / "register").write_text("")
-    (tmp_path / "status").write_text("enabled\n")
-    (tmp_path / "qemu-arm").write_text(
-        "enabled\ninterpreter /usr/bin/qemu-arm-static\nflags: POCF\noffset 0\n"
-    )
-    (tmp_path / "qemu-riscv64").write_text("disabled\ninterpreter /x\nflags: \n")
-
-    assert read_emulators(str(tmp_path)) == (
-        Emulator("qemu-arm", "POCF", True),
-        Emulator("qemu-riscv64", "", False),
-    )
 
 
 def test_a_machine_without_an_engine_is_diagnosed_too(tmp_path):

@@ -1,0 +1,239 @@
+"""Make an engine of this host run containers of a platform: register an emulator with its kernel.
+
+    runs already           ->  say so
+    an emulator is here    ->  register it, with flags O, C and F
+    we are root            ->  install one with the system's package manager, after a yes; then as above
+    an engine answers      ->  register one out of a toolbox image, in a privileged container, after a yes
+
+What is registered holds for the whole machine and until it is switched off.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stalker.engine import binfmt
+from stalker.engine.elf import MACHINES, needs_loader
+from stalker.engine.foreign import find_emulator, foreign_word, judge_platform
+from stalker.engine.ground import see_ground
+from stalker.engine.interface import ContainerSpec
+from stalker.errors import EngineError
+from stalker.model.places import Place
+from stalker.model.platforms import parse_platform
+from stalker.model.tree import Option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from stalker.engine.binfmt import Emulator
+    from stalker.engine.host import Host
+    from stalker.engine.interface import Engine
+
+LIMIT_S = 1800.0
+STALK = "toolbox_binfmt"
+"""The stalk of the toolbox whose image holds emulators."""
+
+IN_TOOLBOX = "/usr/libexec/qemu-binfmt/{0}-binfmt-P"
+
+PACKAGES = {
+    "apt-get": ("apt-get", "install", "-y", "--no-install-recommends", "qemu-user-static"),
+    "dnf": ("dnf", "install", "-y", "qemu-user-static"),
+    "zypper": ("zypper", "--non-interactive", "install", "qemu-linux-user"),
+    "pacman": ("pacman", "-Sy", "--noconfirm", "qemu-user-static"),
+}
+
+WANTED = frozenset("CF")
+MENDED = frozenset({"no_emulator", "emulator_flags", "emulator_fails"})
+"""The hazards that a registration ends."""
+
+_SCRIPT = """
+set -eu
+d=/proc/sys/fs/binfmt_misc
+[ -e $d/register ] || mount -t binfmt_misc binfmt_misc $d
+[ -z "$BEFORE" ] || [ ! -e "$d/$BEFORE" ] || echo -1 >"$d/$BEFORE"
+printf %s "$LINE" >$d/register
+"""
+
+
+def platform_up(
+    platform: str,
+    engine: Engine,
+    host: Host,
+    *,
+    yes: bool,
+    ask: Callable[[str], bool] | None,
+    say: Callable[[str], None],
+    image_of: Callable[[str], str],
+    labels: Mapping[str, str],
+) -> None:
+    """See to it that containers of `platform` run; `yes`, `ask` and `say` as in `engine_up`.
+
+    `image_of` makes the image of a stalk of the toolbox and returns its id. `labels` are put on a
+    container of ours.
+
+    Raises:
+        EngineError: it cannot be done, with the command that the user must run, if there is one.
+    """
+    name = str(parse_platform(platform))
+    ground = see_ground(engine.info())
+    word = foreign_word(platform, ground)
+    if not word:
+        say(f"{name}: the engine is {ground.architecture} and runs it by itself")
+        return
+    if ground.emulators is None:
+        raise EngineError(
+            f"{name}: nothing can be registered for this engine from here",
+            "it is not on this host, or in a virtual machine with a kernel of its own",
+            f"on its own host: ./stalker engine up --platform {name}",
+        )
+    hazards, how = judge_platform(platform, ground)
+    hazards = [hazard for hazard in hazards if hazard.name in MENDED]
+    if not hazards:
+        say(f"{name}: {how}")
+        return
+    if word not in MACHINES:
+        raise EngineError(
+            f"{name}: no emulator of it is known here", "", "use an engine of that architecture"
+        )
+    before = find_emulator(word, ground.emulators)
+    for hazard in hazards:
+        say(f"{name}: {hazard.what}")
+    if host.is_root:
+        _register_here(
+            word, before, host, yes=yes, ask=ask, say=say, or_else=_Toolbox(engine, image_of, labels)
+        )
+    else:
+        _Toolbox(engine, image_of, labels).register(word, before, yes=yes, ask=ask, say=say)
+    after, how = judge_platform(platform, see_ground(engine.info()))
+    if any(hazard.state == "wrong" for hazard in after):
+        raise EngineError(f"{name}: still does not run", after[0].what, after[0].remedy)
+    say(f"{name}: {how}")
+    say("it holds for the whole machine until that is switched off; then run this again")
+
+
+def _register_here(
+    word: str,
+    before: Emulator | None,
+    host: Host,
+    *,
+    yes: bool,
+    ask: Callable[[str], bool] | None,
+    say: Callable[[str], None],
+    or_else: _Toolbox,
+) -> None:
+    """Register as root of this host."""
+    binfmt.mount(host, say)
+    if before is not None and not before.is_enabled and before.flags and set(before.flags) >= WANTED:
+        binfmt.enable(before)
+        say(f"enabled {before.name}; undo: echo 0 > {binfmt.BINFMT}/{before.name}")
+        return
+    interpreter, flags = _interpreter(word, before, host)
+    if not interpreter:
+        if not _installed(word, host, yes=yes, ask=ask, say=say):
+            or_else.register(word, before, yes=yes, ask=ask, say=say)
+            return
+        # The package may have registered it by itself, without flag C.
+        before = find_emulator(word, binfmt.read_emulators())
+        interpreter, flags = _interpreter(word, before, host)
+    entry = binfmt.new_entry(word, interpreter, flags)
+    binfmt.register(entry, before, word)
+    _tell(entry, before, say)
+
+
+def _interpreter(word: str, before: Emulator | None, host: Host) -> tuple[str, str]:
+    """Return the emulator to register and its flags: the one that is registered now, when it is of use."""
+    if (
+        before is not None
+        and Path(before.interpreter).is_file()
+        and not needs_loader(Path(before.interpreter))
+    ):
+        return before.interpreter, "POCF" if "P" in before.flags else "OCF"
+    return binfmt.find_interpreter(word, host)
+
+
+def _installed(
+    word: str, host: Host, *, yes: bool, ask: Callable[[str], bool] | None, say: Callable[[str], None]
+) -> bool:
+    """Install emulators with the package manager; False when there is none that is known, or a no."""
+    command = next((command for program, command in PACKAGES.items() if host.program(program)), None)
+    if command is None:
+        return False
+    line = " ".join(command)
+    if not yes and (
+        ask is None or not ask(f"No emulator for {word} is installed. Install one now ({line})?")
+    ):
+        return False
+    say(f"installing emulators: {line}")
+    failure = host.run(command, LIMIT_S)
+    if failure is not None and command[0] == "apt-get":
+        failure = host.run(["apt-get", "update"], LIMIT_S) or host.run(command, LIMIT_S)
+    if failure is not None:
+        say(f"that failed: {failure.splitlines()[-1]}")
+        return False
+    return bool(binfmt.find_interpreter(word, host)[0])
+
+
+class _Toolbox:
+    """Registers out of an image of the toolbox, in a privileged container: it needs no root of this host."""
+
+    def __init__(self, engine: Engine, image_of: Callable[[str], str], labels: Mapping[str, str]) -> None:
+        self._engine = engine
+        self._image_of = image_of
+        self._labels = labels
+
+    def register(
+        self,
+        word: str,
+        before: Emulator | None,
+        *,
+        yes: bool,
+        ask: Callable[[str], bool] | None,
+        say: Callable[[str], None],
+    ) -> None:
+        """Register after a yes. The kernel keeps the emulator open when image and container are gone."""
+        question = f"Register an emulator for {word} with this kernel, from a privileged container?"
+        if not yes and (ask is None or not ask(question)):
+            raise EngineError(
+                f"no emulator for {word} was registered",
+                "nobody said that it may be" if ask is None else "and none was to be",
+                "./stalker engine up --yes --platform ...",
+            )
+        say(f"registering an emulator for {word} from the toolbox, in a privileged container")
+        entry = binfmt.new_entry(word, IN_TOOLBOX.format(word), "POCF")
+        spec = ContainerSpec(
+            self._image_of(STALK),
+            f"stalker-binfmt-{uuid.uuid4().hex[:12]}",
+            self._labels,
+            options=(_option("privileged", "true"), _option("network", '"none"')),
+        )
+        said: list[bytes] = []
+        container = self._engine.create(spec)
+        try:
+            self._engine.start(container)
+            environment = {"LINE": entry.line, "BEFORE": before.name if before else ""}
+            code = self._engine.exec(
+                container, ["/bin/sh", "-c", _SCRIPT], environment, lambda data, _: said.append(data)
+            )
+        finally:
+            self._engine.remove_container(container)
+        if code != 0:
+            raise EngineError(
+                f"the kernel did not take an emulator for {word}",
+                b"".join(said).decode("utf-8", "replace").strip(),
+                "as root: apt-get install qemu-user-static, then run this again",
+            )
+        _tell(replace(entry, interpreter=f"{entry.interpreter} of the toolbox"), before, say)
+
+
+def _option(name: str, value: str) -> Option:
+    return Option(name, value, counts=False, place=Place("toolbox"))
+
+
+def _tell(entry: Emulator, before: Emulator | None, say: Callable[[str], None]) -> None:
+    """Say what was changed and how to undo it."""
+    instead = f" in place of {before.name} with flags {before.flags or 'none'}" if before else ""
+    say(f"registered {entry.interpreter} as {entry.name} with flags {entry.flags}{instead}")
+    say(f"undo, as root: {binfmt.undo(entry, before)}")
