@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from contract.conftest import Heard, one_file
+from contract.conftest import Heard, World, one_file
 from stalker.engine import wire
 from stalker.engine.docker import DockerEngine
 from stalker.engine.fake import FakeEngine, FakeRun
@@ -48,6 +48,7 @@ CALLS = {
     "create": lambda engine: engine.create(spec("x:1")),
     "start": lambda engine: engine.start(NOWHERE),
     "put": lambda engine: engine.put(NOWHERE, one_file("x", b"")),
+    "get": lambda engine: list(engine.get(NOWHERE, "/x")),
     "exec": lambda engine: engine.exec(NOWHERE, ["true"], {}, quiet),
     "open_shell": lambda engine: engine.open_shell(NOWHERE),
     "state": lambda engine: engine.state(NOWHERE),
@@ -310,6 +311,26 @@ def test_an_export_can_be_left_in_the_middle(world):
     assert first
     base = world.engine.image(world.base).id
     assert [one for one in world.engine.containers({}) if one.image == base] == []
+
+
+def test_a_folder_of_a_container_comes_as_a_tar(world):
+    """Under its last name, whether or not the container was ever started."""
+    container = world.container()
+    does = FakeRun(writes={"/srv/repo/Packages": b"one", "/srv/other": b"two"})
+    script = "mkdir -p /srv/repo; printf one >/srv/repo/Packages; printf two >/srv/other\n"
+    assert world.exec(container, script, does).code == 0
+    image = world.commit(container)
+
+    made = world.container(image, start=False)
+
+    with tarfile.open(fileobj=io.BytesIO(b"".join(world.engine.get(made, "/srv/repo")))) as archive:
+        files = {one.name: archive.extractfile(one).read() for one in archive if one.isreg()}
+    assert files == {"repo/Packages": b"one"}
+
+
+def test_a_folder_that_is_not_there_cannot_be_had(world):
+    with pytest.raises(NotThere):
+        list(world.engine.get(world.container(start=False), "/no/such: folder"))
 
 
 # Containers
@@ -651,6 +672,28 @@ def test_a_volume_outlives_the_containers_that_mount_it(world):
     world.engine.remove_container(container)
 
     assert world.engine.volumes({"a.mark": name}) == [name]
+
+
+def test_what_is_in_a_volume_can_be_had_without_starting_anything(docker_engine, docker_base):
+    """A package repository in a store is read so, read-only, with nothing of the image running."""
+    world = World(docker_engine, docker_base, f"stalker-test/contract-{uuid.uuid4().hex[:8]}")
+    name = f"stalker-test-{uuid.uuid4().hex[:8]}"
+    docker_engine.ensure_volume(name, {})
+    try:
+        filled = world.container(mounts=(Mount("/store", "store", name, writable=True, place=PLACE),))
+        world.write(filled, "/store/Packages", "one")
+        docker_engine.remove_container(filled)
+        reader = world.container(
+            start=False, mounts=(Mount("/store", "store", name, writable=False, place=PLACE),)
+        )
+        data = b"".join(docker_engine.get(reader, "/store"))
+    finally:
+        for container in world.containers:
+            docker_engine.remove_container(container)
+        docker_engine.remove_volume(name)
+
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        assert archive.extractfile("store/Packages").read() == b"one"
 
 
 def test_an_engine_that_was_closed_answers_again(world):

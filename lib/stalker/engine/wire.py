@@ -134,14 +134,15 @@ def get_json(address: Address, path: str, query: dict[str, str]) -> Any:
     raise EngineError(f"the engine refused to answer {path}", body.decode("utf-8", "replace").strip())
 
 
-def get_stream(address: Address, path: str) -> Iterator[bytes]:
+def get_stream(address: Address, path: str, query: dict[str, str] | None = None) -> Iterator[bytes]:
     """GET a body of any size, in pieces as they come; a generator to be closed.
 
     Raises NoEngine, NotThere, EngineError; EngineError too when the body breaks off.
     """
+    text = "&".join(f"{name}={_quoted(value)}" for name, value in (query or {}).items())
     connection = connect(address)
     try:
-        send(connection, "GET", path, b"", ())
+        send(connection, "GET", f"{path}?{text}" if text else path, b"", ())
         status, headers, rest = read_head(connection)
         if status != 200:
             said = read_body(connection, headers, rest).decode("utf-8", "replace").strip()
