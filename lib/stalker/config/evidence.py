@@ -58,7 +58,7 @@ def sign(seen: dict[str, tuple[str, str]], began_ns: int) -> dict[str, Sight]:
     """
     signed: dict[str, Sight] = {}
     for path, (what, value) in seen.items():
-        stat = () if what in {"kind", "real"} else _stat(path)
+        stat = () if what in {"kind", "real"} else stat_of(path)
         is_young = bool(stat) and max(stat[2:4]) > began_ns - YOUNG_NS
         signed[path] = (what, value, stat, is_young)
     return signed
@@ -78,7 +78,7 @@ def _is_same(path: str, sight: Sight) -> bool:
         return kind_of(path) == value
     if what == "real":
         return os.path.realpath(path) == value
-    if _stat(path) != stat:
+    if stat_of(path) != stat:
         return False
     if not is_young:
         return True
@@ -87,7 +87,7 @@ def _is_same(path: str, sight: Sight) -> bool:
     return content_digest(path) == value
 
 
-def _stat(path: str) -> tuple[int, ...]:
+def stat_of(path: str) -> tuple[int, ...]:
     """Return what tells one state of a file from another; empty when it is not there."""
     try:
         found = os.stat(path)
