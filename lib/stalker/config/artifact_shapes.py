@@ -18,7 +18,7 @@ PARTITION = Keys(
         "directory": Text("a folder of the workspace that it holds"),
         "label": Text("the file system's label"),
         "uuid": Text("the file system's UUID; default: made of the names"),
-        "type": Text('the type in the table: "0c", or a GUID; default: what fits the file system'),
+        "type": Text('the type in the table: "0c", a GUID, or esp; default: what fits the file system'),
         "bootable": Flag("mark it as the one to boot from"),
     },
     "a partition, in the order of the disk",

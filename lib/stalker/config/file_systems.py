@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 LABEL_MAX = {"vfat": 11, "ext4": 16, "swap": 15}
 """Bytes of a label: FAT's directory entry; ext4's superblock; swap's header, less the NUL that mkswap wants."""
 
+EFI_SYSTEM = {"mbr": "ef", "gpt": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"}
+"""The type of the partition that UEFI starts programs from (UEFI 2.10, 5.2.2 and 5.3.3)."""
+
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _SERIAL = re.compile(r"[0-9A-F]{4}-?[0-9A-F]{4}\Z")
 _MBR_TYPE = re.compile(r"[0-9a-f]{2}\Z")
@@ -59,12 +62,14 @@ def uuid_of(text: str, filesystem: FileSystem = "") -> str:
 
 
 def type_of(text: str, table: str) -> str:
-    """Return a partition's type as its table has it: `0c`, or a GUID.
+    """Return a partition's type as its table has it: `0c`, or a GUID; `esp` is the EFI system partition.
 
     Raises:
         ValueError: it has not the form, or is none of a partition with data; the text says so.
     """
     lower = text.lower()
+    if lower == "esp":
+        return EFI_SYSTEM[table]
     if table == "gpt":
         if not _UUID.match(lower):
             raise ValueError(f"'{text}' is no type of a GPT, which is a GUID; leave it out for the usual one")

@@ -372,3 +372,13 @@ def test_marks_of_partitions_may_be_written(space):
     )
 
     assert b"@PARTUUID:root@" in read(space, text).writes[0].content
+
+
+@pytest.mark.parametrize(
+    ("table", "type_of"), [("mbr", "ef"), ("gpt", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b")]
+)
+def test_an_efi_system_partition_has_a_name(space, table, type_of):
+    """Nobody knows its GUID by heart."""
+    text = disk(f"table: '{table}'", "a: { filesystem: 'vfat', size: '64MiB', type: 'esp' }")
+
+    assert read(space, text).kind.partitions[0].type == type_of
