@@ -52,7 +52,7 @@ class Machine:
 
     def __init__(self, image: str, *options: str) -> None:
         mounts = (
-            f"{PLUGINS / 'lib/bash/kantoo.sh'}:/entropy/plugins/kantoo.sh:ro",
+            *(f"{file}:/entropy/plugins/{file.name}:ro" for file in (PLUGINS / "lib/bash").iterdir()),
             f"{PLUGINS}:/entropy/shelf:ro",
         )
         self.id = docker(

@@ -52,9 +52,11 @@ def test_the_example_works(name, tmp_path):
 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_each_argument_is_used_by_the_script(name):
-    """What the sidecar offers, the script reads."""
+    """What the sidecar offers, the script reads, or a helper that it sources."""
     info = PLUGINS[name]
     script = (ROOT / info.script).read_text()
+    for helper in re.findall(r"^\. /entropy/plugins/(\w+\.sh)$", script, re.MULTILINE):
+        script += (ROOT / "plugins/lib/bash" / helper).read_text()
 
     unused = [a.name for a in info.arguments if not re.search(rf"\b{a.variable}\b", script)]
 

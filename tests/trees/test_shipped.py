@@ -52,12 +52,13 @@ def test_on_an_empty_engine_every_step_of_a_shipped_tree_runs(path):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_of_a_plugin_plans_in_a_tree(name, tmp_path):
-    """Pasted into a stalk, in a tree that says nothing but where it starts."""
+    """Pasted into a stalk, in a tree that says where it starts and holds a password."""
     (tmp_path / "plugins").symlink_to(ROOT / "plugins")
     (tmp_path / "stalks/x").mkdir(parents=True)
     (tmp_path / "stalks/x/x.hjson").write_text("plugins: {\n" + EXAMPLES[name] + "\n}\n")
     (tmp_path / "x.hjson").write_text(
         "architecture: { OS: debian, ARCH: x86-64bit, SUBARCH: generic_64 }\n"
+        "secrets: { LOGIN_PASSWORD: { env: LOGIN_PASSWORD } }\n"
         "stalks: { x: { base: { image: debian:bookworm-slim } } }\n"
     )
     tree = read_tree(str(tmp_path / "x.hjson"), str(tmp_path))

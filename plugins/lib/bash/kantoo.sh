@@ -67,3 +67,22 @@ replace_file() { # PATH: give a file the content of stdin in one rename; mode, o
     rm -f -- "$kantoo_new"
     return 1
 }
+
+one_line() { # LIST: the words of a list on one line, with a blank between two; run with set -f
+    # shellcheck disable=SC2086
+    set -- $1
+    printf '%s\n' "$*"
+}
+
+needed_fingerprint() { # STALK[:STEP]: the fingerprint of a step that the stalk needs; ends the step unless there is one
+    kantoo_found=$(printf '%s\n' "${STALKER_NEEDS-}" | while read -r kantoo_step kantoo_fingerprint; do
+        case $kantoo_step in
+        "$1" | "$1":*) printf '%s\n' "$kantoo_fingerprint" ;;
+        esac
+    done)
+    case $kantoo_found in
+    '') die "this stalk does not need '$1'" "add it to its node in the tree: needs: [ \"$1\" ]" ;;
+    *[!0-9a-f]*) die "'$1' is more than one of the steps that this stalk needs" "write stalk:step" ;;
+    esac
+    printf '%s\n' "$kantoo_found"
+}
