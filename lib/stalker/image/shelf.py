@@ -1,0 +1,194 @@
+"""Where artifacts stand on the host, and what is found there.
+
+artifacts/<tree>/<stalk>/<artifact>                      link to the published version; always resolves
+artifacts/<tree>/<stalk>/<artifact>-<digest>/            a version: its files, .sha256, manifest.json
+artifacts/<tree>/<stalk>/<artifact>-<digest>-2/          the same made anew while the damaged one is linked
+artifacts/<tree>/<stalk>/<artifact>-<digest>.unproven/   made, but a gate or the boot test refused it
+artifacts/<tree>/<stalk>/.<artifact>-<run>.part/         being made by a run
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stalker.image.checksums import Evidence, checksum_lines, sha256_of
+from stalker.image.manifest import NAME, BadManifest, Manifest, read_manifest
+from stalker.plan.artifacts import Standing, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stalker.model.artifacts import Artifact, ArtifactId
+    from stalker.model.tree import Tree
+
+DIGITS = 12
+UNPROVEN = ".unproven"
+PART = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A version's folder on the host, and its manifest; `trouble` says what is wrong with it."""
+
+    folder: Path
+    manifest: Manifest | None
+    trouble: str = ""
+    is_unproven: bool = False
+
+
+class Shelf:
+    """The place of one artifact."""
+
+    def __init__(self, folder: Path, name: str, cache: Path) -> None:
+        """Take the folder of the artifacts of a stalk, an artifact's name, and the user's cache."""
+        self.folder = folder
+        self.link = folder / name
+        self.name = name
+        self._cache = cache
+        digits = f"[0-9a-f]{{{DIGITS}}}"
+        self._version = re.compile(rf"{re.escape(name)}-{digits}(-\d+)?({re.escape(UNPROVEN)})?")
+
+    def evidence(self, folder: Path) -> Evidence:
+        """Return what is known of the checksums in a version's folder."""
+        return Evidence(self._cache, folder)
+
+    def target(self) -> Path | None:
+        """Return where the link points, None when there is no link of ours."""
+        if not self.link.is_symlink():
+            return None
+        name = str(self.link.readlink())
+        return self.folder / name if self._version.fullmatch(name) else None
+
+    def folders(self) -> Iterator[Path]:
+        """Return the folders that are called as versions are."""
+        try:
+            found = sorted(self.folder.iterdir())
+        except OSError:
+            return
+        for path in found:
+            if self._version.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                yield path
+
+    def parts(self) -> list[Path]:
+        """Return the folders of versions that a run began to make."""
+        prefix = f".{self.name}-"
+        try:
+            found = list(self.folder.iterdir())
+        except OSError:
+            return []
+        return [path for path in found if path.name.startswith(prefix) and path.name.endswith(PART)]
+
+    def free_name(self, fingerprint: str) -> Path:
+        """Return where a new version is to stand: beside a damaged one of the same fingerprint."""
+        stem = self.folder / f"{self.name}-{fingerprint[:DIGITS]}"
+        return next(
+            path
+            for path in (stem, *(Path(f"{stem}-{number}") for number in range(2, 1000)))
+            if not (path.exists() or path.is_symlink())
+        )
+
+    def look(self, *, full: bool = False, on_bytes: Callable[[int], None] = lambda _count: None) -> Standing:
+        """Look what is there; checksums are computed where files were touched since, or with `full`."""
+        target = self.target()
+        published = None
+        trouble = ""
+        if target is not None and target.is_dir():
+            published = self._version_of(target, full=full, on_bytes=on_bytes)
+        elif target is not None:
+            trouble = f"{target.name} is gone"
+        unproven = tuple(
+            self._version_of(path, full=full, on_bytes=on_bytes)
+            for path in self.folders()
+            if path.name.endswith(UNPROVEN)
+        )
+        return Standing(published, unproven, trouble)
+
+    def _version_of(self, folder: Path, *, full: bool, on_bytes: Callable[[int], None]) -> Version:
+        try:
+            manifest = read_manifest(folder)
+        except BadManifest as error:
+            return Version(str(folder), "", {}, {}, "", trouble=str(error))
+        return Version(
+            str(folder),
+            manifest.fingerprint,
+            manifest.inputs,
+            manifest.proof_inputs,
+            manifest.image,
+            manifest.refused or ("it was not proven" if folder.name.endswith(UNPROVEN) else ""),
+            find_damage(folder, manifest, self.evidence(folder), full=full, on_bytes=on_bytes),
+        )
+
+
+def find_damage(
+    folder: Path,
+    manifest: Manifest,
+    evidence: Evidence,
+    *,
+    full: bool = False,
+    on_bytes: Callable[[int], None] = lambda _count: None,
+) -> str:
+    """Say what is wrong with the files of a version, empty when nothing is."""
+    for file in manifest.files:
+        path = folder / file.name
+        try:
+            if path.is_symlink() or not path.is_file():
+                return f"{file.name} is gone"
+            size_bytes = path.stat().st_size
+            if size_bytes != file.size_bytes:
+                return f"{file.name} is damaged: it has {size_bytes} bytes, not {file.size_bytes}"
+            if not full and evidence.is_known(file):
+                continue
+            if sha256_of(path, on_bytes) != file.sha256:
+                return f"{file.name} is damaged: its checksum is another one"
+        except OSError as error:
+            return f"{file.name} cannot be read: {error.strerror}"
+        evidence.note(file)
+    evidence.save()
+    for name, text in checksum_files(manifest).items():
+        try:
+            if (folder / name).read_text(encoding="utf-8", errors="surrogateescape") != text:
+                return f"{name} is damaged"
+        except OSError:
+            return f"{name} is gone"
+    return ""
+
+
+def checksum_files(manifest: Manifest) -> dict[str, str]:
+    """Return the `.sha256` files of a version: one for each file, or one for a repository's folder."""
+    tops: dict[str, list[int]] = {}
+    for number, file in enumerate(manifest.files):
+        tops.setdefault(file.name.partition("/")[0], []).append(number)
+    return {
+        f"{top}.sha256": checksum_lines(manifest.files[number] for number in numbers)
+        for top, numbers in tops.items()
+    }
+
+
+def shelf_of(tree: Tree, artifact: Artifact, cache: Path) -> Shelf:
+    """Return the place of an artifact of a tree."""
+    return Shelf(stalk_folder(tree, artifact.stalk), artifact.name, cache)
+
+
+def stalk_folder(tree: Tree, stalk: str) -> Path:
+    """Return the folder of a stalk's artifacts."""
+    return Path(tree.workspace) / tree.artifacts_dir / tree.name / stalk
+
+
+def look_at_all(tree: Tree, cache: Path) -> dict[ArtifactId, Standing]:
+    """Look what of a tree's artifacts is on the host."""
+    return {
+        artifact.id: shelf_of(tree, artifact, cache).look()
+        for stalk in tree.stalks
+        for artifact in stalk.artifacts
+    }
+
+
+def files_of_version(version: Version) -> list[Path]:
+    """Return all files that a published version rests on, its manifest too."""
+    folder = Path(version.folder)
+    manifest = read_manifest(folder)
+    names = [*(file.name for file in manifest.files), *checksum_files(manifest), NAME]
+    return [folder / name for name in names]
