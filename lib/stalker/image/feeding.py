@@ -1,6 +1,7 @@
-"""What a tool in a container is fed, through a named pipe in a folder that both sides see.
+"""A program in a container that is fed what comes, while others are fed too.
 
-An engine carries the input of an exec through several processes, which costs as much as the tool itself.
+Where the engine runs on this kernel, a named pipe in a folder that both sides see carries the input: an
+engine would carry it through several processes, which costs as much as what the program does with it.
 """
 
 from __future__ import annotations
@@ -9,110 +10,125 @@ import contextlib
 import errno
 import fcntl
 import os
+import queue
 import secrets
 import select
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    Data = bytes | memoryview
+    Execute = Callable[[Sequence[str], Iterable[Data] | None], int | None]
 
 PIPE_BYTES = 1 << 20
 POLL_S = 0.01
 STUCK_MS = 200
+QUEUE_PIECES = 16
 
 
-def feed(
-    folder: Path,
-    target: str,
-    argv: Sequence[str],
-    stdin: Iterable[bytes | memoryview],
-    execute: Callable[[Sequence[str]], int | None],
-) -> int | None:
-    """Let `execute` run a program whose input is `stdin`; return what it returns.
+class Fed(threading.Thread):
+    """A program that runs in a thread of its own; one that wants no more input is no error."""
 
-    `folder` is `target` in the container. What `stdin` raises comes out; the program then sees the end of
-    its input too early, so its container has to go. Of a program that ends early the rest is not read.
-    """
-    pipe = folder / f".in-{secrets.token_hex(6)}"
-    os.mkfifo(pipe, 0o600)
-    pipe.chmod(0o666)  # who reads may be another user in there
-    runner = _Runner(
-        lambda: execute(["sh", "-c", 'in=$1; shift; exec "$@" <"$in"', "sh", f"{target}/{pipe.name}", *argv])
-    )
-    try:
-        runner.start()
-        try:
-            writer = _opened(pipe, runner)
-            if writer is not None:
-                _write_all(writer, stdin, runner)
-        finally:
-            _free(pipe)
-            runner.join()
-    finally:
-        pipe.unlink()
-    if runner.error is not None:
-        raise runner.error
-    return runner.code
-
-
-class _Runner(threading.Thread):
-    """Runs the program while it is fed."""
-
-    def __init__(self, execute: Callable[[], int | None]) -> None:
-        super().__init__(name="stalker-feed", daemon=True)
+    def __init__(self, execute: Execute, argv: Sequence[str]) -> None:
+        """Start it; `execute(argv, stdin)` runs a program to its end and returns its exit code."""
+        super().__init__(name="stalker-fed", daemon=True)
         self._execute = execute
-        self.code: int | None = None
-        self.error: BaseException | None = None
+        self._argv = argv
+        self._code: int | None = None
+        self._error: BaseException | None = None
+        self._pieces: queue.Queue[Data | None] = queue.Queue(QUEUE_PIECES)
 
     def run(self) -> None:
-        """Run it and keep how it ended."""
+        """Run the program and keep how it ended."""
         try:
-            self.code = self._execute()
+            self._code = self._execute(*self._call())
         except BaseException as error:  # noqa: BLE001  raised again by who waits for this thread
-            self.error = error
+            self._error = error
+
+    def _call(self) -> tuple[Sequence[str], Iterable[Data] | None]:
+        return self._argv, iter(self._pieces.get, None)
+
+    def write(self, data: Data) -> bool:
+        """Feed it; False when it takes no more."""
+        return self._put(bytes(data))
+
+    def _put(self, piece: Data | None) -> bool:
+        while self.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._pieces.put(piece, timeout=STUCK_MS / 1000)
+                return True
+        return False
+
+    def end(self) -> None:
+        """Give it the end of its input."""
+        self._put(None)
+
+    def wait(self) -> int | None:
+        """Wait until it has ended and return its exit code. Raises what the engine raised."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._code
 
 
-def _opened(pipe: Path, runner: _Runner) -> int | None:
-    """Open the pipe when the program has; None when it ended without."""
-    while True:
-        try:
-            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            if not runner.is_alive():
-                return None
-            time.sleep(POLL_S)
-            continue
-        with contextlib.suppress(OSError):  # more than a user may have
-            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        return writer
+class PipeFed(Fed):
+    """A program that is fed through a named pipe: `folder` of this host is `target` in its container."""
 
+    def __init__(self, execute: Execute, argv: Sequence[str], folder: Path, target: str) -> None:
+        super().__init__(execute, argv)
+        self._path = folder / f".in-{secrets.token_hex(6)}"
+        self._target = f"{target}/{self._path.name}"
+        self._pipe: int | None = None
+        self._writable = select.poll()
+        os.mkfifo(self._path, 0o600)
+        self._path.chmod(0o666)  # who reads may be another user in there
 
-def _write_all(writer: int, stdin: Iterable[bytes | memoryview], runner: _Runner) -> None:
-    """Write and close; a program that does not want it all is no error."""
-    writable = select.poll()
-    writable.register(writer, select.POLLOUT)
-    try:
-        for data in stdin:
-            view = memoryview(data)
-            while view:
-                try:
-                    view = view[os.write(writer, view) :]
-                except BlockingIOError:
-                    writable.poll(STUCK_MS)
-                    if not runner.is_alive():
-                        return  # stopped while it did not read
-                except BrokenPipeError:
-                    return
-    finally:
-        os.close(writer)
+    def _call(self) -> tuple[Sequence[str], Iterable[Data] | None]:
+        return ["sh", "-c", 'in=$1; shift; exec "$@" <"$in"', "sh", self._target, *self._argv], None
 
+    def write(self, data: Data) -> bool:
+        """Feed it; False when it takes no more."""
+        if self._pipe is None and not self._open():
+            return False
+        assert self._pipe is not None
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._pipe, view) :]
+            except BlockingIOError:
+                self._writable.poll(STUCK_MS)
+                if not self.is_alive():
+                    return False  # stopped while it did not read
+            except BrokenPipeError:
+                return False
+        return True
 
-def _free(pipe: Path) -> None:
-    """Let go a program that still waits for somebody to open its pipe."""
-    with contextlib.suppress(OSError):
-        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    def _open(self) -> bool:
+        """Open the pipe when the program has; say whether it did, for it may end without."""
+        while True:
+            try:
+                self._pipe = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                if not self.is_alive():
+                    return False
+                time.sleep(POLL_S)
+                continue
+            with contextlib.suppress(OSError):  # more than a user may have
+                fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            self._writable.register(self._pipe, select.POLLOUT)
+            return True
+
+    def end(self) -> None:
+        """Give it the end of its input."""
+        if self._pipe is None:
+            self._open()
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+        self._path.unlink(missing_ok=True)

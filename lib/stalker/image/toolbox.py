@@ -10,13 +10,13 @@ import contextlib
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.engine.interface import ContainerSpec
 from stalker.errors import EngineError, Interrupted, NoEngine, StalkerError
-from stalker.image.feeding import feed
+from stalker.image.feeding import Fed, PipeFed
 from stalker.model import labels
 from stalker.model.places import Place
 from stalker.model.tree import Mount, Option
@@ -138,38 +138,94 @@ class Tool:
             StalkerError: its exit code is none of `codes`; the details are what it said.
             Interrupted: the run was cancelled; the tool may still run until its container is removed.
         """
-        out, said = bytearray(), bytearray()
+        fed = None if stdin is None else self.start(argv, environment)
+        if fed is None:
+            return self._heard(argv, environment).execute(None, codes)
+        try:
+            for data in stdin or ():
+                if not fed.write(data):
+                    break
+        finally:
+            fed.end()
+        return fed.wait(codes)
 
-        def take(data: bytes, is_stderr: bool) -> None:  # noqa: FBT001  the engine calls it so
-            if is_stderr:
-                said.extend(data)
-                del said[:-TAIL_BYTES]
-            else:
-                out.extend(data)
+    def start(self, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> FedTool:
+        """Start a tool that is fed by `write`, `end` and `wait`, as others may be at the same time."""
+        heard = self._heard(argv, environment)
+        fed = (
+            Fed(heard.program, argv)
+            if self.pipes is None
+            else PipeFed(heard.program, argv, self.pipes, self.pipes_target)
+        )
+        fed.start()
+        return FedTool(fed, heard)
 
-        def execute(argv: Sequence[str], stdin: Iterable[bytes | memoryview] | None) -> int | None:
-            return self.engine.exec(
-                self.container,
-                argv,
-                {"LC_ALL": "C.UTF-8", "TZ": "UTC", **(environment or {})},
-                take,
-                user=self.user,
-                workdir="/",
-                stop=self.cancel.is_set if self.cancel else None,
-                stdin=stdin,
-            )
+    def _heard(self, argv: Sequence[str], environment: Mapping[str, str] | None) -> _Heard:
+        return _Heard(self, argv, {"LC_ALL": "C.UTF-8", "TZ": "UTC", **(environment or {})})
 
-        if stdin is not None and self.pipes is not None:
-            code = feed(self.pipes, self.pipes_target, argv, stdin, lambda argv: execute(argv, None))
+
+@dataclass(slots=True)
+class _Heard:
+    """A tool and what it says."""
+
+    tool: Tool
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    out: bytearray = field(default_factory=bytearray)
+    said: bytearray = field(default_factory=bytearray)
+
+    def take(self, data: bytes, is_stderr: bool) -> None:  # noqa: FBT001  the engine calls it so
+        if is_stderr:
+            self.said.extend(data)
+            del self.said[:-TAIL_BYTES]
         else:
-            code = execute(argv, stdin)
+            self.out.extend(data)
+
+    def program(self, argv: Sequence[str], stdin: Iterable[bytes | memoryview] | None) -> int | None:
+        tool = self.tool
+        return tool.engine.exec(
+            tool.container,
+            argv,
+            self.environment,
+            self.take,
+            user=tool.user,
+            workdir="/",
+            stop=tool.cancel.is_set if tool.cancel else None,
+            stdin=stdin,
+        )
+
+    def execute(self, stdin: Iterable[bytes | memoryview] | None, codes: Sequence[int]) -> bytes:
+        return self.result(self.program(self.argv, stdin), codes)
+
+    def result(self, code: int | None, codes: Sequence[int]) -> bytes:
         if code in codes:
-            return bytes(out)
-        if self.cancel is not None and self.cancel.is_set():
-            raise Interrupted("interrupted", f"{argv[0]} was under way")
-        text = (bytes(said) or bytes(out[-TAIL_BYTES:])).decode("utf-8", "replace").strip()
+            return bytes(self.out)
+        cancel = self.tool.cancel
+        if cancel is not None and cancel.is_set():
+            raise Interrupted("interrupted", f"{self.argv[0]} was under way")
+        text = (bytes(self.said) or bytes(self.out[-TAIL_BYTES:])).decode("utf-8", "replace").strip()
         ended = "its container went away" if code is None else f"it ended with {code}"
-        raise StalkerError(f"{argv[0]} failed", text or ended)
+        raise StalkerError(f"{self.argv[0]} failed", text or ended)
+
+
+@dataclass(slots=True)
+class FedTool:
+    """A tool that is being fed."""
+
+    _fed: Fed
+    _heard: _Heard
+
+    def write(self, data: bytes | memoryview) -> bool:
+        """Feed it; False when it takes no more: `wait` tells why."""
+        return self._fed.write(data)
+
+    def end(self) -> None:
+        """Give it the end of its input."""
+        self._fed.end()
+
+    def wait(self, codes: Sequence[int] = (0,)) -> bytes:
+        """Wait for its end and return what it wrote; raises as `Tool.run`."""
+        return self._heard.result(self._fed.wait(), codes)
 
 
 def _user_of(folder: Path) -> str:
