@@ -165,7 +165,7 @@ def card_bytes(test: BootTest, size_bytes: int) -> int:
     return size_bytes if board_of(test).device else 1 << (size_bytes - 1).bit_length()
 
 
-def command_line(test: BootTest, own: str, parts: Sequence[Part]) -> str:
+def kernel_arguments(test: BootTest, own: str, parts: Sequence[Part]) -> str:
     """Return the kernel's command line: the test's own, else that of the disk made fit for the machine.
 
     The console becomes the machine's. A root device that is named by its driver becomes that of the machine's
