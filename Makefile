@@ -11,7 +11,7 @@ PYTHON := .venv/bin/python
 ARGS :=
 
 RUN_PACKAGES := python3-venv ca-certificates graphviz mmdebstrap gpg gpgv git zstd xz-utils
-TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs util-linux procps busybox-static
+TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs util-linux procps busybox-static qemu-user-static
 
 .PHONY: hello setup test bench lint clean packages test-packages engine venv
 .NOTPARALLEL:

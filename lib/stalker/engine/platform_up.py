@@ -3,7 +3,7 @@
     runs already           ->  say so
     an emulator is here    ->  register it, with flags O, C and F
     we are root            ->  install one with the system's package manager, after a yes; then as above
-    an engine answers      ->  register one out of a toolbox image, in a privileged container, after a yes
+    an engine answers      ->  register one out of a toolbox image, in a container that may mount, after a yes
 
 What is registered holds for the whole machine and until it is switched off.
 """
@@ -51,8 +51,9 @@ MENDED = frozenset({"no_emulator", "emulator_flags", "emulator_fails"})
 
 _SCRIPT = """
 set -eu
-d=/proc/sys/fs/binfmt_misc
-[ -e $d/register ] || mount -t binfmt_misc binfmt_misc $d
+d=/tmp/binfmt_misc
+mkdir -p $d
+mount -t binfmt_misc binfmt_misc $d
 [ -z "$BEFORE" ] || [ ! -e "$d/$BEFORE" ] || echo -1 >"$d/$BEFORE"
 printf %s "$LINE" >$d/register
 """
@@ -177,7 +178,10 @@ def _installed(
 
 
 class _Toolbox:
-    """Registers out of an image of the toolbox, in a privileged container: it needs no root of this host."""
+    """Registers out of an image of the toolbox: it needs no root of this host.
+
+    Of root's rights its container has only that to mount, and no network.
+    """
 
     def __init__(self, engine: Engine, image_of: Callable[[str], str], labels: Mapping[str, str]) -> None:
         self._engine = engine
@@ -194,20 +198,27 @@ class _Toolbox:
         say: Callable[[str], None],
     ) -> None:
         """Register after a yes. The kernel keeps the emulator open when image and container are gone."""
-        question = f"Register an emulator for {word} with this kernel, from a privileged container?"
+        question = (
+            f"Register an emulator for {word} with this kernel, from a container that may mount file systems?"
+        )
         if not yes and (ask is None or not ask(question)):
             raise EngineError(
                 f"no emulator for {word} was registered",
                 "nobody said that it may be" if ask is None else "and none was to be",
                 "./stalker engine up --yes --platform ...",
             )
-        say(f"registering an emulator for {word} from the toolbox, in a privileged container")
+        say(f"registering an emulator for {word} from the toolbox, in a container with the right SYS_ADMIN")
         entry = binfmt.new_entry(word, IN_TOOLBOX.format(word), "POCF")
         spec = ContainerSpec(
             self._image_of(STALK),
             f"stalker-binfmt-{uuid.uuid4().hex[:12]}",
             self._labels,
-            options=(_option("privileged", "true"), _option("network", '"none"')),
+            options=(
+                _option("cap_drop", '["ALL"]'),
+                _option("cap_add", '["SYS_ADMIN"]'),
+                _option("security_opt", '["apparmor=unconfined"]'),
+                _option("network", '"none"'),
+            ),
         )
         said: list[bytes] = []
         container = self._engine.create(spec)

@@ -12,6 +12,10 @@ from stalker.errors import PlanError
 from stalker.model import labels
 from stalker.model.images import short_id
 from stalker.model.tree import ImageBase
+from stalker.plan.actions import make_plan, select
+from stalker.plan.bases import find_bases
+from stalker.plan.graph import link_steps
+from stalker.plan.images import ImageIndex
 
 
 @pytest.fixture
@@ -396,3 +400,41 @@ def test_a_stalk_under_another_name_runs_nothing_again(engine):
 
     assert set(ran.verdicts.values()) == {"REUSE"}
     assert engine.image(f"{PREFIX}/new:final").id == engine.image(f"{PREFIX}/old:final").id
+
+
+# platforms
+
+
+ARM = "linux/arm/v7"
+
+
+def drawn_with(made, engine, obstacle):
+    links = link_steps(made)
+    index = ImageIndex(engine.labelled_images(), engine.image)
+    bases = find_bases(made, index, lambda _base, _platform: "")
+    return verdicts(make_plan(links, index, bases, select(links), obstacle))
+
+
+def arm_tree():
+    return tree(
+        stalk("native", "a"),
+        stalk("root", step("a", platform=ARM), step("b", platform=ARM), platform=ARM),
+    )
+
+
+def test_a_step_whose_platform_cannot_run_is_blocked(engine):
+    """What grows on it too; what runs on the engine's own platform does not care."""
+    found = drawn_with(arm_tree(), engine, lambda platform: f"{platform} does not run here")
+
+    assert found["native:a"][0] == "RUN"
+    assert found["root:a"] == ("BLOCKED", f"{ARM} does not run here")
+    assert found["root:b"] == ("BLOCKED", "root:a is blocked")
+
+
+def test_what_is_there_needs_no_platform(engine):
+    """All is committed: nothing is asked, nothing blocks."""
+    run(arm_tree(), engine)
+
+    found = drawn_with(arm_tree(), engine, lambda _platform: pytest.fail("it was asked"))
+
+    assert {verdict for verdict, _ in found.values()} == {"REUSE"}
