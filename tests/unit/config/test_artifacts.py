@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stalker.model.artifacts import GATES, Artifact, Files, Gates, Repo, Rootfs
 from stalker.model.tree import secret_marker
-from unit.config.artifact_space import ROOT, disk, problems, read, write
+from unit.config.artifact_space import ROOT, SECRETS, disk, problems, read, write
 
 WRONG = {
     "no kind": (
@@ -380,3 +383,114 @@ def test_a_folder_for_artifacts_that_cannot_be_is_told(space, folder, message):
     space.tree("", f"paths: {{ ARTIFACTS_DIR: '{folder}' }}")
 
     assert space.problems() == [f"trees/t/t.hjson:7:12: paths.ARTIFACTS_DIR: {message}"]
+
+
+# whatever stands there
+
+WHOLE = {
+    "SOURCE_DATE_EPOCH": 1,
+    "artifacts": {
+        "root": {"rootfs": "r.tar", "boot": "b.tar", "exclude": ["/x"], "X": "", "write": {"/a": "{X}"}},
+        "some": {
+            "files": "f.tar",
+            "paths": ["/a/**"],
+            "write": {"/a": {"text": "x", "mode": "0600", "Y": "y"}},
+        },
+        "repo": {"repo": "r", "from": "/store/r"},
+        "disk": {
+            "disk": "d.img",
+            "table": "gpt",
+            "size": "1GB card",
+            "align": "1MiB",
+            "disk_id": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+            "formats": ["img"],
+            "fill": ["/etc/fstab"],
+            "exclude": "/y",
+            "write": {"/etc/fstab": "@UUID:b@ @LABEL:a@"},
+            "partitions": {
+                "a": {"filesystem": "vfat", "size": "64MiB", "from": "/b", "label": "A", "uuid": "1A2B-3C4D"},
+                "b": {"filesystem": "ext4", "size": "auto", "margin": "10%", "from": "/", "type": "esp"},
+                "c": {"filesystem": "ext4", "directory": "data", "bootable": True},
+                "d": {"filesystem": "squashfs", "artifact": "repo"},
+            },
+            "gates": {"waive": {"logs": "why"}, "setuid": ["/bin/x"]},
+            "boot_test": {
+                "machine": "virt",
+                "architecture": "arm",
+                "cpu": "max",
+                "cpus": 2,
+                "memory": "1GiB",
+                "kernel": "a:vmlinuz",
+                "initrd": "a:initrd",
+                "dtb": "/x.dtb",
+                "append": "x",
+                "network": True,
+                "timeout": "5m",
+                "expect": [
+                    {"wait": "login:", "timeout": 3},
+                    {"type": {"secret": "ROOT_PASSWORD"}},
+                    {"run": "x", "matches": "y", "exit": 1},
+                    {"power_off": True},
+                ],
+            },
+        },
+    },
+}
+
+JUNK = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-1, 1 << 70),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.sampled_from(
+            ["", "/", "..", "a", "/a/../b", "10%", "8GB card", "auto", "a:b", "@UUID:x@", "[", "\ud7ff"]
+        ),
+        st.text(max_size=8),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["a", "A", "/a", "text", "secret", "wait", "disk", "rootfs"]), inner, max_size=3
+        ),
+    ),
+    max_leaves=4,
+)
+
+
+def spots(value, path=()):
+    """Give the path to each value in a document."""
+    yield path
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in pairs:
+        yield from spots(child, (*path, key))
+
+
+SPOTS = [path for path in spots(WHOLE) if path]
+
+
+def replaced(path, junk):
+    document = json.loads(json.dumps(WHOLE))
+    around = document
+    for key in path[:-1]:
+        around = around[key]
+    around[path[-1]] = junk
+    return document
+
+
+def test_the_whole_example_is_right(space):
+    write(space, "")
+    space.tree(json.dumps(WHOLE)[1:-1] + "\n X: x", SECRETS)
+
+    assert space.problems() == []
+
+
+@given(st.sampled_from(SPOTS), JUNK)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_value_anywhere_is_more_than_a_problem_of_the_files(space, path, junk):
+    """Whatever stands in place of any value: it is taken or told, with a place in the tree."""
+    write(space, "")
+    space.tree(json.dumps(replaced(path, junk))[1:-1] + "\n X: x", SECRETS)
+
+    for problem in space.problems():
+        assert problem.startswith("trees/t/t.hjson:")
