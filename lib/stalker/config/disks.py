@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from stalker.config.disk_sizes import (
     MBR_MAX_BYTES,
@@ -35,7 +35,7 @@ _MARK = re.compile(r"@(PARTUUID|UUID|LABEL):([^@\s]+)@")
 
 def read_disk(node: Node, file: str, writes: Sequence[Write], reader: ArtifactReader) -> Disk | None:
     """Read an artifact with `disk`; None where its partitions cannot be had, which is told."""
-    table = cast("Table", text_of(node.get("table")) or "mbr")
+    table: Table = "gpt" if text_of(node.get("table")) == "gpt" else "mbr"
     align_bytes = _align(node.get("align"), reader)
     given = node.get("partitions")
     if given is None or given.value == {}:
