@@ -16,6 +16,7 @@ import tarfile
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from stalker.engine.interface import Container, ContainerSpec, ContainerState, Engine, EngineInfo
@@ -440,11 +441,19 @@ def _unpacked(archive: bytes) -> tuple[dict[str, bytes], dict[str, _Owned]]:
 
 
 def _packed(files: Mapping[str, bytes], owned: Mapping[str, _Owned]) -> bytes:
-    """Return files as a tar."""
+    """Return files as a tar, with the folders above them, as an engine does."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
+        seen: set[str] = set()
         for path, data in sorted(files.items()):
-            entry = tarfile.TarInfo(path.lstrip("/"))
+            name = path.lstrip("/")
+            for above in reversed(PurePosixPath(name).parents):
+                if above.name and str(above) not in seen:
+                    seen.add(str(above))
+                    folder = tarfile.TarInfo(str(above))
+                    folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+                    archive.addfile(folder)
+            entry = tarfile.TarInfo(name)
             entry.size = len(data)
             entry.mode, entry.uid, entry.gid = owned.get(path, (0o644, 0, 0))
             archive.addfile(entry, io.BytesIO(data))

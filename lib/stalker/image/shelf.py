@@ -73,13 +73,13 @@ class Shelf:
                 yield path
 
     def parts(self) -> list[Path]:
-        """Return the folders of versions that a run began to make."""
-        prefix = f".{self.name}-"
+        """Return the folders of versions that a run began to make (`-`) or to remove (`~`)."""
+        prefixes = (f".{self.name}-", f".{self.name}~")
         try:
             found = list(self.folder.iterdir())
         except OSError:
             return []
-        return [path for path in found if path.name.startswith(prefix) and path.name.endswith(PART)]
+        return [path for path in found if path.name.startswith(prefixes) and path.name.endswith(PART)]
 
     def free_name(self, fingerprint: str) -> Path:
         """Return where a new version is to stand: beside a damaged one of the same fingerprint."""

@@ -1,0 +1,342 @@
+"""Artifacts made, proven and published: what stands under the stable name is always whole and proven.
+
+    made in      .<artifact>-<run>.part/, its own folder beside the others; the manifest is written last
+    refused      renamed to <artifact>-<digest>.unproven/; the published one stays
+    published    renamed to <artifact>-<digest>/, then the link is switched, both by rename; then the
+                 older versions go
+
+A kill at any moment leaves the link on a whole version. What a dead run left is swept by the next one
+that works on the same artifact, under a lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from stalker.errors import LockHeld, NotThere, StalkerError
+from stalker.image.checksums import sha256_of
+from stalker.image.manifest import (
+    BadManifest,
+    Manifest,
+    PublishedFile,
+    read_manifest,
+    write_manifest,
+)
+from stalker.image.packages import Packages
+from stalker.image.produce import Produced, produce
+from stalker.image.proving import Proof, prove
+from stalker.image.shelf import DIGITS, PART, UNPROVEN, Shelf, checksum_files, find_damage, shelf_of
+from stalker.run.lock import hold_names
+from stalker.run.owner import is_dead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from stalker.image.workshop import Workshop
+    from stalker.model.images import Image
+    from stalker.plan.artifacts import ArtifactAction
+
+State = Literal["done", "unproven"]
+LINK = ".link"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of an artifact: where it stands, its size, and why it was refused if it was."""
+
+    state: State
+    folder: Path
+    size_bytes: int
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a manifest says of where an artifact comes from; the same for all of a stalk."""
+
+    made_of: dict[str, Any] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
+
+
+def make_artifact(
+    action: ArtifactAction, workshop: Workshop, cache: Path, origin: Origin, *, wait: bool = False
+) -> Made:
+    """Make an artifact, or prove the one that is there, and publish it.
+
+    Raises:
+        LockHeld: another run works on it, and `wait` is False.
+        StalkerError: it could not be made; what was published before stays.
+    """
+    shelf = shelf_of(workshop.tree, action.artifact, cache)
+    with told(shelf.folder):
+        shelf.folder.mkdir(parents=True, exist_ok=True)
+    with _held(shelf, workshop, wait=wait), told(shelf.folder):
+        sweep(shelf)
+        _refuse_strangers(shelf)
+        if action.verdict == "PROVE" and action.version is not None:
+            return _prove_again(action, shelf, workshop)
+        there = _made_meanwhile(action, shelf)
+        return there or _make(action, shelf, workshop, origin)
+
+
+@contextlib.contextmanager
+def told(folder: Path) -> Iterator[None]:
+    """Tell of a disk that is full, or a folder that cannot be written, as an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise StalkerError(
+            f"an artifact could not be written to {folder}",
+            str(error.strerror or error),
+            "make room or mend the rights there; what was published before stays",
+        ) from error
+
+
+@contextlib.contextmanager
+def _held(shelf: Shelf, workshop: Workshop, *, wait: bool) -> Iterator[None]:
+    who = f"run {workshop.run} (process {os.getpid()}, {workshop.tree.file})"
+    place = os.path.realpath(shelf.folder) + f"/{shelf.name}"
+
+    def say(text: str) -> None:
+        from stalker.model.events import Note
+
+        workshop.emit(Note(time.time(), text))
+
+    try:
+        with hold_names("artifact", [place], who, wait=wait, say=say):
+            yield
+    except LockHeld as error:
+        raise LockHeld(error.brief, "", error.resolution) from error
+
+
+def sweep(shelf: Shelf) -> None:
+    """Remove what dead runs left, and versions that nothing points at; to be called under the lock."""
+    for path in shelf.parts():
+        if path.name[len(shelf.name) + 1] == "~" or is_dead(_run_of(path, shelf)):
+            shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for path in shelf.folder.iterdir():
+            named = path.name.startswith(f".{shelf.name}-") and path.name.endswith(LINK)
+            if named and is_dead(_run_of(path, shelf)):
+                path.unlink(missing_ok=True)
+    target = shelf.target()
+    for folder in shelf.folders():
+        if folder != target and not folder.name.endswith(UNPROVEN):
+            _remove(shelf, folder)
+
+
+def _run_of(path: Path, shelf: Shelf) -> str:
+    return path.stem.removeprefix(f".{shelf.name}-")
+
+
+def leftovers(shelf: Shelf) -> bool:
+    """Say whether `sweep` would find something to look at."""
+    target = shelf.target()
+    return bool(shelf.parts()) or any(
+        folder != target and not folder.name.endswith(UNPROVEN) for folder in shelf.folders()
+    )
+
+
+def _refuse_strangers(shelf: Shelf) -> None:
+    """Raise StalkerError when something that is no link of ours has the artifact's name."""
+    if shelf.target() is None and (shelf.link.exists() or shelf.link.is_symlink()):
+        raise StalkerError(
+            f"{shelf.link} is in the way",
+            "stalker makes a link of that name, and did not make what is there",
+            "move it away, or give the artifact another name",
+        )
+
+
+def _made_meanwhile(action: ArtifactAction, shelf: Shelf) -> Made | None:
+    """Return what another run has published since the plan was drawn, if it is just that."""
+    target = shelf.target()
+    if target is None:
+        return None
+    with contextlib.suppress(BadManifest):
+        manifest = read_manifest(target)
+        is_it = (
+            manifest.fingerprint == action.fingerprint
+            and manifest.image == action.image
+            and manifest.proof_inputs == action.proof_inputs
+        )
+        if is_it and not find_damage(target, manifest, shelf.evidence(target)):
+            return Made("done", target, manifest.size_bytes)
+    return None
+
+
+def _make(action: ArtifactAction, shelf: Shelf, workshop: Workshop, origin: Origin) -> Made:
+    image = workshop.engine.image(action.image)
+    if image is None:
+        raise NotThere(f"{action.id}: the image of {action.step} is gone", action.image, "run it again")
+    part = shelf.folder / f".{shelf.name}-{workshop.run}{PART}"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        manifest, proof = _fill(action, image, part, workshop, origin)
+        if manifest.refused:
+            return _put_aside(shelf, part, manifest, proof)
+        return _publish(shelf, part, manifest, proof)
+    finally:
+        if part.exists():
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _fill(
+    action: ArtifactAction, image: Image, part: Path, workshop: Workshop, origin: Origin
+) -> tuple[Manifest, Proof]:
+    """Write all files of a version, prove them, and write the manifest."""
+    artifact = action.artifact
+    packages = Packages()
+    proof = Proof(artifact)
+    produced = produce(action, image, part, workshop, (packages, *proof.watchers))
+    files = _checksums(action, produced, part, workshop)
+    prove(proof, part, produced.disk, workshop)
+    manifest = Manifest(
+        tree=workshop.tree.name,
+        artifact=action.id,
+        kind=type(artifact.kind).__name__.lower(),
+        fingerprint=action.fingerprint,
+        inputs=action.inputs,
+        proof_inputs=action.proof_inputs,
+        step=action.step or "",
+        image=action.image,
+        run=workshop.run,
+        made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        files=files,
+        refused=proof.refused,
+        source_date_epoch=artifact.epoch_s,
+        packages=tuple(_package(one) for one in packages.all()),
+        made_of=origin.made_of,
+        source=origin.source,
+        tools=origin.tools,
+        disk=produced.disk,
+        gates=proof.findings,
+        boot=proof.boot,
+    )
+    for name, text in checksum_files(manifest).items():
+        (part / name).write_text(text, encoding="utf-8", errors="surrogateescape")
+        _sync(part / name)
+    write_manifest(part, manifest)
+    _sync(part)
+    return manifest, proof
+
+
+def _package(package: Any) -> dict[str, str]:
+    found = {name: getattr(package, name) for name in ("manager", "name", "version", "architecture")}
+    return {name: value for name, value in found.items() if value}
+
+
+def _checksums(
+    action: ArtifactAction, produced: Produced, part: Path, workshop: Workshop
+) -> tuple[PublishedFile, ...]:
+    """Bring all files to the disk and compute their checksums, side by side."""
+    progress = workshop.progress(action.id)
+    sizes = {name: (part / name).stat().st_size for name in produced.names}
+    progress.begin("computing checksums", sum(sizes.values()))
+
+    def one(name: str) -> PublishedFile:
+        _sync(part / name)
+        return PublishedFile(name, sizes[name], sha256_of(part / name, progress.add))
+
+    with ThreadPoolExecutor(min(4, len(sizes) or 1)) as pool:
+        return tuple(pool.map(one, produced.names))
+
+
+def _publish(shelf: Shelf, folder: Path, manifest: Manifest, proof: Proof) -> Made:
+    """Give a whole folder its name, point the link at it, and remove what is older."""
+    final = shelf.free_name(manifest.fingerprint)
+    folder.rename(final)
+    _sync(shelf.folder)
+    evidence = shelf.evidence(final)
+    for file in manifest.files:
+        evidence.note(file)
+    evidence.save()
+    link = shelf.folder / f".{shelf.name}-{manifest.run}{LINK}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(final.name)
+    link.replace(shelf.link)
+    _sync(shelf.folder)
+    for old in list(shelf.folders()):
+        if old != final:
+            _remove(shelf, old)
+    return Made("done", shelf.link, manifest.size_bytes, proof)
+
+
+def _put_aside(shelf: Shelf, folder: Path, manifest: Manifest, proof: Proof) -> Made:
+    """Keep what was refused, for a look at it, and to prove it again without making it again."""
+    aside = shelf.folder / f"{shelf.name}-{manifest.fingerprint[:DIGITS]}{UNPROVEN}"
+    for old in list(shelf.folders()):
+        if old.name.endswith(UNPROVEN):
+            _remove(shelf, old)
+    folder.rename(aside)
+    _sync(shelf.folder)
+    return Made("unproven", aside, manifest.size_bytes, proof)
+
+
+def _prove_again(action: ArtifactAction, shelf: Shelf, workshop: Workshop) -> Made:
+    """Ask gates and boot test of files that are there; a published version stays whatever they say."""
+    assert action.version is not None
+    folder = shelf.folder / os.path.basename(action.version.folder)  # noqa: PTH119
+    try:
+        manifest = read_manifest(folder)
+    except BadManifest as error:
+        raise StalkerError(f"{action.id}: {error}", str(folder), "run it again") from error
+    proof = Proof(action.artifact)
+    if proof.watchers:
+        image = workshop.engine.image(action.image)
+        if image is None:
+            raise NotThere(f"{action.id}: the image of {action.step} is gone", action.image, "run it again")
+        proof.look(image, workshop)
+    prove(proof, folder, manifest.disk, workshop)
+    is_aside = folder.name.endswith(UNPROVEN)
+    if proof.refused and not is_aside:
+        return Made("unproven", shelf.link, manifest.size_bytes, proof)
+    manifest = replace(
+        manifest,
+        refused=proof.refused,
+        proof_inputs=action.proof_inputs,
+        gates=proof.findings,
+        boot=proof.boot,
+        run=workshop.run,
+    )
+    write_manifest(folder, manifest)
+    _sync(folder)
+    if proof.refused:
+        return Made("unproven", folder, manifest.size_bytes, proof)
+    if is_aside:
+        return _publish(shelf, folder, manifest, proof)
+    return Made("done", shelf.link, manifest.size_bytes, proof)
+
+
+def _remove(shelf: Shelf, folder: Path) -> None:
+    """Remove a version if it is ours; under another name first, so that half of one never looks whole."""
+    try:
+        manifest = read_manifest(folder)
+    except BadManifest:
+        if any(folder.iterdir()) and not (folder / "manifest.json").exists():
+            return  # nothing says that we made it
+    else:
+        if manifest.artifact.rpartition("/")[2] != shelf.name:
+            return
+    shelf.evidence(folder).forget()
+    gone = shelf.folder / f".{shelf.name}~{secrets.token_hex(6)}{PART}"
+    with contextlib.suppress(OSError):
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
