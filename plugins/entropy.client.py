@@ -6,7 +6,7 @@ from kantoo.utils import need_root, setting, step
 
 def main():
     need_root()
-    client(setting("REPOSITORY"), setting("DESCRIPTION"), setting("URI"), setting("ENTROPY_ARCH"))
+    client(setting("REPOSITORY"), setting("DESCRIPTION"), setting("URI"), setting("ARCHITECTURE"))
 
 
 step("entropy.client", main)

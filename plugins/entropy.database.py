@@ -6,7 +6,7 @@ from kantoo.utils import need_root, setting, step
 
 def main():
     need_root()
-    database(setting("REPOSITORY"), setting("DESCRIPTION"), setting("TARGET"), setting("ENTROPY_ARCH"))
+    database(setting("REPOSITORY"), setting("DESCRIPTION"), setting("TARGET"), setting("ARCHITECTURE"))
 
 
 step("entropy.database", main)

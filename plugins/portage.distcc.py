@@ -18,9 +18,9 @@ def distcc():
         set_make_conf("portage.distcc", {})
         info("no hosts are given: everything is compiled here")
         return
-    chost = setting("CHOST") or read("portageq", "envvar", "CHOST")
+    chost = setting("COMPILED_FOR") or read("portageq", "envvar", "CHOST")
     if not chost:
-        raise Failed("chost: neither given nor in make.conf", "such as armv7a-unknown-linux-gnueabihf")
+        raise Failed("compiled_for: neither given nor in make.conf", "such as armv7a-unknown-linux-gnueabihf")
     if not os.path.exists("/usr/bin/distcc"):
         emerge("--oneshot", "--usepkg=y", "--buildpkg=y", "sys-devel/distcc")
     replace_file(HOSTS, " ".join(hosts) + "\n")

@@ -12,14 +12,12 @@ import bz2
 import configparser
 import glob
 import hashlib
-import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 
 ARCH, BRANCH = "amd64", "5"
 LOG = "/var/log/entropy-contract"
@@ -83,7 +81,7 @@ def inject(_given, name, files):
         if not path.endswith(".tbz2"):
             print(f"{path}: unsupported extension", file=sys.stderr)
             sys.exit(1)
-        metadata = xpak(path)[1]
+        metadata = split(path)[1]
         category, full = metadata["CATEGORY"], metadata["PF"]
         folder = os.path.join(packages, category)
         os.makedirs(folder, exist_ok=True)
@@ -149,14 +147,16 @@ def install(_given, atoms):
         if not files:
             print(f"{atom}: not found", file=sys.stderr)
             sys.exit(1)
-        image = subprocess.run(["zstd", "-dcq"], input=xpak(files[-1])[0], stdout=subprocess.PIPE, check=True)
-        with tarfile.open(fileobj=io.BytesIO(image.stdout)) as archive:
-            archive.extractall("/", filter="tar")
+        subprocess.run(
+            ["tar", "-x", "--zstd", "--keep-directory-symlink", "-C", "/"],
+            input=split(files[-1])[0],
+            check=True,
+        )
         print(f"{atom} is installed")
 
 
-def xpak(path):
-    """Split a .tbz2 into its tar and its metadata. Source: xpak(5)."""
+def split(path):
+    """Return tar and metadata of a package. Source: xpak(5)."""
     with open(path, "rb") as file:
         data = file.read()
     if data[-4:] != b"STOP":

@@ -39,6 +39,14 @@ __all__ = [
 ]
 
 _name = os.path.basename(sys.argv[0] or "step")
+_arguments = set()
+
+
+def _given(name):
+    """Return an argument. Programs that are run do not get it: make would take TARGET for its own."""
+    _arguments.add(name)
+    return os.environ.get(name, "")
+
 
 
 class Failed(Exception):
@@ -74,17 +82,17 @@ def warn(message):
 
 def setting(name, default=""):
     """Return an argument as text, `default` when it is empty or not there."""
-    return os.environ.get(name, "").strip() or default
+    return _given(name).strip() or default
 
 
 def listed(name):
     """Return an argument that is a list: one item a line."""
-    return [line.strip() for line in os.environ.get(name, "").splitlines() if line.strip()]
+    return [line.strip() for line in _given(name).splitlines() if line.strip()]
 
 
 def words(name):
     """Return a list whose items may also stand on one line, between blanks."""
-    return os.environ.get(name, "").split()
+    return _given(name).split()
 
 
 def mapped(name):
@@ -153,7 +161,8 @@ def read(*argv, environment=None, accepted=(0,)):
 
 
 def _with(environment):
-    return None if environment is None else dict(os.environ, **environment)
+    inherited = {name: value for name, value in os.environ.items() if name not in _arguments}
+    return dict(inherited, NO_COLOR="1", NOCOLOR="true", **(environment or {}))
 
 
 def replace_file(path, text, mode=0o644):

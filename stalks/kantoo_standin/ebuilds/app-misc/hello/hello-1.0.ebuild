@@ -2,7 +2,7 @@ EAPI=8
 
 inherit standin
 
-DESCRIPTION="A program that greets, and a service that lets it"
+DESCRIPTION="A program that greets, and services that let it"
 IUSE="loud"
 RDEPEND="app-misc/greeting"
 
@@ -12,5 +12,9 @@ src_compile() {
 
 src_install() {
 	dobin hello-standin
-	newinitd "${FILESDIR}/hello.init" hello
+	local name
+	for name in hello hello-boot hello-off; do
+		newinitd "${FILESDIR}/hello.init" ${name}
+	done
+	newconfd - hello <<<"# nothing to say about it"
 }
