@@ -44,13 +44,15 @@ class Toolbox:
     """Opens containers of toolbox images.
 
     `image_of` makes the image of a name when the engine has none, and returns its id. `run` is the id of the
-    run whose containers these are: what a killed run leaves is swept by the next one.
+    run whose containers these are: what a killed run leaves is swept by the next one. `cache_dir` keeps what was
+    found out about this host, None for nowhere.
     """
 
     engine: Engine
     image_of: Callable[[str], str]
     run: str
     cancel: threading.Event | None = None
+    cache_dir: Path | None = None
 
     @contextlib.contextmanager
     def opened(
@@ -62,10 +64,12 @@ class Toolbox:
         writable: bool = True,
         tmpfs: Mapping[str, str] | None = None,
         network: bool = False,
+        devices: Sequence[str] = (),
     ) -> Iterator[Tool]:
         """Start a container with `folder` of this host mounted; it is removed at the end, whatever happens.
 
         `tmpfs` are folders in memory and their mount options; /tmp is always one.
+        `devices` are those of this host that it may read and write.
 
         Raises:
             EngineError: the engine does not see this host's folders.
@@ -80,6 +84,9 @@ class Toolbox:
             "tmpfs": {"/tmp": "mode=1777", **(tmpfs or {})},  # noqa: S108  in the container
             **({} if network else {"network": "none"}),
         }
+        if devices:
+            options["devices"] = [f"{device}:{device}:rw" for device in devices]
+            options["group_add"] = [str(Path(device).stat().st_gid) for device in devices]
         mounts = [Mount(folder_target, "directory", str(folder.resolve()), writable, PLACE)] if folder else []
         spec = ContainerSpec(
             image=self.image_of(name),
@@ -93,7 +100,7 @@ class Toolbox:
         tool = Tool(self.engine, self._created(spec, folder), user, self.cancel)
         try:
             self.engine.start(tool.container)
-            if folder and _is_same_kernel(tool, folder, folder_target):
+            if folder and _is_same_kernel(tool, folder, folder_target, writable=writable):
                 tool.pipes, tool.pipes_target = folder, folder_target
             yield tool
         finally:
@@ -236,15 +243,18 @@ def _user_of(folder: Path) -> str:
     return f"{found.st_uid}:{found.st_gid}"
 
 
-def _is_same_kernel(tool: Tool, folder: Path, target: str) -> bool:
+def _is_same_kernel(tool: Tool, folder: Path, target: str, *, writable: bool) -> bool:
     """Say whether the engine runs on this kernel, so that a named pipe joins its containers and us.
 
-    Raises EngineError when what is mounted is not the folder of this host: the engine is elsewhere.
+    Raises EngineError when what is mounted is not the folder of this host: the engine is elsewhere. Where
+    nothing is to be written, something that is there is looked for.
     """
-    mark = folder / f".seen-{secrets.token_hex(6)}"
-    mark.touch()
+    mark = folder / f".seen-{secrets.token_hex(6)}" if writable else next(folder.iterdir(), folder)
+    if writable:
+        mark.touch()
     try:
-        told = tool.run(["sh", "-ec", f'test -e "$0"; cat {BOOT_ID}', f"{target}/{mark.name}"])
+        seen = f"{target}/{mark.relative_to(folder)}"
+        told = tool.run(["sh", "-ec", f'test -e "$0"; cat {BOOT_ID}', seen])
     except Interrupted:
         raise
     except StalkerError as error:
@@ -252,7 +262,8 @@ def _is_same_kernel(tool: Tool, folder: Path, target: str) -> bool:
             f"the engine does not see {folder}", "it has another folder of that name", NOT_SEEN
         ) from error
     finally:
-        mark.unlink()
+        if writable:
+            mark.unlink()
     with contextlib.suppress(OSError):
         return told == Path(BOOT_ID).read_bytes()
     return False
