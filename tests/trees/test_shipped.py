@@ -8,6 +8,7 @@ import pytest
 
 from stalker.config import check_files, list_plugins, read_tree
 from stalker.engine.fake import FakeEngine
+from stalker.model.tree import TagBase
 from stalker.plan.actions import make_plan, select
 from stalker.plan.bases import find_bases
 from stalker.plan.graph import link_steps
@@ -19,9 +20,11 @@ EXAMPLES = {info.name: info.example for info in list_plugins(str(ROOT))}
 
 
 def plan(tree):
-    """Return the plan of a tree on an engine that is empty and to which any base can be brought."""
+    """Return the plan of a tree on an engine to which any base can be brought; of tags it has those named."""
     links = link_steps(tree)
     engine = FakeEngine()
+    for base in (base for stalk in tree.stalks for base in stalk.bases if isinstance(base, TagBase)):
+        engine.add_image(base.name)
     index = ImageIndex(engine.labelled_images(), engine.image)
     bases = find_bases(tree, index, lambda *_: "")
     return make_plan(links, index, bases, select(links))
