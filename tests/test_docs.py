@@ -30,6 +30,7 @@ from stalker.cli.main import COMMANDS
 from stalker.cli.main import stalker as program
 from stalker.config import artifact_shapes, shapes
 from stalker.config.hjson_reader import read_hjson
+from stalker.image.manifest import Manifest
 from stalker.model import artifacts, events, labels
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -246,6 +247,19 @@ def test_each_event_is_in_the_reference_with_its_fields():
         parts = (events.PlannedStep, events.PlannedBase) if kind is events.Planned else ()
         nested = {field.name for part in parts for field in fields(part)}
         assert rows[name] - own - nested <= words, name
+
+
+def test_each_field_of_a_manifest_is_in_the_reference():
+    """Programs that read manifest.json can rely on artifacts.md."""
+    text = (REFERENCE / "artifacts.md").read_text(encoding="utf-8")
+    found = re.search(r"^### The manifest\n(.*?)(?=^##)", text, re.MULTILINE | re.DOTALL)
+    assert found
+    rows = re.findall(r"^\| (`.*?`) \|", found[1], re.MULTILINE)
+
+    assert {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)} == {
+        "schema",
+        *(field.name for field in fields(Manifest)),
+    }
 
 
 def test_each_label_is_in_the_reference():
