@@ -122,6 +122,8 @@ class Content:
 
     def moved(self, header: Header, part: int) -> Header:
         """Return a member under the name that it has in its part."""
+        if header.kind == b"1":
+            header = header.untyped()
         prefix = self.parts[part]
         if not prefix:
             return header.renamed(header.name.lstrip(b"/") or b"./", header.link)

@@ -153,6 +153,19 @@ class Header:
             block[where] = b"%011o\x00" % latest_s
         return replace(self, block=with_checksum(block), extras=extras)
 
+    def untyped(self) -> Header:
+        """Return it with no more than permissions in its mode.
+
+        Docker puts the kind of file there too, and libarchive (so mke2fs) takes a hard link that says
+        to be a plain file for one, and an empty one.
+        """
+        mode = number(self.block[100:108])
+        if mode == mode & 0o7777:
+            return self
+        block = bytearray(self.block)
+        block[100:108] = b"%07o\x00" % (mode & 0o7777)
+        return replace(self, block=with_checksum(block))
+
     def renamed(self, name: bytes, link: bytes) -> Header:
         """Return it under another name and with another link target, told in the way it was told before."""
         changed = self
