@@ -20,6 +20,7 @@ from stalker.model import events
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from stalker.cli.making import Making
     from stalker.model.events import Event, Observer
     from stalker.model.tree import Tree
     from stalker.plan.actions import Plan
@@ -213,7 +214,13 @@ def plan_and_execute(
         _tell_plan(plan, emit)
         for said in repair_tags(plan, planner.engine, planner.index.ids()):
             note(said)
-        return plan, RunResult()
+        result = RunResult()
+        _require_secrets(plan)
+        making = _making(planner, plan, secrets, emit, run, jobs=jobs, keep_going=keep_going, wait=wait)
+        if making is not None:
+            making.start()
+            making.finish(result)
+        return plan, result
     from stalker.run.lock import engine_key, hold_names
 
     stalks = [action.link.repository for action in plan.to_run]
@@ -234,7 +241,48 @@ def plan_and_execute(
         for said in repair_tags(plan, planner.engine, planner.index.ids()):
             note(said)
         options = RunOptions(run, planner.tree.file, jobs, keep_going=keep_going)
-        return plan, execute(plan, planner.engine, secrets, emit, options)
+        making = _making(planner, plan, secrets, emit, run, jobs=jobs, keep_going=keep_going, wait=wait)
+        if making is None:
+            return plan, execute(plan, planner.engine, secrets, emit, options)
+        try:
+            making.start()
+            result = execute(plan, planner.engine, secrets, emit, options, on_done=making.step_done)
+        except BaseException:
+            making.abandon()
+            raise
+        making.finish(result)
+        return plan, result
+
+
+def _making(
+    planner: Planner,
+    plan: Plan,
+    secrets: Mapping[str, str],
+    emit: Callable[[Event], None],
+    run: str,
+    *,
+    jobs: int,
+    keep_going: bool,
+    wait: bool,
+) -> Making | None:
+    """Return who makes the artifacts of a plan, None where it has none; nothing is begun yet."""
+    if not plan.artifacts:
+        return None
+    from stalker.cli.making import Making
+    from stalker.cli.settings import cache_dir
+    from stalker.cli.toolbox import image_maker
+    from stalker.engine.docker import DockerEngine
+    from stalker.image.produce import check_can_be_packed
+    from stalker.image.toolbox import Toolbox
+    from stalker.image.workshop import Workshop
+
+    check_can_be_packed([action.artifact for action in plan.to_make])
+    workshop = Workshop(planner.engine, planner.tree, planner.tree.workspace, secrets, emit, run)
+    assert isinstance(planner.engine, DockerEngine)
+    image_of = image_maker(planner.engine, lambda text: emit(events.Note(time.time(), text)))
+    workshop.toolbox = Toolbox(planner.engine, image_of, run, workshop.cancel)
+    jobs = jobs or os.cpu_count() or 1
+    return Making(plan, workshop, cache_dir(), jobs=jobs, keep_going=keep_going, wait=wait)
 
 
 def _refuse_blocked(plan: Plan, *, keep_going: bool) -> None:
@@ -264,7 +312,7 @@ def _readable_secrets(tree: Tree) -> dict[str, str]:
 
 
 def _require_secrets(plan: Plan) -> None:
-    """Raise when a step that has to run needs a secret that cannot be read. Raises FilesError."""
+    """Raise when a step or artifact that has to be made needs a secret that cannot be read. Raises FilesError."""
     needed = {
         variable.secret
         for action in plan.actions.values()
@@ -273,6 +321,11 @@ def _require_secrets(plan: Plan) -> None:
         for variable in variables
         if variable.secret
     }
+    for making in plan.to_make:
+        test = making.artifact.boot_test
+        needed |= {one.secret for one in (test.expectations if test else ()) if one.secret}
+        for write in making.artifact.writes:
+            needed |= {variable.secret for variable in write.variables if variable.secret}
     if needed:
         from stalker.config.secrets import read_secrets
 
@@ -319,6 +372,7 @@ def _tell_plan(plan: Plan, emit: Callable[[Event], None]) -> None:
                 events.PlannedBase(base.stalk, base.verdict, base.reason, base.image)
                 for base in plan.bases.values()
             ),
+            tuple(events.PlannedArtifact(one.id, one.verdict, one.reason) for one in plan.artifacts.values()),
         )
     )
     for action in plan.actions.values():
@@ -346,6 +400,9 @@ def _finished(
         brief=error.brief if error else "",
         details=error.details if error else "",
         resolution=error.resolution if error else "",
+        made=len(result.made) if result else 0,
+        kept=sum(one.verdict == "REUSE" for one in plan.artifacts.values()) if plan else 0,
+        unmade=tuple(result.unmade) if result else (),
     )
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.errors import PlanError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stalker.engine.docker import DockerEngine
     from stalker.engine.foreign import Ground
     from stalker.engine.interface import BaseProvider, Engine
-    from stalker.model.tree import Base, Step, Tree
+    from stalker.model.tree import Base, Step, StepId, Tree
     from stalker.plan.actions import Plan, Selection
     from stalker.plan.graph import Links
     from stalker.plan.images import ImageIndex
@@ -77,15 +80,18 @@ def connect() -> DockerEngine:
     return DockerEngine(address, {RUN: new_run_id(time.time()), VERSION: CONTAINER})
 
 
+def cache_dir() -> Path:
+    """Return the user's cache of ours."""
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    return Path(root) / "stalker"
+
+
 def bases_of(engine: Engine, settings: Settings, platform: str, *, yes: bool = False) -> BaseProvider:
     """Return who gets first images for a platform into the engine."""
     from stalker.fetch.bases import Bases
 
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     ask = _ask if settings.is_interactive else None
-    return Bases(
-        engine, f"{cache}/stalker/downloads", settings.workspace, yes=yes, ask=ask, platform=platform
-    )
+    return Bases(engine, f"{cache_dir()}/downloads", settings.workspace, yes=yes, ask=ask, platform=platform)
 
 
 def _ask(question: str) -> bool:
@@ -141,15 +147,34 @@ class Planner:
         from stalker.plan.bases import find_bases
         from stalker.plan.images import ImageIndex
 
-        self.index = ImageIndex(self.engine.labelled_images(), self.engine.image)
-        bases = find_bases(self.tree, self.index, self._obstacle)
+        index = self.index = ImageIndex(self.engine.labelled_images(), self.engine.image)
+        bases = find_bases(self.tree, index, self._obstacle)
         told: dict[str, str] = {}
         self.cautions = ()
-        plan = make_plan(
-            self.links, self.index, bases, self.selection, lambda platform: self._refused(platform, told)
-        )
+
+        def obstacle(platform: str) -> str:
+            return self._refused(platform, told)
+
+        plan = make_plan(self.links, index, bases, self.selection, obstacle)
+        if any(stalk.artifacts for stalk in self.tree.stalks):
+            plan = self._with_artifacts(
+                plan, lambda asked: make_plan(self.links, index, bases, self.selection, obstacle, asked)
+            )
         self.cautions += tuple(text for action in plan.to_run if (text := self._vain_tracing(action.step)))
         return plan
+
+    def _with_artifacts(self, plan: Plan, again: Callable[[frozenset[StepId]], Plan]) -> Plan:
+        """Add the artifacts to a plan; it is drawn again when one needs an image that is gone."""
+        from stalker.image.shelf import look_at_all
+        from stalker.plan.artifacts import plan_artifacts, steps_wanted
+
+        standing = look_at_all(self.tree, cache_dir())
+        found = plan_artifacts(plan, self.selection, standing)
+        wanted = steps_wanted(found.values()) - {action.id for action in plan.to_run}
+        if wanted:
+            plan = again(wanted)
+            found = plan_artifacts(plan, self.selection, standing)
+        return replace(plan, artifacts=found)
 
     def _ground_of(self) -> Ground:
         from stalker.engine.ground import see_ground

@@ -66,16 +66,26 @@ def plan_target(path: str) -> Target:
         if sys.stdout.isatty():
             raise PlanError("a tar is nothing for a terminal", "", "name a file, or pass it on: -o - | tar t")
         return Target(path, "tar")
-    packing = next((kind for ending, kind in ENDINGS.items() if path.lower().endswith(ending)), "")
-    if not packing:
-        raise PlanError(
-            f"{path}: the ending does not say how to pack it", "", f"end the name in {', '.join(ENDINGS)}"
-        )
+    packing, argv = packing_of(path)
     real = Path(os.path.realpath(path))
     if real.is_dir():
         raise PlanError(f"{path} is a folder", "", f"name a file: {path.rstrip('/')}/rootfs.{packing}")
     if not real.parent.is_dir():
         raise PlanError(f"{path}: there is no folder {real.parent}", "", f"mkdir -p {real.parent}")
+    return Target(str(real), packing, argv)
+
+
+def packing_of(path: str) -> tuple[str, tuple[str, ...]]:
+    """Return how a file of this name is packed, and the program that does it; empty where Python does.
+
+    Raises:
+        PlanError: its ending says nothing, or who packs is missing.
+    """
+    packing = next((kind for ending, kind in ENDINGS.items() if path.lower().endswith(ending)), "")
+    if not packing:
+        raise PlanError(
+            f"{path}: the ending does not say how to pack it", "", f"end the name in {', '.join(ENDINGS)}"
+        )
     argv = _packer(packing)
     if packing == "zst" and not argv:
         raise PlanError(
@@ -83,7 +93,7 @@ def plan_target(path: str) -> Target:
             "nothing else here writes zst",
             "apt-get install zstd, or end the name in .tar.xz or .tar.gz",
         )
-    return Target(str(real), packing, argv)
+    return packing, argv
 
 
 def _packer(packing: str) -> tuple[str, ...]:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from stalker.engine.interface import ContainerSpec
 from stalker.errors import EngineError, StalkerError
-from stalker.image.artifact import plan_target, written
+from stalker.image.artifact import packing_of, plan_target, written
 from stalker.image.content import Content
 from stalker.image.export import check_boot
 from stalker.image.patterns import path_bytes
 from stalker.image.tarstream import filter_tar
 from stalker.image.unpack import unpack
+from stalker.image.unpacked import tar_for
 from stalker.model import labels
 from stalker.model.artifacts import Disk, Files, Repo, Rootfs
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from stalker.image.content import Watcher
     from stalker.image.tarheader import Header
     from stalker.image.workshop import Progress, Workshop
-    from stalker.model.artifacts import Artifact
+    from stalker.model.artifacts import Artifact, Partition
     from stalker.model.images import Image
     from stalker.plan.artifacts import ArtifactAction
 
@@ -40,11 +41,11 @@ class Produced:
     disk: dict[str, Any] = field(default_factory=dict)
 
 
-def check_can_be_packed(artifacts: Sequence[Artifact], folder: str) -> None:
+def check_can_be_packed(artifacts: Sequence[Artifact]) -> None:
     """Find out before anything runs whether files with these endings can be written here. Raises PlanError."""
     for artifact in artifacts:
         for name in _tars(artifact):
-            plan_target(f"{folder}/{name}")
+            packing_of(name)
 
 
 def produce(
@@ -64,7 +65,11 @@ def produce(
         case Disk():
             from stalker.image.disk import make_disk  # late: what it needs is only loaded for a disk
 
-            made = make_disk(artifact, image, folder, workshop, watchers)
+            def tar_of(partition: Partition) -> Iterator[bytes]:
+                latest_s = int(image.created_s) if artifact.epoch_s is None else artifact.epoch_s
+                return tar_for(partition, artifact, folder.parent, workshop, latest_s)
+
+            made = make_disk(artifact, image, folder, workshop, watchers, tar_of)
             return Produced(tuple(path.name for path in made.files), made.facts)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stalker.image.produce import look_through
+from stalker.image.unpacked import raw_disk
 from stalker.model.artifacts import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from stalker.image.content import Watcher
     from stalker.image.workshop import Workshop
@@ -29,7 +30,8 @@ class Proof:
     say more. `findings` and `boot` go to the manifest.
     """
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, workshop: Workshop) -> None:
+        self._workshop = workshop
         self.artifact = artifact
         self.refused = ""
         self.details = ""
@@ -37,7 +39,7 @@ class Proof:
         self.findings: tuple[dict[str, str], ...] = ()
         self.boot: dict[str, Any] = {}
         self.last_lines: tuple[str, ...] = ()
-        self.log = ""
+        self.has_log = False
         self._hygiene: Any = None
         if artifact.gates is not None:
             from stalker.image.gates import Hygiene  # late: only where gates are asked for
@@ -49,18 +51,25 @@ class Proof:
         """Who has to see the artifact's members."""
         return (self._hygiene,) if self._hygiene is not None else ()
 
-    def look(self, image: Image, workshop: Workshop) -> None:
+    def look(self, image: Image) -> None:
         """Show the members to the gates, where nothing is written."""
-        look_through(self.artifact, image, workshop, self.watchers)
+        look_through(self.artifact, image, self._workshop, self.watchers)
 
-    def close_gates(self, workshop: Workshop) -> None:
+    def prove(self, folder: Path, disk: Mapping[str, Any]) -> None:
+        """Ask the gates, then the boot test: an image that no gate lets through is not worth booting.
+
+        `disk` is what the manifest says of a disk.
+        """
+        self._close_gates()
+        if not self.refused:
+            self._boot(folder, disk)
+
+    def _close_gates(self) -> None:
         """Take what the gates have found; a finding that nothing waives refuses the artifact."""
         if self._hygiene is None:
             return
-        found = self._hygiene.findings(workshop)
-        self.findings = tuple(
-            {name: str(value) for name, value in asdict(one).items() if value} for one in found
-        )
+        found = self._hygiene.findings(self._workshop)
+        self.findings = tuple({name: text for name, text in asdict(one).items() if text} for one in found)
         open_ones = [one for one in found if not one.waived_by]
         if not open_ones:
             return
@@ -72,17 +81,18 @@ class Proof:
         self.details = "\n".join(lines)
         self.resolution = "\n".join(dict.fromkeys(one.remedy for one in open_ones if one.remedy))
 
-    def boot_it(self, folder: Path, disk: Mapping[str, Any], workshop: Workshop) -> None:
+    def _boot(self, folder: Path, disk: Mapping[str, Any]) -> None:
         """Boot it; what does not come up as expected refuses the artifact."""
-        test = self.artifact.boot_test
-        if test is None:
+        test, kind = self.artifact.boot_test, self.artifact.kind
+        if test is None or not isinstance(kind, Disk):
             return
         from stalker.image.boot import boot_disk  # late: only where a boot test is asked for
 
-        assert isinstance(self.artifact.kind, Disk)
-        workshop.progress(self.artifact.id).begin(f"booting it on {test.machine}")
+        progress = self._workshop.progress(self.artifact.id)
+        partitions = disk.get("partitions", [])
         log = folder / LOG
-        result = boot_disk(test, folder / self.artifact.kind.file, disk.get("partitions", []), workshop, log)
+        with raw_disk(folder, kind, self._workshop.check) as raw:
+            result = boot_disk(test, raw, partitions, self._workshop, log, progress.begin)
         self.boot = {
             "passed": result.passed,
             "reason": result.reason,
@@ -94,12 +104,5 @@ class Proof:
             return
         self.refused = f"the boot test failed: {result.reason}"
         self.last_lines = result.last_lines
-        self.log = str(log)
-        self.resolution = "look at its console, mend the image, or the test in the tree file"
-
-
-def prove(proof: Proof, folder: Path, disk: Mapping[str, Any], workshop: Workshop) -> None:
-    """Ask the gates, then the boot test: an image that no gate lets through is not worth booting."""
-    proof.close_gates(workshop)
-    if not proof.refused:
-        proof.boot_it(folder, disk, workshop)
+        self.has_log = True
+        self.resolution = "look at its console, then mend the image, or the test in the tree file"

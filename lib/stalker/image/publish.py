@@ -31,7 +31,7 @@ from stalker.image.manifest import (
 )
 from stalker.image.packages import Packages
 from stalker.image.produce import Produced, produce
-from stalker.image.proving import Proof, prove
+from stalker.image.proving import Proof
 from stalker.image.shelf import DIGITS, PART, UNPROVEN, Shelf, checksum_files, find_damage, shelf_of
 from stalker.run.lock import hold_names
 from stalker.run.owner import is_dead
@@ -138,6 +138,12 @@ def _run_of(path: Path, shelf: Shelf) -> str:
     return path.stem.removeprefix(f".{shelf.name}-")
 
 
+def sweep_alone(shelf: Shelf, workshop: Workshop) -> None:
+    """Sweep where nothing is made; not while another run works on the artifact."""
+    with contextlib.suppress(LockHeld, OSError), _held(shelf, workshop, wait=False):
+        sweep(shelf)
+
+
 def leftovers(shelf: Shelf) -> bool:
     """Say whether `sweep` would find something to look at."""
     target = shelf.target()
@@ -196,10 +202,10 @@ def _fill(
     """Write all files of a version, prove them, and write the manifest."""
     artifact = action.artifact
     packages = Packages()
-    proof = Proof(artifact)
+    proof = Proof(artifact, workshop)
     produced = produce(action, image, part, workshop, (packages, *proof.watchers))
     files = _checksums(action, produced, part, workshop)
-    prove(proof, part, produced.disk, workshop)
+    proof.prove(part, produced.disk)
     manifest = Manifest(
         tree=workshop.tree.name,
         artifact=action.id,
@@ -290,13 +296,13 @@ def _prove_again(action: ArtifactAction, shelf: Shelf, workshop: Workshop) -> Ma
         manifest = read_manifest(folder)
     except BadManifest as error:
         raise StalkerError(f"{action.id}: {error}", str(folder), "run it again") from error
-    proof = Proof(action.artifact)
+    proof = Proof(action.artifact, workshop)
     if proof.watchers:
         image = workshop.engine.image(action.image)
         if image is None:
             raise NotThere(f"{action.id}: the image of {action.step} is gone", action.image, "run it again")
-        proof.look(image, workshop)
-    prove(proof, folder, manifest.disk, workshop)
+        proof.look(image)
+    proof.prove(folder, manifest.disk)
     is_aside = folder.name.endswith(UNPROVEN)
     if proof.refused and not is_aside:
         return Made("unproven", shelf.link, manifest.size_bytes, proof)

@@ -27,7 +27,9 @@ from stalker.plan.layers import check_layers
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from stalker.model.artifacts import ArtifactId
     from stalker.model.tree import Base, Stalk, Step, StepId
+    from stalker.plan.artifacts import ArtifactAction
     from stalker.plan.graph import Link, Links
 
 Verdict = Literal["RUN", "REUSE", "BLOCKED"]
@@ -88,11 +90,17 @@ class Plan:
     links: Links
     bases: dict[str, BaseAction]
     actions: dict[StepId, Action]
+    artifacts: dict[ArtifactId, ArtifactAction] = field(default_factory=dict)
 
     @property
     def to_run(self) -> list[Action]:
         """The steps that have to run."""
         return [action for action in self.actions.values() if action.verdict == "RUN"]
+
+    @property
+    def to_make(self) -> list[ArtifactAction]:
+        """The artifacts that have to be made or proven."""
+        return [action for action in self.artifacts.values() if action.verdict in {"MAKE", "PROVE"}]
 
     @property
     def blocked(self) -> list[Action]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from stalker.engine.interface import BaseProvider, Engine
+    from stalker.model.artifacts import ArtifactId
     from stalker.model.events import Event
     from stalker.model.tree import StepId
     from stalker.plan.actions import Action, BaseAction, Plan
@@ -51,12 +52,14 @@ class RunOptions:
 
 @dataclass(slots=True)
 class RunResult:
-    """What became of the steps of a run."""
+    """What became of the steps of a run, and of the artifacts that were to be made."""
 
     done: list[StepId] = field(default_factory=list)
     failed: list[StepId] = field(default_factory=list)
     blocked: list[StepId] = field(default_factory=list)
     error: StalkerError | None = None
+    made: list[ArtifactId] = field(default_factory=list)
+    unmade: list[ArtifactId] = field(default_factory=list)
     images: dict[StepId, str] = field(default_factory=dict)
     """The image of each step that is there now, whether it ran or was reused."""
 
@@ -65,7 +68,7 @@ class RunResult:
         """0 done, 1 a step failed, else that of the error that ended the run."""
         if self.error is not None:
             return self.error.exit_code
-        return 1 if self.failed or self.blocked else 0
+        return 1 if self.failed or self.blocked or self.unmade else 0
 
 
 def provide_bases(
@@ -159,9 +162,13 @@ def execute(
     emit: Callable[[Event], None],
     options: RunOptions,
     executor: Executor | None = None,
+    on_done: Callable[[StepId, str], None] = lambda _step, _image: None,
 ) -> RunResult:
-    """Run what the plan says, and return what became of it; raises nothing of ours."""
-    return _Run(plan, engine, secrets, emit, options).go(executor)
+    """Run what the plan says, and return what became of it; raises nothing of ours.
+
+    `on_done` is told of each step that ran, and its image, as soon as that is there.
+    """
+    return _Run(plan, engine, secrets, emit, options, on_done).go(executor)
 
 
 class _Run:
@@ -174,8 +181,10 @@ class _Run:
         secrets: Mapping[str, str],
         emit: Callable[[Event], None],
         options: RunOptions,
+        on_done: Callable[[StepId, str], None],
     ) -> None:
         self._plan = plan
+        self._on_done = on_done
         self._engine = engine
         self._emit = emit
         self._options = options
@@ -252,6 +261,7 @@ class _Run:
             self._images[name] = outcome.image
             self._result.done.append(name)
             self._finish_step(name)
+            self._on_done(name, outcome.image)
             self._follow(self._state.handle(Succeeded(name)), pool)
             return
         if outcome.state != "cancelled":
