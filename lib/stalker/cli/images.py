@@ -86,7 +86,7 @@ def export(settings: Settings, ref: str, output: str, boot: str | None, tree: st
     """
     from stalker.cli.refs import find_ref
     from stalker.image.export import export_image, plan_export
-    from stalker.image.units import size_text
+    from stalker.model.units import size_text
 
     latest_s = _source_date_epoch()
     targets = plan_export(output, boot or "")
@@ -161,7 +161,7 @@ def _prune(
 ) -> int:
     from stalker.image.prune import carry_out, draw_up, remove_stores, stores_of
     from stalker.image.texts import counts_text, prune_report
-    from stalker.image.units import size_text
+    from stalker.model.units import size_text
     from stalker.run.lock import engine_key, hold_names
 
     with _engine() as engine:
@@ -190,7 +190,7 @@ def _prune(
 
 
 def _duration(text: str | None) -> float | None:
-    from stalker.image.units import duration_s
+    from stalker.model.units import duration_s
 
     if text is None:
         return None

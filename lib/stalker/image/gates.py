@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from stalker.image.credentials import PLACES, find_credential, is_gnupg_key, may_hold_credentials
 from stalker.image.passwords import Account, guess, read_accounts
 from stalker.image.patterns import matcher, path_text
-from stalker.image.units import size_text
 from stalker.image.usual import is_usual
 from stalker.model.artifacts import GATES
+from stalker.model.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stalker.image.units import age_text, size_text
 from stalker.model import labels
+from stalker.model.units import age_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

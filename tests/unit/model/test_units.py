@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stalker.image.units import age_text, duration_s, size_text
+from stalker.model.units import age_text, duration_s, size_text
 
 
 @pytest.mark.parametrize(
