@@ -36,7 +36,8 @@ def ext4_argv(
 def vfat_argv(placed: Placed, ids: PartitionIds, file: str) -> list[str]:
     """Return what makes an empty FAT."""
     kind, cluster = fat_shape(placed.size_bytes)
-    argv = ["mkfs.vfat", "-F", str(kind), "-s", str(cluster), "-i", ids.uuid.replace("-", ""), "--invariant"]
+    # What --invariant sets for the serial number is replaced by what follows it.
+    argv = ["mkfs.vfat", "-F", str(kind), "-s", str(cluster), "--invariant", "-i", ids.uuid.replace("-", "")]
     if placed.partition.label:
         argv += ["-n", placed.partition.label]
     start = placed.start_bytes // 512
