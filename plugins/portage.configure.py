@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # Configure Portage: profile, make.conf, package.use and its like. What an earlier run of this plugin set
 # and this one does not is gone; what others set stays, and gives way where both set the same.
-from kantoo.portage import packages_dir, set_make_conf, set_package_file, set_profile
+from kantoo.configuration import set_make_conf, set_package_file, set_profile
+from kantoo.portage import packages_dir
 from kantoo.utils import info, listed, mapped, need, need_root, setting, step
 
 FILES = {

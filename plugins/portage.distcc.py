@@ -3,7 +3,8 @@
 # a helper of another architecture does not take its own. Without hosts nothing is changed.
 import os
 
-from kantoo.portage import emerge, set_make_conf
+from kantoo.configuration import set_make_conf
+from kantoo.portage import emerge
 from kantoo.utils import Failed, info, need_root, read, replace_file, setting, step, words
 
 HOSTS = "/etc/distcc/hosts"

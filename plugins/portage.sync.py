@@ -3,7 +3,7 @@
 # the repository must be there: mounted by the sysroot, or a part of the image.
 import os
 
-from kantoo.portage import main_repository
+from kantoo.configuration import main_repository
 from kantoo.utils import Failed, info, need, need_root, read, replace_file, run, setting, step
 
 CONF = "/etc/portage/repos.conf"

@@ -48,7 +48,6 @@ def _given(name):
     return os.environ.get(name, "")
 
 
-
 class Failed(Exception):
     """What is wrong and what to do about it."""
 
