@@ -10,7 +10,7 @@ from stalker.image.unpacked import raw_disk
 from stalker.model.artifacts import Disk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from stalker.image.content import Watcher
@@ -42,14 +42,21 @@ class Proof:
         self.has_log = False
         self._hygiene: Any = None
         if artifact.gates is not None:
-            from stalker.image.gates import Hygiene  # late: only where gates are asked for
+            from stalker.image.gates import Hygiene, resolvers_of_host  # late: only where they are asked for
 
-            self._hygiene = Hygiene(artifact.gates)
+            run = self._run if workshop.toolbox is not None else None
+            self._hygiene = Hygiene(artifact.gates, resolvers_of_host(), run)
 
     @property
     def watchers(self) -> tuple[Watcher, ...]:
         """Who has to see the artifact's members."""
         return (self._hygiene,) if self._hygiene is not None else ()
+
+    def _run(self, argv: Sequence[str], stdin: Iterable[bytes]) -> bytes:
+        """Run a program in the toolbox for a gate."""
+        assert self._workshop.toolbox is not None
+        with self._workshop.toolbox.opened("toolbox") as tool:
+            return tool.run(argv, stdin)
 
     def look(self, image: Image) -> None:
         """Show the members to the gates, where nothing is written."""
@@ -68,7 +75,7 @@ class Proof:
         """Take what the gates have found; a finding that nothing waives refuses the artifact."""
         if self._hygiene is None:
             return
-        found = self._hygiene.findings(self._workshop)
+        found = self._hygiene.findings()
         self.findings = tuple({name: text for name, text in asdict(one).items() if text} for one in found)
         open_ones = [one for one in found if not one.waived_by]
         if not open_ones:

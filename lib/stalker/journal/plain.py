@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from stalker.journal.sink import Sink
 from stalker.journal.terminal import RESET, clean_line
-from stalker.journal.wording import duration, failure_lines, plan_line, result_words, summary_lines
+from stalker.journal.wording import (
+    artifact_lines,
+    artifact_words,
+    duration,
+    failure_lines,
+    plan_line,
+    progress_words,
+    result_words,
+    summary_lines,
+)
 from stalker.model import events as ev
 
 if TYPE_CHECKING:
@@ -31,6 +40,7 @@ class PlainView:
         self._lock = threading.Lock()
         self._config = ""
         self._told_progress: dict[str, float] = {}
+        self._doing: dict[str, tuple[str, float]] = {}
 
     def on_event(self, event: ev.Event) -> None:
         """Take one event; never raises."""
@@ -55,6 +65,12 @@ class PlainView:
                 return [f"{event.stalk}:initial  {failed} after {duration(event.duration_s)}: {event.error}"]
             case ev.StepFinished() if event.state != "done":
                 return self._failure(event)
+            case ev.ArtifactFinished() if event.state != "done":
+                colour = _YELLOW if event.state in {"blocked", "cancelled"} else _RED
+                return [
+                    f"{event.artifact}  {self._in(colour, artifact_words(event))}",
+                    *artifact_lines(event),
+                ]
             case ev.RunFinished() if self._detail != "errors" or event.exit_code:
                 return self._summary(event)
             case ev.Note() if self._detail != "errors":
@@ -83,7 +99,26 @@ class PlainView:
                 return [f"{event.step}  " + result_words(event).replace("done", self._in(_GREEN, "done"), 1)]
             case ev.StepBlocked():
                 return [f"{event.step}  blocked: {clean_line(event.cause)}"]
+            case ev.ArtifactStarted():
+                self._told_progress[event.artifact] = event.at
+                doing = "proving" if event.verdict == "PROVE" else "making"
+                return [f"{event.artifact}  {doing}: {clean_line(event.reason)}"]
+            case ev.ArtifactProgress():
+                return self._artifact_progress(event)
+            case ev.ArtifactFinished():
+                words = artifact_words(event).replace("published", self._in(_GREEN, "published"), 1)
+                return [f"{event.artifact}  {words}"]
         return []
+
+    def _artifact_progress(self, event: ev.ArtifactProgress) -> Sequence[str]:
+        doing, since_s = self._doing.get(event.artifact, ("", 0.0))
+        if doing != event.doing:
+            since_s = event.at
+            self._doing[event.artifact] = (event.doing, since_s)
+        if event.at - self._told_progress.get(event.artifact, 0.0) < PROGRESS_EVERY_S:
+            return []
+        self._told_progress[event.artifact] = event.at
+        return [f"{event.artifact}  {progress_words(event, since_s)}"]
 
     def _failure(self, event: ev.StepFinished) -> Sequence[str]:
         first = f"{event.step}  {self._in(_RED, result_words(event))}"

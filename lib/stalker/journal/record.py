@@ -4,6 +4,7 @@
     ├── reading             files and variables
     ├── planning            verdict and reason of each step
     ├── base                one for each first image that is provided
+    ├── artifact            one for each artifact that is made or proven
     └── stalk NAME
         ├── reused          the steps whose images are there
         └── step NAME
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stalker.journal.actions import Action, Trail
+    from stalker.model.artifacts import ArtifactId
     from stalker.model.tree import StepId
 
 _BY_EXIT_CODE: dict[int, type[StalkerError]] = {2: PlanError, 3: NoEngine, 4: InputError, 130: Interrupted}
@@ -65,6 +67,7 @@ class Record:
         self._planned: dict[str, set[StepId]] = {}
         self._variables: dict[StepId, dict[str, str]] = {}
         self._bases: dict[str, Action] = {}
+        self._artifacts: dict[ArtifactId, Action] = {}
         self._stalks: dict[str, _OpenStalk] = {}
         self._steps: dict[StepId, _OpenStep] = {}
         self._write_reading(early, at)
@@ -104,6 +107,12 @@ class Record:
                 self._trail.log(stalk.action, "blocked", event.at, step=event.step, cause=event.cause)
                 stalk.error = stalk.error or f"{event.step} is blocked: {event.cause}"
                 self._leave(event.step, event.at)
+            case ev.ArtifactStarted():
+                self._artifacts[event.artifact] = self._start_artifact(
+                    event.artifact, event.at, verdict=event.verdict, reason=event.reason
+                )
+            case ev.ArtifactFinished():
+                self._write_artifact(event)
             case ev.RunFinished():
                 self._end(event)
 
@@ -144,7 +153,10 @@ class Record:
             counts[planned.verdict] = counts.get(planned.verdict, 0) + 1
             self._planned.setdefault(_stalk_of(planned.step), set()).add(planned.step)
         bases = {base.stalk: f"{base.verdict}: {base.reason}" for base in event.bases}
-        self._trail.log(action, "plan", event.at, **({"bases": bases} if bases else {}), steps=steps)
+        artifacts = {one.artifact: f"{one.verdict}: {one.reason}" for one in event.artifacts}
+        more: dict[str, Any] = {"bases": bases} if bases else {}
+        more |= {"artifacts": artifacts} if artifacts else {}
+        self._trail.log(action, "plan", event.at, **more, steps=steps)
         self._trail.finish(action, event.at, counts=counts)
 
     def _write_variables(self, action: Action, at: float) -> None:
@@ -161,6 +173,25 @@ class Record:
         error = InputError(event.error) if event.error else None
         self._settled_at = event.at
         self._trail.finish(action, event.at, error, base=event.base, image=event.image, **_parts(error))
+
+    # artifacts
+
+    def _start_artifact(self, artifact: ArtifactId, at: float, **fields: Any) -> Action:
+        return self._trail.start(self._root, "artifact", at, artifact=artifact, **fields)
+
+    def _write_artifact(self, event: ev.ArtifactFinished) -> None:
+        action = self._artifacts.pop(event.artifact, None)
+        if action is None:
+            action = self._start_artifact(event.artifact, event.at - event.duration_s)
+        known: dict[str, Any] = {"state": event.state, "path": event.path, "size_bytes": event.size_bytes}
+        if event.state == "done":
+            self._trail.finish(action, event.at, **known)
+            return
+        kind = Interrupted if event.state == "cancelled" else StalkerError
+        error = kind(event.brief or f"{event.artifact} {event.state}", event.details, event.resolution)
+        if event.log:
+            known |= {"last_lines": event.last_lines, "log": event.log}
+        self._trail.finish(action, event.at, error, **known, **_parts(error))
 
     # steps
 
@@ -251,15 +282,18 @@ class Record:
         error = _run_error(event)
         self._finish_all(event.at, error)
         known = {"exit_code": event.exit_code, "ran": event.ran, "reused": event.reused}
-        left = {"failed": event.failed, "blocked": event.blocked}
+        left: dict[str, Any] = {"failed": event.failed, "blocked": event.blocked}
+        if event.made or event.kept or event.unmade:
+            left |= {"made": event.made, "kept": event.kept, "unmade": event.unmade}
         self._trail.finish(self._root, event.at, error, **known, **left, **_parts(error))
 
     def _finish_all(self, at: float, error: BaseException | None) -> None:
         broken = error or Interrupted("no end was reported")
         self._write_reused()
         self._write_variables(self._root, at)
-        for base in self._bases.values():
+        for base in (*self._bases.values(), *self._artifacts.values()):
             self._trail.finish(base, at, broken, **_parts(broken))
+        self._artifacts = {}
         for step_id, step in self._steps.items():
             for attempt in step.attempts.values():
                 self._trail.finish(attempt, at, broken, **_parts(broken))
@@ -311,5 +345,6 @@ def _run_error(event: ev.RunFinished) -> StalkerError | None:
     if event.exit_code == 0:
         return None
     kind = _BY_EXIT_CODE.get(event.exit_code, StepFailed)
-    brief = event.brief or ("failed: " + ", ".join(event.failed) if event.failed else "the run failed")
+    wrong = (*event.failed, *event.unmade)
+    brief = event.brief or ("failed: " + ", ".join(wrong) if wrong else "the run failed")
     return kind(brief, event.details, event.resolution)

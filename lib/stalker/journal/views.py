@@ -116,6 +116,8 @@ def _info(event: ev.Event) -> str:
             return f"{event.step} : {_short(event.image)} committed"
         case ev.StepBlocked():
             return f"{event.step} : blocked, {event.cause}"
+        case ev.ArtifactFinished() if event.state == "done":
+            return f"{event.artifact} : {event.path} published"
     return ""
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stalker.journal.terminal import clean_line
+from stalker.model.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stalker.model.events import Planned, RunFinished, StepFinished
+    from stalker.model.events import ArtifactFinished, ArtifactProgress, Planned, RunFinished, StepFinished
 
 MOST_NAMES = 5
 
@@ -40,13 +41,17 @@ def some(names: Sequence[str]) -> str:
 def plan_line(event: Planned) -> str:
     """Say what a plan will do, empty when that is nothing."""
     running = [planned for planned in event.steps if planned.verdict == "RUN"]
-    if not running:
+    making = sum(planned.verdict == "MAKE" for planned in event.artifacts)
+    proving = sum(planned.verdict == "PROVE" for planned in event.artifacts)
+    if not (running or making or proving):
         return ""
     reused = sum(planned.verdict == "REUSE" for planned in event.steps)
     blocked = len(event.steps) - len(running) - reused
-    parts = [f"{count(len(running), 'step')} to run"]
-    parts += [f"{reused} reused"] if reused else []
+    parts = [f"{count(len(running), 'step')} to run"] if running else []
+    parts += [f"{reused} reused" if running else f"{count(reused, 'step')} reused"] if reused else []
     parts += [f"{blocked} blocked"] if blocked else []
+    parts += [f"{count(making, 'artifact')} to make"] if making else []
+    parts += [f"{count(proving, 'artifact')} to prove"] if proving else []
     return "plan: " + ", ".join(parts)
 
 
@@ -93,17 +98,67 @@ def failure_lines(event: StepFinished, config: str) -> list[str]:
     return lines
 
 
+def nothing_words(steps: int, artifacts: int) -> str:
+    """Say that all is there: `nothing to do: 3 steps and 1 artifact are there`."""
+    named = count(steps, "step") + (f" and {count(artifacts, 'artifact')}" if artifacts else "")
+    return f"nothing to do: {named} {'is' if steps == 1 and not artifacts else 'are'} there"
+
+
+def artifact_words(event: ArtifactFinished) -> str:
+    """Say what became of an artifact: `published in 12 s: artifacts/t/s/root, 48 MB`."""
+    took = duration(event.duration_s)
+    brief = clean_line(event.brief)
+    match event.state:
+        case "done":
+            return f"published in {took}: {clean_line(event.path)}, {size_text(event.size_bytes)}"
+        case "unproven":
+            return f"refused after {took}: {brief}"
+        case "cancelled":
+            return f"cancelled after {took}"
+        case "blocked":
+            return f"blocked: {brief}"
+    return f"failed after {took}: {brief}" if brief else f"failed after {took}"
+
+
+def artifact_lines(event: ArtifactFinished) -> list[str]:
+    """Say why an artifact was not published, where it stands, and what to do."""
+    lines = [f"  | {clean_line(line)}" for line in event.last_lines[-20:]]
+    lines += [f"  {clean_line(line)}" for line in event.details.splitlines()]
+    lines += [f"  {clean_line(line)}" for line in event.resolution.splitlines()]
+    if event.log:
+        lines.append(f"  console: {clean_line(event.log)}")
+    if event.state == "unproven":
+        lines.append(f"  not published; it is kept in {clean_line(event.path)}")
+    return lines
+
+
+def progress_words(event: ArtifactProgress, since_s: float) -> str:
+    """Say how far an artifact is: what is done, how much of it, how fast, how long it still takes.
+
+    `since_s` is when this doing began.
+    """
+    words = clean_line(event.doing)
+    if not event.done_bytes:
+        return words
+    rate = event.done_bytes / max(event.at - since_s, 1e-6)
+    total = event.total_bytes
+    if total and event.done_bytes <= total:
+        words += f"  {size_text(event.done_bytes)} of {size_text(total)}, {size_text(int(rate))}/s"
+        return f"{words}, about {duration((total - event.done_bytes) / rate)} left"
+    return f"{words}  {size_text(event.done_bytes)}, {size_text(int(rate))}/s"
+
+
 def summary_lines(event: RunFinished) -> list[str]:
     """Say how a run ended. What went wrong besides steps, which were told of, is said with its details."""
     took = duration(event.duration_s)
-    if event.exit_code == 0 and event.ran == 0:
-        if event.reused == 1:
-            return [f"nothing to do: 1 step is there ({took})"]
-        return [f"nothing to do: {event.reused} steps are there ({took})"]
+    if event.exit_code == 0 and event.ran == 0 and event.made == 0:
+        return [f"{nothing_words(event.reused, event.kept)} ({took})"]
     parts = [f"{count(event.ran, 'step')} ran"]
     parts += [f"{event.reused} reused"] if event.reused else []
     parts += [f"{len(event.failed)} failed ({some(event.failed)})"] if event.failed else []
     parts += [f"{len(event.blocked)} blocked"] if event.blocked else []
+    parts += [f"{count(event.made, 'artifact')} published"] if event.made else []
+    parts += [f"{count(len(event.unmade), 'artifact')} not ({some(event.unmade)})"] if event.unmade else []
     word = {0: "done", 130: "interrupted"}.get(event.exit_code, "failed")
     lines = []
     is_of_step = (event.exit_code == 1 and event.failed) or event.brief.startswith(tuple(event.failed))

@@ -18,7 +18,15 @@ from stalker.model import events as ev
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_DOINGS = (ev.BaseStarted, ev.BaseFinished, ev.StepStarted, ev.StepBlocked, ev.RunFinished)
+_DOINGS = (
+    ev.BaseStarted,
+    ev.BaseFinished,
+    ev.StepStarted,
+    ev.StepBlocked,
+    ev.ArtifactStarted,
+    ev.ArtifactFinished,
+    ev.RunFinished,
+)
 
 
 class Journal:
@@ -45,7 +53,7 @@ class Journal:
 
     def on_event(self, event: ev.Event) -> None:
         """Take one event; never raises."""
-        if isinstance(event, ev.StepOutput | ev.BaseProgress):
+        if isinstance(event, ev.StepOutput | ev.BaseProgress | ev.ArtifactProgress):
             return
         with self._lock:
             if self._is_closed:
