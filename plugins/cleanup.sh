@@ -70,7 +70,7 @@ remove_logs() {
 remove_identity() {
     # Empty, systemd makes one at the first boot and writes it there; without the file it could not.
     if [ -d /etc/systemd ] || [ -e /etc/machine-id ]; then
-        is_kept /etc/machine-id || : >/etc/machine-id
+        is_kept /etc/machine-id || { [ -e /etc/machine-id ] && [ ! -s /etc/machine-id ]; } || : >/etc/machine-id
     fi
     [ -L /var/lib/dbus/machine-id ] || delete /var/lib/dbus/machine-id
     [ ! -d /etc/ssh ] || delete_below /etc/ssh -maxdepth 1 -name 'ssh_host_*_key*'

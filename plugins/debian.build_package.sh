@@ -34,13 +34,15 @@ fetch() { # URI SHA256: into $DOWNLOADS, whole and verified or not at all
     mkdir -p "$DOWNLOADS/$2"
     new=$DOWNLOADS/$2/.${1##*/}.$STALKER_FINGERPRINT.part
     # apt's own program: nothing else that fetches need be in the image
-    retry 3 5 /usr/lib/apt/apt-helper -o Acquire::Retries=3 download-file "$1" "$new" ||
+    retry 3 5 /usr/lib/apt/apt-helper -o Acquire::Retries=3 -o APT::Sandbox::User=root download-file "$1" "$new" ||
         die "$1 could not be fetched" "see above: no network in this step, or the mirror has another version by now"
     is_file "$new" "$2" || {
         found=$(sha256sum <"$new")
         rm -f "$new"
         die "$1 is not the file that was asked for" "its SHA-256 is ${found%% *}, not $2"
     }
+    # of a file:// address apt makes a link
+    [ ! -L "$new" ] || cp --remove-destination "$(readlink -f "$new")" "$new"
     mv -f "$new" "$file"
 }
 
@@ -90,8 +92,16 @@ build() {
         need ccache "install it in a step before, or leave out the argument ccache"
         export CCACHE_DIR="$CCACHE" PATH="/usr/lib/ccache:$PATH"
     fi
-    # -d: asked before; -us -uc: the repository is signed, not the package
-    dpkg-buildpackage --build=binary --no-sign --no-check-builddeps || die "the build failed" "see above"
+    # What dpkg-buildpackage does, without the lists for an upload that it makes: they take more time than
+    # a small package, many times so under emulation.
+    architecture=$(dpkg-architecture -s) || die "dpkg-architecture failed" "see above"
+    eval "$architecture"
+    SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)
+    export SOURCE_DATE_EPOCH
+    dpkg-source --before-build . || die "dpkg-source could not apply the patches" "see above"
+    [ -x debian/rules ] || chmod +x debian/rules
+    debian/rules build || die "the build failed" "see above"
+    debian/rules binary || die "the packages could not be made" "see above"
 }
 
 hand_on() {

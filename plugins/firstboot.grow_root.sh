@@ -79,7 +79,7 @@ else
 fi
 
 # also when a boot was cut off between the two
-case $(findmnt --noheadings --output=FSTYPE --source "$part" | head -n 1) in
+case $(blkid --probe --output value --match-tag TYPE "$part") in
 ext2 | ext3 | ext4) resize2fs "$part" ;;
 *) stop "the file system of $part is none that resize2fs knows" ;;
 esac

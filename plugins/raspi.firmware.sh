@@ -35,6 +35,7 @@ install_firmware() {
     for package in "$@"; do
         dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -q -x installed || {
             apt_install "$@"
+            is_filled=true
             return
         }
     done
@@ -55,6 +56,10 @@ check_arguments
 content=$(settings)
 # before the package: its own file gives way to this one, and its hook reads this one at once
 [ "$(cat "$RASPI_DEFAULTS" 2>/dev/null || :)" = "$content" ] || printf '%s\n' "$content" >"$RASPI_DEFAULTS"
+is_filled=false
 install_firmware
-raspi_fill_boot
+# its installation has done it already, a second time would only take time
+if [ "$is_filled" = false ] || ! grep -q -F -e "root=$ROOT " /boot/firmware/cmdline.txt 2>/dev/null; then
+    raspi_fill_boot
+fi
 info "/boot/firmware: $(find /boot/firmware -type f | wc -l) files, $(du -s -m /boot/firmware | cut -f1) MiB"

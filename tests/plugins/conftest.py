@@ -51,6 +51,8 @@ class Machine:
     """A container that plugins run in, one after the other."""
 
     def __init__(self, image: str, *options: str) -> None:
+        self.environment: dict[str, str] = {}
+        """What stalker gives to each step, such as STALKER_NEEDS."""
         mounts = (
             *(f"{file}:/entropy/plugins/{file.name}:ro" for file in (PLUGINS / "lib/bash").iterdir()),
             f"{PLUGINS}:/entropy/shelf:ro",
@@ -78,7 +80,7 @@ class Machine:
 
     def use(self, plugin: str, **arguments: object) -> Ran:
         """Run a reusable plugin as a step with `use` and `with` does."""
-        environment = environment_of(plugin, arguments)
+        environment = self.environment | environment_of(plugin, arguments)
         words = [word for name, value in environment.items() for word in ("--env", f"{name}={value}")]
         return self._exec("sh", f"/entropy/shelf/{plugin}.sh", options=words)
 
