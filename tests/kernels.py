@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import fcntl
 import gzip
-import io
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -19,14 +19,21 @@ from typing import TYPE_CHECKING
 
 from engines import has_to_be_there
 from stalker.fetch.mirror import deb_lines
+from stalker.image.machines import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from stalker.image.toolbox import Toolbox
+
 PASSWORD = "s3cret-of-the-test"
 HASH = "$6$stalker$VqolTxZFHGkzmPu3bAtB2aMtu26F5R/Tvbasx9RD20wM0L/EuDc9pU16dar7ChK8M0PFZtBXpC2Pqmpzn3fiK0"
 
-PACKAGES = {"armhf": "linux-image-armmp", "arm64": "linux-image-cloud-arm64", "amd64": "linux-image-cloud-amd64"}
+PACKAGES = {
+    "armhf": "linux-image-armmp",
+    "arm64": "linux-image-cloud-arm64",
+    "amd64": "linux-image-cloud-amd64",
+}
 MODULES = (
     *("virtio_mmio", "virtio_pci", "virtio_blk", "virtio_rng", "ext4", "crc32c_generic"),
     *("bcm2835-dma", "bcm2835", "sdhci-iproc", "bcm2835_wdt"),
@@ -235,13 +242,44 @@ def boot_files(kernel: Kernel, command_line: str) -> dict[str, bytes]:
     }
 
 
-def root_tar(kernel: Kernel) -> bytes:
-    """Return the root file system as a tar."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path in sorted(kernel.root.rglob("*")):
-            info = archive.gettarinfo(path, str(path.relative_to(kernel.root)))
-            info.uid = info.gid = 0
-            info.uname = info.gname = "root"
-            archive.addfile(info, open(path, "rb") if info.isreg() else None)
-    return buffer.getvalue()
+MIB = 1 << 20
+DISK_ID = 0x1A2B3C4D
+BOOT = Part(1, "boot", "vfat", 1 * MIB, 47 * MIB, f"{DISK_ID:08x}-01", "/boot")
+ROOT = Part(2, "root", "ext4", 48 * MIB, 16 * MIB, f"{DISK_ID:08x}-02", "/")
+COMMAND_LINE = f"console=tty0 console=serial0,115200 root=PARTUUID={ROOT.uuid} rw rootwait\n"
+
+
+def make_disk(toolbox: Toolbox, file: Path, kernel: Kernel) -> None:
+    """Make a disk with a FAT that holds kernel and command line, and an ext4 root that somebody can log in to.
+
+    A boot loader finds an extlinux.conf there, for those machines that have U-Boot.
+    """
+    sector = bytearray(512)
+    sector[440:444] = DISK_ID.to_bytes(4, "little")
+    sector[446:478] = b"".join(
+        struct.pack("<B3sB3sII", 0x80 if part is BOOT else 0, b"\xfe\xff\xff", kind, b"\xfe\xff\xff", *place)
+        for part, kind in ((BOOT, 0x0C), (ROOT, 0x83))
+        for place in [(part.start_bytes // 512, part.size_bytes // 512)]
+    )
+    sector[510:] = b"\x55\xaa"
+    with open(file, "wb") as disk:
+        disk.write(sector)
+        disk.truncate(ROOT.start_bytes + ROOT.size_bytes)
+    content = file.parent / f"{file.stem}-content"
+    boot = content / "boot"
+    (boot / "extlinux").mkdir(parents=True)
+    for name, data in boot_files(kernel, COMMAND_LINE).items():
+        (boot / name).write_bytes(data)
+    (boot / "extlinux/extlinux.conf").write_text(
+        "default tiny\nlabel tiny\n  linux /vmlinuz-6.1\n  initrd /initrd.img-6.1\n"
+        f"  append console=ttyAMA0 root=PARTUUID={ROOT.uuid} rw\n"
+    )
+    shutil.copytree(kernel.root, content / "root", symlinks=True)
+    with toolbox.opened("toolbox_qemu", folder=file.parent) as tool:
+        at = f"/out/{file.name}@@{BOOT.start_bytes}"
+        tool.run(["mformat", "-i", at, "-T", str(BOOT.size_bytes // 512), "-v", "BOOT", "::"])
+        tool.run(["sh", "-ec", f"mcopy -i {at} -s /out/{content.name}/boot/* ::"])
+        options = ["-q", "-t", "ext4", "-b", "4096", "-E", f"offset={ROOT.start_bytes},root_owner=0:0"]
+        source = f"/out/{content.name}/root"
+        tool.run(["mke2fs", *options, "-d", source, f"/out/{file.name}", f"{ROOT.size_bytes // 1024}k"])
+    shutil.rmtree(content)

@@ -109,7 +109,7 @@ def part_of(facts: Mapping[str, Any]) -> Part:
         filesystem=str(facts.get("filesystem") or ""),
         start_bytes=int(facts["start_bytes"]),
         size_bytes=int(facts["size_bytes"]),
-        uuid=str(facts.get("uuid") or ""),
+        uuid=str(facts.get("partuuid") or ""),
         source=str(facts.get("source") or ""),
     )
 
@@ -206,7 +206,7 @@ class _Drive:
                 self._verdict = one
                 self._is_over.set()
         waits_for = self.console.waits_for
-        if waits_for != self._told and self._verdict is None:
+        if waits_for and waits_for != self._told and self._verdict is None:
             self._told = waits_for
             self._tell(f"booting it on {self._test.machine}: waiting for {self.masked(waits_for)}")
 

@@ -33,6 +33,9 @@ LOOK_BACK = 1 << 11
 PROMPT_S = 1.0
 """A prompt that nobody expects is one when it stood there for so long."""
 
+STUCK_S = 60.0
+"""A kernel that waits for what is not there, or has stumbled, and then is silent for so long will stay so."""
+
 KEPT = 1 << 17
 LONGEST_LINE = 4000
 """A terminal takes lines of 4095 bytes."""
@@ -95,8 +98,8 @@ class Console:
 
     @property
     def waits_for(self) -> str:
-        """What is expected next, in words."""
-        return describe(self._now) if self._now else ""
+        """What is expected next, in words; empty for nothing, and while a line is about to be typed."""
+        return describe(self._now) if self._now and self._now.kind != "type" else ""
 
     @property
     def done(self) -> int:
@@ -132,8 +135,9 @@ class Console:
             at_prompt = ""
             if now_s - self._heard_s >= PROMPT_S and not self._is_running:
                 at_prompt = find_prompt(self._text[max(self._at, self._text.rfind("\n") + 1) :])
-            if at_prompt:
-                self._fail(at_prompt, said)
+            stuck = find_hint(self._tail()) if self._text and now_s - self._heard_s >= STUCK_S else ""
+            if at_prompt or stuck:
+                self._fail(at_prompt or stuck, said)
             elif limit_s is not None and now_s - self._since_s >= limit_s:
                 self._fail(self._missed(now, f"{limit_s:g} s"), said)
             elif now_s - self._began_s >= self._timeout_s:
@@ -252,8 +256,11 @@ class Console:
             self._fail(reason, said)
 
     def _missed(self, now: Expectation, limit: str) -> str:
-        hint = find_hint("\n".join(self.last_lines()))
+        hint = find_hint(self._tail())
         return f"{self._not_met(now)} within {limit}" + (f": {hint}" if hint else "")
+
+    def _tail(self) -> str:
+        return "\n".join(self.last_lines())
 
     def _not_met(self, now: Expectation) -> str:
         if now.kind == "run" and self._is_typed and not self._is_running:
@@ -275,7 +282,7 @@ def describe(expectation: Expectation) -> str:
         case "wait":
             return f"'{expectation.text}'"
         case "type":
-            return f"a prompt for {expectation.secret or expectation.text}"
+            return f"a prompt to type {expectation.secret or expectation.text} at"
         case "run":
             return f"the end of `{expectation.text}`"
         case "power_off":

@@ -155,6 +155,11 @@ FAILING = {
         "[    1.123456] Waiting for root device PARTUUID=1-2...\r\n",
         r"^'login:' did not come within 20 s: the kernel waits for the root device PARTUUID=1-2, which is not there$",
     ),
+    "a kernel that waits for its root for ever": (
+        [wait("login:")],
+        "[    1.123456] Waiting for root device /dev/mmcblk0p9...\r\n",
+        r"^the kernel waits for the root device /dev/mmcblk0p9, which is not there$",
+    ),
     "no shell": ([run("id", timeout_s=5)], "pi login: ", r"^`id` was typed, but no shell ran it within 5 s"),
 }  # fmt: skip
 

@@ -1,0 +1,237 @@
+"""Real boots of a tiny system, with Debian's own kernels, on the machines that boot tests run on."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kernels import BOOT, PASSWORD, ROOT, kernel_for, make_disk
+from stalker.cli.toolbox import image_maker
+from stalker.errors import Interrupted
+from stalker.image import kvm
+from stalker.image.boot import boot_disk
+from stalker.image.toolbox import Toolbox
+from stalker.image.workshop import Workshop
+from stalker.model import labels
+from stalker.model.artifacts import BootTest, Expectation
+from stalker.model.places import Place
+from stalker.run.owner import new_run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from stalker.engine.docker import DockerEngine
+
+pytestmark = pytest.mark.timeout(240)
+HERE = Place("trees/t/t.hjson", 1, 1, "boot_test")
+BOARDS = {
+    "armhf": ("virt", "arm", "cortex-a15"),
+    "arm64": ("virt", "aarch64", "cortex-a53"),
+    "amd64": ("q35", "x86_64", "max"),
+}
+"""With a processor that is named, so KVM is not asked: a test of its own does."""
+
+SECRETS = {"ROOT_PASSWORD": PASSWORD}
+
+
+def expect(kind: str, text: str = "", **more: object) -> Expectation:
+    return Expectation(kind, text, HERE, **more)  # type: ignore[arg-type]
+
+
+LOG_IN = (
+    expect("wait", "login:"),
+    expect("type", "root"),
+    expect("wait", "Password:"),
+    expect("type", secret="ROOT_PASSWORD"),
+    expect("wait", "# "),
+)
+
+
+def boots(architecture: str, *expectations: Expectation, **more: object) -> BootTest:
+    machine, program, cpu = BOARDS[architecture]
+    test = BootTest(
+        machine,
+        HERE,
+        program,
+        cpu,
+        kernel="boot:vmlinuz*",
+        initrd="boot:initrd.img*",
+        timeout_s=120.0,
+        expectations=expectations,
+    )
+    return replace(test, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def workshop(engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A workshop with the real toolbox."""
+    run = new_run_id(time.time())
+    toolbox = Toolbox(
+        engine, image_maker(engine, lambda _: None), run, cache_dir=tmp_path_factory.mktemp("c")
+    )
+    return Workshop(engine, None, "/", SECRETS, lambda _: None, run, toolbox)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def disk_of(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give the tiny disk of an architecture; each is made once."""
+    folder = tmp_path_factory.mktemp("disks")
+
+    def made(architecture: str) -> Path:
+        file = folder / f"{architecture}.img"
+        if not file.exists():
+            assert workshop.toolbox is not None
+            make_disk(workshop.toolbox, file, kernel_for(architecture))
+        return file
+
+    return made
+
+
+def containers_of(workshop: Workshop) -> list[object]:
+    return list(workshop.engine.containers({labels.RUN: workshop.run}))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "says"), [("armhf", "armv7l"), ("arm64", "aarch64"), ("amd64", "x86_64")]
+)
+def test_a_system_boots_to_a_login_and_runs_a_command(architecture, says, workshop, disk_of, tmp_path):
+    """Kernel and first file system come out of the disk, and its root is found by its PARTUUID."""
+    disk = disk_of(architecture)
+    before = disk.stat().st_mtime_ns
+    test = boots(
+        architecture,
+        *LOG_IN,
+        expect("run", "uname -m", matches=f"^{says}$"),
+        expect("run", "grep -c ext4 /proc/mounts; echo it is >/left; exit 3", matches="^1$", exit_code=3),
+        expect("power_off"),
+    )
+    heard: list[str] = []
+
+    result = boot_disk(test, disk, [BOOT, ROOT], workshop, tmp_path / "boot.log", heard.append)
+
+    assert (result.passed, result.reason) == (True, "")
+    transcript = (tmp_path / "boot.log").read_text(encoding="utf-8", errors="replace")
+    assert "Linux version 6.1" in transcript
+    assert f"\n{says}" in transcript
+    assert PASSWORD not in transcript
+    assert f"booting it on {test.machine}: waiting for 'login:'" in heard
+    assert disk.stat().st_mtime_ns == before
+    assert containers_of(workshop) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expectations", "secret", "reason"),
+    [
+        (
+            {"append": "console=ttyAMA0 root=/dev/vda7 rw"},
+            [],
+            PASSWORD,
+            "the initramfs waited in vain .*/dev/vda7",
+        ),
+        (
+            {"initrd": "", "append": "console=ttyAMA0 root=/dev/vda2"},
+            [],
+            PASSWORD,
+            "the kernel found no root file system",
+        ),
+        (
+            {"append": f"console=ttyAMA0 root=PARTUUID={ROOT.uuid} init=/bin/none"},
+            [],
+            PASSWORD,
+            "kernel panic",
+        ),
+        ({}, LOG_IN, "wrong", "^the login was refused"),
+        ({"kernel": "boot:linux*"}, [], PASSWORD, "no /linux. in the partition 'boot': it has .*vmlinuz-6.1"),
+    ],
+    ids=["a wrong root", "no root", "a kernel panic", "a wrong password", "no kernel"],
+)
+def test_a_system_that_does_not_come_up_fails_with_the_reason(
+    changes, expectations, secret, reason, workshop, disk_of, tmp_path
+):
+    """The reason is one sentence, and the console's last lines show what it was."""
+    test = boots("arm64", *(expectations or [expect("wait", "login:")]), **changes)
+
+    result = boot_disk(
+        test,
+        disk_of("arm64"),
+        [BOOT, ROOT],
+        replace(workshop, secrets={"ROOT_PASSWORD": secret}),
+        tmp_path / "boot.log",
+    )
+
+    assert not result.passed
+    assert re.search(reason, result.reason), result.reason
+    assert result.duration_s < 100
+    assert result.last_lines or "partition" in result.reason
+    assert containers_of(workshop) == []
+
+
+def test_a_login_that_never_comes_ends_at_the_time_limit(workshop, disk_of, tmp_path):
+    """The last lines are those that the machine wrote while it was waited for."""
+    test = boots("arm64", expect("wait", "never this", timeout_s=2))
+
+    result = boot_disk(test, disk_of("arm64"), [BOOT, ROOT], workshop, tmp_path / "boot.log")
+
+    assert result.reason.startswith("'never this' did not come within 2 s")
+    assert containers_of(workshop) == []
+
+
+def test_a_disk_boots_itself_through_u_boot(workshop, disk_of, tmp_path):
+    """The image's own boot partition is what is tested: no kernel is handed over."""
+    test = boots("arm64", expect("wait", "login:"), kernel="", initrd="", firmware="u-boot")
+
+    result = boot_disk(test, disk_of("arm64"), [BOOT, ROOT], workshop, tmp_path / "boot.log")
+
+    assert (result.passed, result.reason) == (True, "")
+    assert "U-Boot" in (tmp_path / "boot.log").read_text(encoding="utf-8", errors="replace")
+
+
+def test_a_user_who_stops_leaves_no_machine(workshop, disk_of, tmp_path):
+    """Ctrl-C ends the machine at once."""
+    cancel = threading.Event()
+    test = boots("arm64", expect("wait", "never this"))
+
+    def stop_when_booting(text: str) -> None:
+        if "waiting" in text:
+            cancel.set()
+
+    with pytest.raises(Interrupted):
+        boot_disk(
+            test,
+            disk_of("arm64"),
+            [BOOT, ROOT],
+            replace(workshop, cancel=cancel),
+            tmp_path / "boot.log",
+            stop_when_booting,
+        )
+
+    assert containers_of(workshop) == []
+
+
+def test_kvm_is_used_only_where_it_runs_a_kernel_and_is_asked_once(workshop, disk_of, tmp_path, monkeypatch):
+    """On many hosts /dev/kvm is there and guests hang; what a probe said holds while the host is up."""
+    toolbox = workshop.toolbox
+    assert toolbox is not None
+    test = boots("amd64", expect("wait", "login:"), cpu="")
+    if not kvm.can_be(test, toolbox):
+        assert kvm.accelerator_for(test, disk_of("amd64"), [BOOT, ROOT], toolbox) == "tcg"
+        return
+    monkeypatch.setattr(kvm, "PROBE_S", 5.0)
+    monkeypatch.setattr(kvm, "_known", {})
+
+    first = kvm.accelerator_for(test, disk_of("amd64"), [BOOT, ROOT], toolbox)
+    kvm._known.clear()
+    began_s = time.monotonic()
+    second = kvm.accelerator_for(test, tmp_path / "no.img", [BOOT, ROOT], toolbox)
+
+    assert first == second
+    assert time.monotonic() - began_s < 2
+    if first == "kvm":
+        assert boot_disk(test, disk_of("amd64"), [BOOT, ROOT], workshop, tmp_path / "boot.log").passed
+    assert containers_of(workshop) == []
