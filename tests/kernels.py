@@ -245,14 +245,14 @@ def boot_files(kernel: Kernel, command_line: str) -> dict[str, bytes]:
 MIB = 1 << 20
 DISK_ID = 0x1A2B3C4D
 BOOT = Part(1, "boot", "vfat", 1 * MIB, 47 * MIB, f"{DISK_ID:08x}-01", "/boot")
-ROOT = Part(2, "root", "ext4", 48 * MIB, 16 * MIB, f"{DISK_ID:08x}-02", "/")
+ROOT = Part(2, "root", "ext4", 48 * MIB, 64 * MIB, f"{DISK_ID:08x}-02", "/")
 COMMAND_LINE = f"console=tty0 console=serial0,115200 root=PARTUUID={ROOT.uuid} rw rootwait\n"
 
 
 def make_disk(toolbox: Toolbox, file: Path, kernel: Kernel) -> None:
     """Make a disk with a FAT that holds kernel and command line, and an ext4 root that somebody can log in to.
 
-    A boot loader finds an extlinux.conf there, for those machines that have U-Boot.
+    The root has the kernel, too, behind a link. A boot loader finds an extlinux.conf there, for those machines that have U-Boot.
     """
     sector = bytearray(512)
     sector[440:444] = DISK_ID.to_bytes(4, "little")
@@ -275,11 +275,15 @@ def make_disk(toolbox: Toolbox, file: Path, kernel: Kernel) -> None:
         f"  append console=ttyAMA0 root=PARTUUID={ROOT.uuid} rw\n"
     )
     shutil.copytree(kernel.root, content / "root", symlinks=True)
+    (content / "root/kernel").mkdir()
+    for source, name in ((kernel.image, "vmlinuz-6.1"), (kernel.initrd, "initrd.img-6.1")):
+        shutil.copyfile(source, content / "root/kernel" / name)
+    (content / "root/vmlinuz").symlink_to("kernel/vmlinuz-6.1")
     with toolbox.opened("toolbox_qemu", folder=file.parent) as tool:
         at = f"/out/{file.name}@@{BOOT.start_bytes}"
         tool.run(["mformat", "-i", at, "-T", str(BOOT.size_bytes // 512), "-v", "BOOT", "::"])
         tool.run(["sh", "-ec", f"mcopy -i {at} -s /out/{content.name}/boot/* ::"])
         options = ["-q", "-t", "ext4", "-b", "4096", "-E", f"offset={ROOT.start_bytes},root_owner=0:0"]
-        source = f"/out/{content.name}/root"
-        tool.run(["mke2fs", *options, "-d", source, f"/out/{file.name}", f"{ROOT.size_bytes // 1024}k"])
+        root = f"/out/{content.name}/root"
+        tool.run(["mke2fs", *options, "-d", root, f"/out/{file.name}", f"{ROOT.size_bytes // 1024}k"])
     shutil.rmtree(content)
