@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stalker.cli.settings import Planner, Wanted, connect, parse_overrides, read_tree
+from stalker.journal.wording import count
 
 if TYPE_CHECKING:
     from stalker.plan.actions import Plan
 
-COLOURS = {"RUN": "33", "REUSE": "32", "BLOCKED": "31"}
+COLOURS = {"RUN": "33", "REUSE": "32", "BLOCKED": "31", "MAKE": "33", "PROVE": "33"}
 
 
 @click.command()
@@ -50,7 +51,8 @@ def plan(
         print(text, file=sys.stderr)
     estimate = estimate_s(drawn, jobs or os.cpu_count() or 1)
     print(json.dumps(as_document(drawn, estimate), indent=2) if as_json else as_table(drawn, estimate))
-    ctx.exit(2 if drawn.blocked else 0)
+    is_blocked = drawn.blocked or any(one.verdict == "BLOCKED" for one in drawn.artifacts.values())
+    ctx.exit(2 if is_blocked else 0)
 
 
 def estimate_s(drawn: Plan, jobs: int) -> tuple[float, int]:
@@ -93,7 +95,18 @@ def as_document(drawn: Plan, estimate: tuple[float, int]) -> dict[str, Any]:
             }
             for action in drawn.actions.values()
         ],
+        "artifacts": [
+            {
+                "artifact": one.id,
+                "verdict": one.verdict,
+                "reason": one.reason,
+                "fingerprint": one.fingerprint,
+                "step": one.step,
+            }
+            for one in drawn.artifacts.values()
+        ],
         "to_run": len(drawn.to_run),
+        "to_make": len(drawn.to_make),
         "blocked": len(drawn.blocked),
         "estimate_s": round(estimate[0], 1),
         "without_estimate": estimate[1],
@@ -104,11 +117,14 @@ def as_table(drawn: Plan, estimate: tuple[float, int]) -> str:
     """Return a plan as a table that ends with a summary; coloured on a terminal."""
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 0
-    rows = [(f"{base.stalk}:initial", base.verdict, "", base.reason) for base in drawn.bases.values()]
+    rows: list[tuple[str, str, str, str]] = [
+        (f"{base.stalk}:initial", base.verdict, "", base.reason) for base in drawn.bases.values()
+    ]
     rows += [
         (action.id, action.verdict, _took(action.estimate_s), action.reason)
         for action in drawn.actions.values()
     ]
+    rows += [(one.id, one.verdict, "", one.reason) for one in drawn.artifacts.values()]
     head = ("STEP", "VERDICT", "LAST", "REASON")
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(3)]
     lines = []
@@ -128,13 +144,17 @@ def summary(drawn: Plan, estimate: tuple[float, int]) -> str:
     """Return the last line of a plan: what will run, what is reused, how long it took last time."""
     run, blocked = len(drawn.to_run), len(drawn.blocked)
     reused = len(drawn.actions) - run - blocked
-    if not run and not blocked:
+    making = len(drawn.to_make)
+    if not run and not blocked and not making:
+        kept = f" and {count(len(drawn.artifacts), 'artifact')}" if drawn.artifacts else ""
         return (
-            f"nothing to do: all {reused} steps are there"
+            f"nothing to do: all {reused} steps{kept} are there"
             if reused != 1
-            else "nothing to do: the step is there"
+            else f"nothing to do: the step{kept} {'are' if kept else 'is'} there"
         )
     parts = [f"{run} to run", f"{reused} reused"]
+    if making:
+        parts.append(f"{count(making, 'artifact')} to make or prove")
     if blocked:
         parts.append(f"{blocked} blocked")
     text = ", ".join(parts)

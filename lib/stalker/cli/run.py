@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from stalker.cli.making import Making
+    from stalker.config.evidence import Sight
     from stalker.model.events import Event, Observer
     from stalker.model.tree import Tree
     from stalker.plan.actions import Plan
@@ -114,6 +115,7 @@ def _note_unchanged(settings: Settings, config: str, planner: Planner, plan: Pla
 
     from stalker.cli.unchanged import note_unchanged
     from stalker.config.compiled import kept_evidence
+    from stalker.journal.wording import nothing_words
     from stalker.model import labels
 
     tree = planner.tree
@@ -137,19 +139,40 @@ def _note_unchanged(settings: Settings, config: str, planner: Planner, plan: Pla
         if there is None or there.id != base.image:
             return
         (names if labels.VERSION in there.labels else bases)[name] = base.image
+    published = _sights_of_artifacts(plan)
+    if published is None:
+        return
     with contextlib.suppress(OSError):
         note_unchanged(
             config,
             settings.workspace,
             os.environ,
-            evidence=evidence,
+            evidence=evidence | published,
             images=names,
             bases=bases,
             address=planner.address,
-            steps=len(plan.actions),
+            said=nothing_words(len(plan.actions), len(plan.artifacts)),
             log_dir=os.path.join(tree.workspace, tree.log_dir),  # noqa: PTH118
             journal=_journal_of_nothing(settings, tree, plan, result),
         )
+
+
+def _sights_of_artifacts(plan: Plan) -> dict[str, Sight] | None:
+    """Return what is seen of the published artifacts; None when there is something to look at or tidy up."""
+    if not plan.artifacts:
+        return {}
+    from stalker.cli.settings import cache_dir
+    from stalker.image.publish import leftovers
+    from stalker.image.shelf import shelf_of, sights_of
+
+    found: dict[str, Sight] = {}
+    for action in plan.artifacts.values():
+        shelf = shelf_of(plan.links.tree, action.artifact, cache_dir())
+        sights = sights_of(shelf)
+        if sights is None or leftovers(shelf):
+            return None
+        found |= sights
+    return found
 
 
 def _journal_of_nothing(settings: Settings, tree: Tree, plan: Plan, result: RunResult) -> str:
@@ -165,7 +188,9 @@ def _journal_of_nothing(settings: Settings, tree: Tree, plan: Plan, result: RunR
         told.emit(events.RunStarted(now, "next", tree.name, tree.file, settings.workspace, (), __version__))
         _tell_files(tree, told.emit)
         _tell_reuse(plan, result, told.emit)
-        told.emit(events.RunFinished(now, "next", 0, 0, len(plan.actions), (), (), 0.0))
+        told.emit(
+            events.RunFinished(now, "next", 0, 0, len(plan.actions), (), (), 0.0, kept=len(plan.artifacts))
+        )
         journal.close()
         return journal.path.read_text(encoding="utf-8")
 
@@ -184,7 +209,8 @@ def _tell_reuse(plan: Plan, result: RunResult, emit: Callable[[Event], None]) ->
         )
         for action in plan.actions.values()
     ]
-    emit(events.Planned(now, tuple(reused)))
+    kept = tuple(events.PlannedArtifact(name, "REUSE", "unchanged") for name in plan.artifacts)
+    emit(events.Planned(now, tuple(reused), (), kept))
     for step in reused:
         emit(events.StepReused(now, step.step, step.image, step.reason))
 

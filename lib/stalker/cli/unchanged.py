@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from stalker.config.evidence import Sight
 
-MAGIC = b"stalker unchanged 1\n"
+MAGIC = b"stalker unchanged 2\n"
 
 ENGINE_VARIABLES = (
     "DOCKER_HOST",
@@ -78,9 +78,7 @@ def run_unchanged(argv: list[str], environ: Mapping[str, str]) -> bool:
     except OSError:
         return False
     if not is_quiet:
-        count = note["steps"]
-        are = "step is" if count == 1 else "steps are"
-        print(f"nothing to do: {count} {are} there ({time.time() - began_s:.1f} s)", file=sys.stderr)
+        print(f"{note['said']} ({time.time() - began_s:.1f} s)", file=sys.stderr)
     return True
 
 
@@ -93,14 +91,14 @@ def note_unchanged(
     images: dict[str, str],
     bases: dict[str, str],
     address: str,
-    steps: int,
+    said: str,
     log_dir: str,
     journal: str,
 ) -> None:
     """Note what "nothing to do" rested on.
 
     `images` and `bases` map names to image ids: those with our labels, and those that the engine has to
-    be asked for one by one. `journal` is the text of the run's journal. Raises OSError.
+    be asked for one by one. `said` is what such a run says. `journal` is the text of the run's journal. Raises OSError.
     """
     note = {
         "evidence": evidence,
@@ -109,7 +107,7 @@ def note_unchanged(
         "address": address,
         "environ": [environ.get(name, "") for name in ENGINE_VARIABLES],
         "docker_config": _stat(_docker_config(environ)),
-        "steps": steps,
+        "said": said,
         "log_dir": log_dir,
         "journal": journal,
     }
@@ -165,7 +163,7 @@ def _code() -> int:
     """Tell apart states of the code that decides what is to do: a checkout changes without a version."""
     root = os.path.dirname(os.path.abspath(stalker.__file__))
     newest = 0
-    for folder in ("config", "model", "plan", "cli"):
+    for folder in ("config", "model", "plan", "image", "cli"):
         with os.scandir(os.path.join(root, folder)) as listing:
             newest = max([newest, *(e.stat().st_mtime_ns for e in listing if e.name.endswith(".py"))])
     return newest

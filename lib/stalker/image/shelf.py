@@ -9,34 +9,27 @@ artifacts/<tree>/<stalk>/.<artifact>-<run>.part/         being made by a run
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stalker.image.checksums import Evidence, checksum_lines, sha256_of
+from stalker.config.evidence import stat_of
+from stalker.image.checksums import SETTLED_NS, Evidence, checksum_lines, sha256_of
 from stalker.image.manifest import NAME, BadManifest, Manifest, read_manifest
 from stalker.plan.artifacts import Standing, Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from stalker.config.evidence import Sight
     from stalker.model.artifacts import Artifact, ArtifactId
     from stalker.model.tree import Tree
 
 DIGITS = 12
 UNPROVEN = ".unproven"
 PART = ".part"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A version's folder on the host, and its manifest; `trouble` says what is wrong with it."""
-
-    folder: Path
-    manifest: Manifest | None
-    trouble: str = ""
-    is_unproven: bool = False
 
 
 class Shelf:
@@ -186,9 +179,27 @@ def look_at_all(tree: Tree, cache: Path) -> dict[ArtifactId, Standing]:
     }
 
 
-def files_of_version(version: Version) -> list[Path]:
-    """Return all files that a published version rests on, its manifest too."""
-    folder = Path(version.folder)
-    manifest = read_manifest(folder)
-    names = [*(file.name for file in manifest.files), *checksum_files(manifest), NAME]
-    return [folder / name for name in names]
+def sights_of(shelf: Shelf) -> dict[str, Sight] | None:
+    """Return what is seen of a published version's files and of the link, for a look whether it is so still.
+
+    None when nothing is published, or when a file was touched so lately that a look would not tell.
+    """
+    target = shelf.target()
+    if target is None:
+        return None
+    try:
+        manifest = read_manifest(target)
+    except BadManifest:
+        return None
+    evidence = shelf.evidence(target)
+    if find_damage(target, manifest, evidence) or not all(map(evidence.is_known, manifest.files)):
+        return None
+    found: dict[str, Sight] = {str(shelf.link): ("real", os.path.realpath(shelf.link), (), False)}
+    sums = {file.name: file.sha256 for file in manifest.files}
+    for name in (*sums, *checksum_files(manifest), NAME):
+        path = str(target / name)
+        seen = stat_of(path)
+        if not seen or time.time_ns() - max(seen[2:4]) <= SETTLED_NS:
+            return None
+        found[path] = ("content", sums.get(name, ""), seen, False)
+    return found

@@ -16,7 +16,13 @@ from stalker.journal.progress import Progress
 from stalker.journal.screen import final_rows, fit, rows
 from stalker.journal.sink import Sink
 from stalker.journal.terminal import clean_line
-from stalker.journal.wording import failure_lines, result_words, summary_lines
+from stalker.journal.wording import (
+    artifact_lines,
+    artifact_words,
+    failure_lines,
+    result_words,
+    summary_lines,
+)
 from stalker.model import events as ev
 
 if TYPE_CHECKING:
@@ -57,7 +63,7 @@ class LiveView:
                 return
             self._progress.on_event(event)
         match event:
-            case ev.BaseStarted() | ev.StepStarted() if not self._has_begun:
+            case ev.BaseStarted() | ev.StepStarted() | ev.ArtifactStarted() if not self._has_begun:
                 self._start()
             case ev.Note():
                 warning = "warning: " if event.level == "warning" else ""
@@ -163,6 +169,10 @@ class LiveView:
             self._print(failure_lines(failure, self._progress.config))
         for failure in self._progress.failures[MOST_FAILURES:]:
             self._print([f"{failure.step}  {result_words(failure)}, log: {failure.log}"], "red")
+        for view in self._progress.artifacts.values():
+            if view.finished and view.finished.state in {"failed", "unproven"}:
+                self._print([f"{view.id}  {artifact_words(view.finished)}"], "red")
+                self._print(artifact_lines(view.finished))
         *lines, last = summary_lines(event)
         self._print(lines, "red")
         self._print([last], "bold red" if event.exit_code else "bold")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from stalker.model import events as ev
 
 if TYPE_CHECKING:
+    from stalker.model.artifacts import ArtifactId
     from stalker.model.tree import StepId
 
 State = Literal[
@@ -75,6 +76,22 @@ class StalkProgress:
         return any(self.counts[state] for state in BAD)
 
 
+@dataclass(slots=True)
+class ArtifactView:
+    """One artifact that is made or proven; `since_s` is when what is done now began."""
+
+    id: ArtifactId
+    started_at: float
+    progress: ev.ArtifactProgress | None = None
+    since_s: float = 0.0
+    finished: ev.ArtifactFinished | None = None
+
+    @property
+    def stalk(self) -> str:
+        """The stalk that it is of."""
+        return self.id.partition("/")[0]
+
+
 class Progress:
     """All stalks in the order of the plan."""
 
@@ -82,6 +99,7 @@ class Progress:
         """Know nothing yet."""
         self.stalks: dict[str, StalkProgress] = {}
         self.steps: dict[StepId, StepProgress] = {}
+        self.artifacts: dict[ArtifactId, ArtifactView] = {}
         self.counts: Counter[str] = Counter()
         self.started_at = 0.0
         self.config = ""
@@ -121,6 +139,18 @@ class Progress:
                 self._set(self._step(event.step), "reused")
             case ev.StepBlocked():
                 self._set(self._step(event.step), "blocked")
+            case ev.ArtifactStarted() | ev.ArtifactProgress() | ev.ArtifactFinished():
+                self._take_artifact(event)
+
+    def _take_artifact(self, event: ev.ArtifactStarted | ev.ArtifactProgress | ev.ArtifactFinished) -> None:
+        view = self.artifacts.setdefault(event.artifact, ArtifactView(event.artifact, event.at))
+        match event:
+            case ev.ArtifactProgress():
+                if view.progress is None or view.progress.doing != event.doing:
+                    view.since_s = event.at
+                view.progress = event
+            case ev.ArtifactFinished():
+                view.finished = event
 
     def left_s(self, now: float) -> tuple[float, bool]:
         """Return the seconds still needed, and whether that is all: else some steps are unknown.

@@ -6,18 +6,18 @@ their last line of output, then failed ones, then those that come next. What fin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from stalker.journal.progress import BAD
 from stalker.journal.terminal import clean_line, last_line
-from stalker.journal.wording import count, duration
+from stalker.journal.wording import artifact_words, count, duration, progress_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stalker.journal.progress import Progress, StalkProgress, StepProgress
+    from stalker.journal.progress import ArtifactView, Progress, StalkProgress, StepProgress
 
 WIDEST = 100
 """Times stand at most this far to the right: the eye loses the line else."""
@@ -65,6 +65,7 @@ def rows(progress: Progress, now: float, height: int, width: int) -> list[Row]:
         for stalk in progress.stalks.values()
         for row in _stalk_rows(stalk, now, height, is_narrow=width < NARROW)
     ]
+    every += [row for view in progress.artifacts.values() for row in _artifact_rows(view, now)]
     late = sum(max(0, _unseen_waiting(stalk, height)) for stalk in progress.stalks.values())
     room = max(height - 1, 1)
     shown = every
@@ -97,6 +98,7 @@ def final_rows(progress: Progress) -> list[Row]:
         if stalk.name not in counted:
             found.append(_closed_row(stalk))
             found += [_step_row(step, 0.0, stalk.depth + 1, is_narrow=True) for step in _bad(stalk)]
+    found += [_published_row(view) for view in progress.artifacts.values() if view.finished]
     if too_many:
         found.append(Row("done", f"{count(len(too_many), 'stalk')} done", style="green"))
     if untouched and (found or unreached):
@@ -223,6 +225,24 @@ def _closed_row(stalk: StalkProgress) -> Row:
     return Row(kind, text, right, stalk.depth, rank, steps, STYLES.get(kind, ""))
 
 
+def _artifact_rows(view: ArtifactView, now: float) -> Iterator[Row]:
+    """Return the rows of an artifact: how far it is, or what became of it."""
+    if view.finished is not None:
+        yield replace(_published_row(view), rank=_OVER if view.finished.state == "done" else _BAD, hides=0)
+        return
+    took = duration(now - view.started_at)
+    yield Row("running", f"artifact {view.id}", took, 0, _RUNNING, 0, "running")
+    if view.progress is not None:
+        yield Row("output", progress_words(view.progress, view.since_s), "", 1, _OUTPUT, 0, "output")
+
+
+def _published_row(view: ArtifactView) -> Row:
+    """Return the one row of an artifact that is over."""
+    assert view.finished is not None
+    kind = {"done": "done", "blocked": "blocked", "cancelled": "cancelled"}.get(view.finished.state, "failed")
+    return Row(kind, f"{view.id}  {artifact_words(view.finished)}", "", 0, style=STYLES[kind])
+
+
 def _total(progress: Progress, now: float, *, is_narrow: bool) -> Row:
     counts = progress.counts
     ended = counts["done"] + counts["reused"]
@@ -231,6 +251,8 @@ def _total(progress: Progress, now: float, *, is_narrow: bool) -> Row:
     parts += [f"{counts['running']} running"] if counts["running"] else []
     failed = counts["failed"] + counts["timeout"]
     parts += [f"{failed} failed"] if failed else []
+    making = sum(view.finished is None for view in progress.artifacts.values())
+    parts += [f"{count(making, 'artifact')} being made"] if making else []
     left, is_known = progress.left_s(now)
     if left >= 1:
         about = ("~" if is_known else ">") if is_narrow else ("about " if is_known else "at least ")
