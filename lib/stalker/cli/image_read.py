@@ -56,7 +56,8 @@ class Meter:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _existing(name: str) -> Path:
+def existing(name: str) -> Path:
+    """Return the path of an image as named by the user. Raises StalkerError when it is none."""
     path = Path(name)
     if not path.exists():
         raise StalkerError(
@@ -105,7 +106,7 @@ def info(image: str, as_json: bool) -> None:
     """
     from stalker.image.readback import is_packed, read_disk
 
-    path = _existing(image)
+    path = existing(image)
     if is_packed(path):
         with _tool_with(path) as (_, raw, _target):
             facts = read_disk(raw)
@@ -158,7 +159,7 @@ def verify(ctx: click.Context, image: str, as_json: bool) -> None:
     Nothing is written or mounted. Exit code 1 when something is wrong.
     """
     checks: list[Check] = []
-    for check in _checks(_existing(image)):
+    for check in _checks(existing(image)):
         checks.append(check)
         if not as_json:
             click.echo(f"BAD  {check.what}: {check.problem}" if check.problem else f"ok   {check.what}")

@@ -306,7 +306,7 @@ def _making(
     workshop = Workshop(planner.engine, planner.tree, planner.tree.workspace, secrets, emit, run)
     assert isinstance(planner.engine, DockerEngine)
     image_of = image_maker(planner.engine, lambda text: emit(events.Note(time.time(), text)))
-    workshop.toolbox = Toolbox(planner.engine, image_of, run, workshop.cancel)
+    workshop.toolbox = Toolbox(planner.engine, image_of, run, workshop.cancel, cache_dir())
     jobs = jobs or os.cpu_count() or 1
     return Making(plan, workshop, cache_dir(), jobs=jobs, keep_going=keep_going, wait=wait)
 

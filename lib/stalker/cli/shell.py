@@ -82,7 +82,7 @@ def shell(
         opening = find_opening(ctx.obj, name, image, read, given)
         if commit:
             check_tag(engine, opening, commit)
-        with _ended_by_signals():
+        with ended_by_signals():
             ctx.exit(open_shell(engine, opening, command, commit))
     finally:
         engine.close()
@@ -200,7 +200,7 @@ def _read_secrets(tree: Tree, step: Step) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """End as by Ctrl-C when the window is closed or somebody ends us: the container must go."""
 
     def end(number: int, _frame: FrameType | None) -> None:

@@ -55,9 +55,11 @@ class BootFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """Something in a folder; `kind` is file, folder or link."""
+
     name: str
-    kind: str  # file, folder, link
+    kind: str
 
 
 def fetch_boot_files(tool: Runs, disk: str, test: BootTest, parts: Sequence[Part]) -> BootFiles:
@@ -73,16 +75,16 @@ def fetch_boot_files(tool: Runs, disk: str, test: BootTest, parts: Sequence[Part
     kernel = _find(tool, disk, part, path)
     initrd = device_tree = ""
     if test.initrd:
-        initrd = _copied(tool, disk, *_near(tool, disk, *locate(test.initrd, parts), kernel), "initrd")
+        initrd = copy_out(tool, disk, *_near(tool, disk, *locate(test.initrd, parts), kernel), "initrd")
     if test.dtb:
         of_tree, tree_path = locate(test.dtb, parts)
-        device_tree = _copied(tool, disk, of_tree, _find(tool, disk, of_tree, tree_path), "dtb")
+        device_tree = copy_out(tool, disk, of_tree, _find(tool, disk, of_tree, tree_path), "dtb")
     elif board_of(test).device_trees:
-        device_tree = _copied(tool, disk, part, _usual_tree(tool, disk, part, kernel, test), "dtb")
+        device_tree = copy_out(tool, disk, part, _usual_tree(tool, disk, part, kernel, test), "dtb")
     if device_tree and board_of(test).is_fixed:
         _without_dma(tool, device_tree)
     return BootFiles(
-        _copied(tool, disk, part, kernel, "kernel"),
+        copy_out(tool, disk, part, kernel, "kernel"),
         initrd,
         device_tree,
         _own_arguments(tool, disk, part, parts),
@@ -125,7 +127,9 @@ def _find(tool: Runs, disk: str, part: Part, pattern: str, version: str = "") ->
     if not found:
         folder = posixpath.dirname(pattern)
         there = (
-            "" if _WILD.search(folder) else ", ".join(one.name for one in _listed(tool, disk, part, folder))
+            ""
+            if _WILD.search(folder)
+            else ", ".join(one.name for one in list_folder(tool, disk, part, folder))
         )
         raise NotBootable(
             f"there is no {pattern} in the partition '{part.name}'"
@@ -143,7 +147,7 @@ def _near(tool: Runs, disk: str, part: Part, pattern: str, kernel: str) -> tuple
 def _usual_tree(tool: Runs, disk: str, part: Part, kernel: str, test: BootTest) -> str:
     names = board_of(test).device_trees
     for folder in dict.fromkeys([posixpath.dirname(kernel), "/"]):
-        there = {one.name.lower(): one.name for one in _listed(tool, disk, part, folder)}
+        there = {one.name.lower(): one.name for one in list_folder(tool, disk, part, folder)}
         for name in names:
             if name in there:
                 return posixpath.join(folder, there[name])
@@ -159,7 +163,7 @@ def _matching(tool: Runs, disk: str, part: Part, folder: str, names: Sequence[st
         yield from _matching(tool, disk, part, posixpath.join(folder, first), rest)
         return
     ignores_case = part.filesystem == "vfat"
-    for entry in _listed(tool, disk, part, folder):
+    for entry in list_folder(tool, disk, part, folder):
         name = entry.name.lower() if ignores_case else entry.name
         if not fnmatch.fnmatchcase(name, first.lower() if ignores_case else first):
             continue
@@ -170,10 +174,10 @@ def _matching(tool: Runs, disk: str, part: Part, folder: str, names: Sequence[st
             yield path
 
 
-def _listed(tool: Runs, disk: str, part: Part, folder: str) -> list[_Entry]:
+def list_folder(tool: Runs, disk: str, part: Part, folder: str) -> list[Entry]:
     """Return what is in a folder, nothing for a folder that is not there."""
     if part.filesystem == "vfat":
-        return _listed_fat(tool, disk, part, folder)
+        return _list_fat(tool, disk, part, folder)
     if part.filesystem != "ext4":
         raise NotBootable(f"nothing can be taken out of the partition '{part.name}': it has no vfat or ext4")
     said = _debugfs(tool, disk, part, f'ls -p "{_plain(folder)}"').decode("utf-8", "surrogateescape")
@@ -182,11 +186,11 @@ def _listed(tool: Runs, disk: str, part: Part, folder: str) -> list[_Entry]:
         fields = line.split("/")  # /inode/mode/user/group/name/size/
         if len(fields) >= 7 and fields[5] not in {".", "..", ""}:
             kind = {"04": "folder", "12": "link"}.get(fields[2][:2], "file")
-            found.append(_Entry(fields[5], kind))
+            found.append(Entry(fields[5], kind))
     return found
 
 
-def _listed_fat(tool: Runs, disk: str, part: Part, folder: str) -> list[_Entry]:
+def _list_fat(tool: Runs, disk: str, part: Part, folder: str) -> list[Entry]:
     try:
         said = _mtool(tool, "mdir", "-b", "-i", _at(disk, part), f"::{_plain(folder).rstrip('/')}/")
     except (Interrupted, NoEngine):
@@ -198,12 +202,12 @@ def _listed_fat(tool: Runs, disk: str, part: Part, folder: str) -> list[_Entry]:
     lines = said.decode("utf-8", "replace").splitlines()
     paths = [line.removeprefix("::") for line in lines if line.startswith("::")]
     return [
-        _Entry(posixpath.basename(path.rstrip("/")), "folder" if path.endswith("/") else "file")
+        Entry(posixpath.basename(path.rstrip("/")), "folder" if path.endswith("/") else "file")
         for path in paths
     ]
 
 
-def _copied(tool: Runs, disk: str, part: Part, path: str, name: str) -> str:
+def copy_out(tool: Runs, disk: str, part: Part, path: str, name: str) -> str:
     """Copy a file out of a partition and return where it is."""
     target = f"{FOLDER}/{name}"
     if part.filesystem == "vfat":
@@ -228,9 +232,9 @@ def _copied(tool: Runs, disk: str, part: Part, path: str, name: str) -> str:
 def _own_arguments(tool: Runs, disk: str, part: Part, parts: Sequence[Part]) -> str:
     """Return what a cmdline.txt of the disk says, empty for none."""
     for one in dict.fromkeys([part, *(other for other in parts if other.filesystem == "vfat")]):
-        for entry in _listed(tool, disk, one, "/"):
+        for entry in list_folder(tool, disk, one, "/"):
             if entry.name.lower() == "cmdline.txt" and entry.kind == "file":
-                file = _copied(tool, disk, one, f"/{entry.name}", "cmdline")
+                file = copy_out(tool, disk, one, f"/{entry.name}", "cmdline")
                 return " ".join(tool.run(["cat", file]).decode("utf-8", "replace").split())
     return ""
 

@@ -203,10 +203,12 @@ def qemu_argv(
     device_tree: str = "",
     append: str = "",
     accelerator: str = "tcg",
+    is_for_people: bool = False,
 ) -> tuple[str, ...]:
     """Return the command that boots a disk, with the machine's console on standard input and output.
 
-    `disk` is a qcow2 file that may be written; the other files are empty for none.
+    `disk` is a qcow2 file that may be written; the other files are empty for none. For people the machine may
+    start again, and Ctrl-A begins a command to QEMU: X ends it, H tells the others.
 
     Raises:
         StalkerError: a real board is asked for with another number of processors or other memory.
@@ -224,8 +226,10 @@ def qemu_argv(
     if cpu:
         argv += ["-cpu", cpu]
     argv += _processors(test, board)
-    argv += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none"]
-    argv += ["-serial", "null"] * board.serial_before + ["-serial", "stdio", *board.more]
+    argv += ["-nodefaults", "-no-user-config", "-display", "none"]
+    argv += [] if is_for_people else ["-no-reboot", "-monitor", "none"]
+    console = "mon:stdio" if is_for_people else "stdio"
+    argv += ["-serial", "null"] * board.serial_before + ["-serial", console, *board.more]
     argv += _attached(disk, board)
     if board.random:
         argv += ["-device", board.random]

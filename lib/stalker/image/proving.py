@@ -93,7 +93,9 @@ class Proof:
         test, kind = self.artifact.boot_test, self.artifact.kind
         if test is None or not isinstance(kind, Disk):
             return
-        from stalker.image.boot import boot_disk  # late: only where a boot test is asked for
+        # late: only where a boot test is asked for
+        from stalker.image.boot import boot_disk
+        from stalker.image.boot_record import as_record
 
         progress = self._workshop.progress(self.artifact.id)
         partitions = disk.get("partitions", [])
@@ -101,6 +103,7 @@ class Proof:
         with raw_disk(folder, kind, self._workshop.check) as raw:
             result = boot_disk(test, raw, partitions, self._workshop, log, progress.begin)
         self.boot = {
+            "test": as_record(test),
             "passed": result.passed,
             "reason": result.reason,
             "duration_s": round(result.duration_s, 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stalker.image.bootfiles import FOLDER, BootFiles, fetch_boot_files
+from stalker.image.bootfiles import FOLDER, fetch_boot_files
 from stalker.image.machines import card_bytes, kernel_arguments, qemu_argv
 
 if TYPE_CHECKING:
@@ -38,7 +38,14 @@ def opened(
 
 
 def prepared(
-    tool: Tool, test: BootTest, disk: str, parts: Sequence[Part], accelerator: str, *, more: str = ""
+    tool: Tool,
+    test: BootTest,
+    disk: str,
+    parts: Sequence[Part],
+    accelerator: str,
+    *,
+    more: str = "",
+    is_for_people: bool = False,
 ) -> tuple[str, ...]:
     """Put in place what QEMU needs and return its command; `more` is added to the kernel's arguments.
 
@@ -51,10 +58,6 @@ def prepared(
     make = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", "raw", OVERLAY]
     tool.run([*make, str(card_bytes(test, size))])
     append = f"{kernel_arguments(test, files.arguments, parts)} {more}".strip() if test.kernel else ""
-    return _argv(test, files, append, accelerator)
-
-
-def _argv(test: BootTest, files: BootFiles, append: str, accelerator: str) -> tuple[str, ...]:
     return qemu_argv(
         test,
         disk=OVERLAY,
@@ -63,4 +66,5 @@ def _argv(test: BootTest, files: BootFiles, append: str, accelerator: str) -> tu
         device_tree=files.device_tree,
         append=append,
         accelerator=accelerator,
+        is_for_people=is_for_people,
     )
