@@ -20,6 +20,7 @@ DATABASE = {**SERVER, "description": "a test", "architecture": "amd64"}
 CLIENT = {"repository": NAME, "description": "a test", "uri": f"file://{TARGET}", "architecture": "amd64"}
 FOLDER = f"{TARGET}/standard/{NAME}"
 YES = "Yes\n"
+FILES = "find /etc /entropy/artifacts /var/lib -printf '%p %m %s %T@ %C@\\n' | sort"
 
 
 def calls(machine):
@@ -49,7 +50,7 @@ def test_a_repository_is_made_once_and_then_brought_up_to_date(gentoo, built):
 
     use(machine, "entropy.database", **DATABASE)
     first = calls(machine)
-    listing = machine.listing()
+    listing = machine.read(FILES)
     use(machine, "entropy.database", **DATABASE)
     second = calls(machine)
 
@@ -63,7 +64,7 @@ def test_a_repository_is_made_once_and_then_brought_up_to_date(gentoo, built):
         (f"eit unlock {NAME}", ""),
         (f"eit pull --quick {NAME}", ""),
     ]
-    assert machine.listing() == listing
+    assert machine.read(FILES) == listing
     assert machine.read("cat /etc/entropy/server.conf").splitlines()[-2:] == [
         f"default-repository = {NAME}",
         f"repository = {NAME}|a test|file://{TARGET}",
