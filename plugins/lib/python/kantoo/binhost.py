@@ -119,15 +119,18 @@ def mirror(source, target):
     packages = check_index(source)
     if not packages:
         raise Failed(f"there are no binary packages in {source}", "build_binaries puts them there")
-    before = {package.path: package.sha1 for package in read_index(target)}
     new = 0
     for package in packages:
         path = os.path.join(target, package.path)
-        if before.get(package.path) == package.sha1 and os.path.isfile(path):
+        if os.path.isfile(path) and digest(path, "sha1") == package.sha1:
             continue
         os.makedirs(os.path.dirname(path), exist_ok=True)
         part = f"{path}.part"
         shutil.copyfile(os.path.join(source, package.path), part)
+        if digest(part, "sha1") != package.sha1:
+            raise Failed(
+                f"{package.path} changed while it was copied", "run again when nobody builds into it"
+            )
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.rename(part, path)
@@ -138,9 +141,8 @@ def mirror(source, target):
     gone = [path for path in files_in(target) if path not in listed]
     for path in gone:
         os.unlink(os.path.join(target, path))
-    for stale in (INDEX + ".gz",):  # of an index that was here before
-        if os.path.exists(os.path.join(target, stale)):
-            os.unlink(os.path.join(target, stale))
-    check_index(target)
+    compressed = os.path.join(target, INDEX + ".gz")  # of an index that was here before
+    if os.path.exists(compressed):
+        os.unlink(compressed)
     info(f"{target}: {len(packages)} packages, {new} new, {len(gone)} gone")
     return new, len(gone)
