@@ -25,6 +25,7 @@ COMMANDS = {
     "schema": ("stalker.cli.look", "schema", "JSON Schema of tree, stalk or plugin files"),
     "plugins": ("stalker.cli.look", "plugins", "reusable plugins, or the page of one"),
     "images": ("stalker.cli.images", "images", "committed tags: size, age, fingerprint, step, run"),
+    "artifacts": ("stalker.cli.artifacts", "artifacts", "what was published: state, size, age, path"),
     "diff": ("stalker.cli.images", "diff", "files added, changed, removed between two images"),
     "export": ("stalker.cli.images", "export", "a root file system as a tar"),
     "prune": ("stalker.cli.images", "prune", "remove images of a tree, children first"),

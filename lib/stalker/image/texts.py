@@ -50,9 +50,9 @@ def rows_table(
         rows = [row for row in rows if row.name]
     lines: list[Sequence[str]] = [("NAME", "OWN", "TOTAL", "AGE", "FINGERPRINT", "STEP", "RUN")]
     lines += [_cells(row, now_s, is_short=columns is not None) for row in rows]
-    table = _aligned(lines, right={1, 2, 3})
+    table = aligned(lines, right={1, 2, 3})
     if columns is not None and any(len(line) > columns for line in table.splitlines()):
-        table = _aligned([line[:-1] for line in lines], right={1, 2, 3})
+        table = aligned([line[:-1] for line in lines], right={1, 2, 3})
     if not old or with_old:
         return table
     return f"{table}\n\n{_old_builds(old, tree)}"
@@ -90,7 +90,8 @@ def _old_builds(old: Sequence[Row], tree: str) -> str:
     return "\n".join(lines)
 
 
-def _aligned(rows: Sequence[Sequence[str]], right: set[int]) -> str:
+def aligned(rows: Sequence[Sequence[str]], right: set[int]) -> str:
+    """Return rows as a table; `right` are the columns that are aligned to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -171,7 +172,7 @@ def prune_report(pruning: Pruning, stores: Sequence[str], now_s: float) -> str:
         for removal in pruning.removals
     ]
     rows += [("remove", "", "", f"the store {store} with all that is in it") for store in stores]
-    lines = [_aligned(rows, right={1, 2})] if rows else []
+    lines = [aligned(rows, right={1, 2})] if rows else []
     lines += [f"keep    {what}: {why}" for what, why in pruning.kept]
     if rows:
         count = sum(removal.goes for removal in pruning.removals)
