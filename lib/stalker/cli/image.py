@@ -9,6 +9,8 @@ import click
 COMMANDS = {
     "info": ("stalker.cli.image_read", "info", "partition table, file systems, labels, what is used"),
     "verify": ("stalker.cli.image_read", "verify", "checksums, table and file systems"),
+    "boot": ("stalker.cli.boot", "boot", "in QEMU, with its console here, or its boot test again"),
+    "write": ("stalker.cli.write", "write", "onto a card, and read back"),
 }
 """Command -> where it is, its name there, what it does."""
 

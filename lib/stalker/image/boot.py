@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stalker.errors import EngineError, StalkerError
 from stalker.image.bootfiles import FOLDER, NotBootable
@@ -29,11 +29,29 @@ if TYPE_CHECKING:
 
     from stalker.image.console import Instruction
     from stalker.image.toolbox import Tool, Toolbox
-    from stalker.image.workshop import Workshop
     from stalker.model.artifacts import BootTest
 
 ASK_S = 0.1
 COMPLAINT_BYTES = 2000
+
+
+class Bench(Protocol):
+    """Who has what a boot needs; a Workshop has."""
+
+    @property
+    def toolbox(self) -> Toolbox | None:
+        """Who opens containers."""
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Those that are typed, and all that must not be shown."""
+
+    @property
+    def cancel(self) -> threading.Event:
+        """Set when the user stops the run."""
+
+    def check(self) -> None:
+        """Raise Interrupted when the user stops the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +70,7 @@ def boot_disk(
     test: BootTest,
     disk: Path,
     partitions: Sequence[Mapping[str, Any] | Part],
-    workshop: Workshop,
+    workshop: Bench,
     log: Path,
     tell: Callable[[str], object] = lambda _: None,
 ) -> BootResult:
@@ -94,7 +112,7 @@ def boot_disk(
     )
 
 
-def toolbox_of(workshop: Workshop) -> Toolbox:
+def toolbox_of(workshop: Bench) -> Toolbox:
     """Return the workshop's toolbox. Raises StalkerError when there is none."""
     if workshop.toolbox is None:
         raise StalkerError("nothing can be booted here", "there is no toolbox to run QEMU in")
@@ -135,7 +153,7 @@ class _Drive:
         self,
         test: BootTest,
         expectations: Sequence[Expectation],
-        workshop: Workshop,
+        workshop: Bench,
         log: Path,
         tell: Callable[[str], object],
     ) -> None:

@@ -72,13 +72,13 @@ def fetch_boot_files(tool: Runs, disk: str, test: BootTest, parts: Sequence[Part
     if not test.kernel:
         return BootFiles()
     part, path = locate(test.kernel, parts)
-    kernel = _find(tool, disk, part, path)
+    kernel = find_file(tool, disk, part, path)
     initrd = device_tree = ""
     if test.initrd:
         initrd = copy_out(tool, disk, *_near(tool, disk, *locate(test.initrd, parts), kernel), "initrd")
     if test.dtb:
         of_tree, tree_path = locate(test.dtb, parts)
-        device_tree = copy_out(tool, disk, of_tree, _find(tool, disk, of_tree, tree_path), "dtb")
+        device_tree = copy_out(tool, disk, of_tree, find_file(tool, disk, of_tree, tree_path), "dtb")
     elif board_of(test).device_trees:
         device_tree = copy_out(tool, disk, part, _usual_tree(tool, disk, part, kernel, test), "dtb")
     if device_tree and board_of(test).is_fixed:
@@ -120,7 +120,7 @@ def _is_below(path: str, folder: str) -> bool:
     return folder in {"/", path} or path.startswith(f"{folder.rstrip('/')}/")
 
 
-def _find(tool: Runs, disk: str, part: Part, pattern: str, version: str = "") -> str:
+def find_file(tool: Runs, disk: str, part: Part, pattern: str, version: str = "") -> str:
     """Return the path of the newest file that matches; one of `version` before all others."""
     found = list(_matching(tool, disk, part, "/", pattern.strip("/").split("/")))
     of_version = [path for path in found if version and version in posixpath.basename(path)]
@@ -141,7 +141,7 @@ def _find(tool: Runs, disk: str, part: Part, pattern: str, version: str = "") ->
 def _near(tool: Runs, disk: str, part: Part, pattern: str, kernel: str) -> tuple[Part, str]:
     """Return the first file system that goes with a kernel: both names end in the same version."""
     version = posixpath.basename(kernel).partition("-")[2]
-    return part, _find(tool, disk, part, pattern, version)
+    return part, find_file(tool, disk, part, pattern, version)
 
 
 def _usual_tree(tool: Runs, disk: str, part: Part, kernel: str, test: BootTest) -> str:
