@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stalker.cli.settings import connect, read_names, read_tree
+from stalker.cli.settings import connect, read_names, read_tree, source_date_epoch
 from stalker.errors import PlanError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def export(settings: Settings, ref: str, output: str, boot: str | None, tree: st
     from stalker.image.export import export_image, plan_export
     from stalker.model.units import size_text
 
-    latest_s = _source_date_epoch()
+    latest_s = source_date_epoch()
     targets = plan_export(output, boot or "")
     read = read_tree(settings, tree) if tree else None
     with _engine() as engine:
@@ -97,17 +97,6 @@ def export(settings: Settings, ref: str, output: str, boot: str | None, tree: st
     for file in exported:
         if file.size_bytes:
             click.echo(f"{file.path}: {size_text(file.size_bytes)} of {name}", err=True)
-
-
-def _source_date_epoch() -> int | None:
-    text = os.environ.get("SOURCE_DATE_EPOCH", "").strip()
-    if not text:
-        return None
-    if not text.isascii() or not text.isdigit():
-        raise PlanError(
-            f"SOURCE_DATE_EPOCH={text} is no time", "", "set it to whole seconds since 1970, or unset it"
-        )
-    return int(text)
 
 
 @click.command()

@@ -50,7 +50,35 @@ def read_tree(settings: Settings, config: str, overrides: dict[str, str] | None 
     """Read a tree file with all that it names. Raises FilesError with all problems at once."""
     from stalker.config.compiled import read_tree_cached
 
-    return read_tree_cached(config, settings.workspace, overrides or {})
+    tree = read_tree_cached(config, settings.workspace, overrides or {})
+    epoch_s = source_date_epoch() if any(stalk.artifacts for stalk in tree.stalks) else None
+    return tree if epoch_s is None else _with_epoch(tree, epoch_s)
+
+
+def _with_epoch(tree: Tree, epoch_s: int) -> Tree:
+    """Give artifacts the latest time of the environment, where the tree does not say one."""
+    stalks = tuple(
+        replace(
+            stalk,
+            artifacts=tuple(
+                replace(one, epoch_s=epoch_s) if one.epoch_s is None else one for one in stalk.artifacts
+            ),
+        )
+        for stalk in tree.stalks
+    )
+    return replace(tree, stalks=stalks)
+
+
+def source_date_epoch() -> int | None:
+    """Return SOURCE_DATE_EPOCH of the environment, None when it is not set. Raises PlanError."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "").strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise PlanError(
+            f"SOURCE_DATE_EPOCH={text} is no time", "", "set it to whole seconds since 1970, or unset it"
+        )
+    return int(text)
 
 
 def read_names(settings: Settings, config: str) -> Tree:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"stalker unchanged 2\n"
 
-ENGINE_VARIABLES = (
+VARIABLES = (
     "DOCKER_HOST",
     "DOCKER_CONTEXT",
     "DOCKER_CONFIG",
@@ -47,6 +47,7 @@ ENGINE_VARIABLES = (
     "DOCKER_CERT_PATH",
     "XDG_RUNTIME_DIR",
     "HOME",
+    "SOURCE_DATE_EPOCH",
 )
 
 HARMLESS = {
@@ -105,7 +106,7 @@ def note_unchanged(
         "images": images,
         "bases": bases,
         "address": address,
-        "environ": [environ.get(name, "") for name in ENGINE_VARIABLES],
+        "environ": [environ.get(name, "") for name in VARIABLES],
         "docker_config": _stat(_docker_config(environ)),
         "said": said,
         "log_dir": log_dir,
@@ -188,7 +189,7 @@ def _read(path: str) -> dict[str, object] | None:
 
 def _holds(note: dict[str, object], environ: Mapping[str, str]) -> bool:
     """Say whether all that the note rests on still is so."""
-    same_place = note["environ"] == [environ.get(name, "") for name in ENGINE_VARIABLES]
+    same_place = note["environ"] == [environ.get(name, "") for name in VARIABLES]
     if not same_place or note["docker_config"] != _stat(_docker_config(environ)):
         return False
     if not is_same(note["evidence"]):  # type: ignore[arg-type]
