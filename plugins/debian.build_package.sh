@@ -90,7 +90,11 @@ build() {
     export DEB_BUILD_OPTIONS
     if [ -n "$CCACHE" ]; then
         need ccache "install it in a step before, or leave out the argument ccache"
-        export CCACHE_DIR="$CCACHE" PATH="/usr/lib/ccache:$PATH"
+        # Debian's links have each compiler's own name, and make calls it cc
+        mkdir "$BUILD/bin"
+        ln -s /usr/bin/ccache "$BUILD/bin/cc"
+        ln -s /usr/bin/ccache "$BUILD/bin/c++"
+        export CCACHE_DIR="$CCACHE" PATH="$BUILD/bin:/usr/lib/ccache:$PATH"
     fi
     # What dpkg-buildpackage does, without the lists for an upload that it makes: they take more time than
     # a small package, many times so under emulation.
