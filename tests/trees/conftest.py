@@ -72,7 +72,7 @@ def new_copy(engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> 
         copy = Copy(tmp_path_factory.mktemp("shipped"), name, "")
         for folder in FOLDERS:
             shutil.copytree(ROOT / folder, copy.path / folder, symlinks=True)
-        for tree in ("hello_world", "showcase"):
+        for tree in ("hello_world", "showcase", "amd64"):
             copy.edit(f"trees/{tree}/{tree}.hjson", "OS: debian\n", f"OS: {name}\n")
         for stalk in ("showcase_branch", "showcase_join"):
             copy.edit(f"stalks/{stalk}/{stalk}.hjson", f"store: {STORE}\n", f"store: {name}\n")
