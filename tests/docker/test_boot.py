@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pexpect
 import pytest
 
 from kernels import BOOT, PASSWORD, ROOT, kernel_for, make_disk
@@ -15,6 +19,8 @@ from stalker.cli.toolbox import image_maker
 from stalker.errors import Interrupted
 from stalker.image import kvm
 from stalker.image.boot import boot_disk
+from stalker.image.boot_record import as_record
+from stalker.image.manifest import Manifest, PublishedFile, write_manifest
 from stalker.image.toolbox import Toolbox
 from stalker.image.workshop import Workshop
 from stalker.model import labels
@@ -24,11 +30,11 @@ from stalker.run.owner import new_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from stalker.engine.docker import DockerEngine
 
 pytestmark = pytest.mark.timeout(240)
+ROOT_DIR = Path(__file__).resolve().parents[2]
 HERE = Place("trees/t/t.hjson", 1, 1, "boot_test")
 BOARDS = {
     "armhf": ("virt", "arm", "cortex-a15"),
@@ -237,3 +243,59 @@ def test_kvm_is_used_only_where_it_runs_a_kernel_and_is_asked_once(workshop, dis
     if first == "kvm":
         assert boot_disk(test, disk_of("amd64"), [BOOT, ROOT], workshop, tmp_path / "boot.log").passed
     assert containers_of(workshop) == []
+
+
+def test_a_user_logs_in_at_the_console_of_an_image(disk_of):
+    """What the image boots with is read off it; Ctrl-C goes to the machine, and Ctrl-A X ends it."""
+    child = pexpect.spawn(
+        str(ROOT_DIR / "stalker"), ["image", "boot", str(disk_of("arm64"))], timeout=120, encoding="utf-8"
+    )
+    child.expect("Ctrl-A X ends the machine")
+    child.expect("login: ")
+    time.sleep(0.5)  # a getty throws away what was typed before it reads
+    child.send("root\r")
+    child.expect("Password: ")
+    time.sleep(0.5)
+    child.send(f"{PASSWORD}\r")
+    child.expect("# ")
+    child.send("echo be''gun; sleep 999\r")
+    child.expect("begun\r")
+    child.sendintr()
+    child.expect("# ")
+    child.send("uname -m; mount\r")
+    child.expect("aarch64\r")
+    child.send("\x01x")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == 0
+
+
+def test_an_image_is_tested_again_by_its_manifest(disk_of, tmp_path):
+    """The test, its machine and the partitions are those that were published with it."""
+    folder = tmp_path / "image-123456789abc"
+    folder.mkdir()
+    file = folder / "tiny.img"
+    os.link(disk_of("arm64"), file)
+    test = boots("arm64", *LOG_IN, expect("run", "uname -m", matches="armv7l"))
+    facts = [{**asdict(one), "partuuid": one.uuid} for one in (BOOT, ROOT)]
+    published = PublishedFile(file.name, file.stat().st_size, "0" * 64)
+    manifest = Manifest(
+        *("t", "s/image", "disk", "f" * 64, {}, {}, "s:x", "sha256:1", "run", "2026-01-01"),
+        files=(published,),
+        disk={"partitions": facts},
+        boot={"test": as_record(test)},
+    )
+    write_manifest(folder, manifest)
+
+    done = subprocess.run(
+        [ROOT_DIR / "stalker", "image", "boot", "--test", file],
+        env={**os.environ, **SECRETS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "the boot test failed on virt: `uname -m` said 'aarch64', which does not match" in done.stderr
+    assert "  | aarch64\n" in done.stderr
