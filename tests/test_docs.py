@@ -26,6 +26,7 @@ from doc_pages import (
 )
 from engines import busybox_image, real_engine, remove_all_below
 from stalker import errors
+from stalker.cli.image import COMMANDS as IMAGE_COMMANDS
 from stalker.cli.main import COMMANDS
 from stalker.cli.main import stalker as program
 from stalker.config import artifact_shapes, shapes
@@ -206,7 +207,10 @@ def section(name):
     return found[1]
 
 
-@pytest.mark.parametrize("name", ["engine up" if name == "engine" else name for name in COMMANDS])
+GROUPS = {"engine": ["engine up"], "image": [f"image {name}" for name in IMAGE_COMMANDS]}
+
+
+@pytest.mark.parametrize("name", [one for name in COMMANDS for one in GROUPS.get(name, [name])])
 def test_each_command_is_in_the_reference_with_its_options(name):
     """commands.md names every option, and none that is not there."""
     text = section(name)

@@ -1,0 +1,295 @@
+"""A disk image as a stream of what is to be written, packed or not; nothing of it is unpacked to a file.
+
+With a block map only what holds data is given; else every byte counts, and runs of zeros are given as such.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import lzma
+import os
+import shutil
+import subprocess
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
+
+from stalker.errors import InputError, PlanError
+from stalker.image.blockmap import BlockMap, find_map, read_map
+from stalker.image.checksums import sha256_of
+from stalker.image.formats import data_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
+
+PIECE_BYTES = 4 << 20
+ENDINGS = (".zst", ".xz", ".gz", ".zip")
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+class Piece(NamedTuple):
+    """Bytes of the image from `start` on; `data` None stands for `length` zeros."""
+
+    start: int
+    length: int
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An image to be written. `size_bytes` is None where a packed one does not tell, and may be too small for
+    one packed in several frames; `map` is None without one.
+
+    `digest` is what a `.sha256` beside it says of the file.
+    """
+
+    path: Path
+    size_bytes: int | None
+    map: BlockMap | None = None
+    digest: str = ""
+
+    @property
+    def work_bytes(self) -> int | None:
+        """How many bytes are going to be written, None where that is not known."""
+        return self.map.mapped_bytes if self.map is not None else self.size_bytes
+
+    def pieces(self) -> Generator[Piece, None, None]:
+        """Yield what is to be written, in order; a generator to be closed.
+
+        Raises:
+            InputError: it is damaged: it does not unpack, ends early, or a checksum is wrong.
+        """
+        stream = self._raw() if self.path.suffix not in ENDINGS else self._packed()
+        with contextlib.closing(stream):
+            yield from _checked(stream, self.map, self.path) if self.map is not None else stream
+
+    def _raw(self) -> Generator[Piece, None, None]:
+        size = self.size_bytes or 0
+        with self.path.open("rb", buffering=0) as file:
+            number = file.fileno()
+            ranges = (
+                [(one.begin, one.end) for one in self.map.ranges]
+                if self.map is not None
+                else list(data_ranges(number, size))
+            )
+            at = 0
+            for begin, end in ranges:
+                if begin > at and self.map is None:
+                    yield Piece(at, begin - at, None)
+                for start in range(begin, end, PIECE_BYTES):
+                    data = _read_all(file, min(PIECE_BYTES, end - start), start)
+                    if len(data) < min(PIECE_BYTES, end - start):
+                        raise _damaged(self.path, f"it ends at {start + len(data)}")
+                    yield _piece(start, data, keeps_zeros=self.map is not None)
+                at = end
+            if at < size and self.map is None:
+                yield Piece(at, size - at, None)
+
+    def _packed(self) -> Generator[Piece, None, None]:
+        at = 0
+        wanted = iter(
+            [(one.begin, one.end) for one in self.map.ranges] if self.map is not None else [(0, 1 << 62)]
+        )
+        begin, end = next(wanted, (1 << 62, 1 << 62))
+        for data in _unpacked(self.path):
+            # A chunk may hold several ranges, and a range several chunks.
+            left = memoryview(data)
+            while left:
+                if at < begin:
+                    skipped = min(len(left), begin - at)
+                    left, at = left[skipped:], at + skipped
+                    continue
+                taken = min(len(left), end - at)
+                yield _piece(at, bytes(left[:taken]), keeps_zeros=self.map is not None)
+                left, at = left[taken:], at + taken
+                if at == end:
+                    begin, end = next(wanted, (1 << 62, 1 << 62))
+        if self.map is not None and at != self.map.image_bytes:
+            raise _damaged(
+                self.path, f"it unpacks to {at} bytes, and its map tells of {self.map.image_bytes}"
+            )
+
+
+def open_source(path: Path, *, whole: bool = False) -> Source:
+    """Look at an image and at what stands beside it; with `whole` a block map is not asked for.
+
+    Raises:
+        PlanError: there is no such image, or what unpacks it is not installed.
+        InputError: the block map is damaged, or is that of another image.
+    """
+    if not path.is_file():
+        raise PlanError(f"{path}: there is no such image", "", "./stalker artifacts lists those of a tree")
+    if path.suffix == ".zst" and not shutil.which("zstd"):
+        raise PlanError(f"{path} cannot be unpacked", "zstd is not installed", "apt-get install zstd")
+    size = path.stat().st_size if path.suffix not in ENDINGS else _told_size(path)
+    if size == 0:
+        raise PlanError(f"{path} is empty", "", "make it again")
+    found = None if whole else find_map(path)
+    blocks = read_map(found) if found is not None else None
+    if blocks is not None and size is not None and blocks.image_bytes != size:
+        raise InputError(
+            f"{found} is the map of another image",
+            f"of one with {blocks.image_bytes} bytes; {path.name} has {size}",
+            "remove it, or write all of the image: --whole",
+        )
+    return Source(path, size if blocks is None else blocks.image_bytes, blocks, _told_digest(path))
+
+
+def check_digest(source: Source, on_bytes: Callable[[int], None]) -> None:
+    """Hold the file against the `.sha256` beside it, before anything is written.
+
+    A map has checksums of its own for an unpacked image. Raises InputError.
+    """
+    if not source.digest or (source.map is not None and source.path.suffix not in ENDINGS):
+        return
+    found = sha256_of(source.path, on_bytes)
+    if found != source.digest:
+        raise _damaged(
+            source.path, f"its SHA-256 is {found}, and {source.path.name}.sha256 says {source.digest}"
+        )
+
+
+def _piece(start: int, data: bytes, *, keeps_zeros: bool) -> Piece:
+    """Return a piece; one of nothing but zeros is told as such, unless a map says that it holds data."""
+    if not keeps_zeros and not data.strip(b"\0"):
+        return Piece(start, len(data), None)
+    return Piece(start, len(data), data)
+
+
+def _checked(pieces: Iterator[Piece], blocks: BlockMap, path: Path) -> Iterator[Piece]:
+    """Pass pieces on, and hold each range of a map against its checksum."""
+    ranges = iter(blocks.ranges)
+    now = next(ranges, None)
+    state = hashlib.new(blocks.checksum)
+    for piece in pieces:
+        assert now is not None
+        assert piece.data is not None
+        state.update(piece.data)
+        yield piece
+        if piece.start + piece.length == now.end:
+            if now.digest and state.hexdigest() != now.digest:
+                raise _damaged(
+                    path, f"the bytes from {now.begin} to {now.end} are not those of its block map"
+                )
+            now, state = next(ranges, None), hashlib.new(blocks.checksum)
+    if now is not None:
+        raise _damaged(path, f"it ends before byte {now.end}")
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
+    """Yield an image's bytes, unpacked."""
+    try:
+        with contextlib.ExitStack() as opened:
+            stream = _opened(path, opened)
+            while data := _fill(stream):
+                yield data
+    except (EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _opened(path: Path, opened: contextlib.ExitStack) -> IO[bytes]:
+    match path.suffix:
+        case ".gz":
+            return cast("IO[bytes]", opened.enter_context(gzip.open(path)))
+        case ".xz":
+            return opened.enter_context(lzma.open(path))
+        case ".zip":
+            archive = opened.enter_context(zipfile.ZipFile(path))
+            return opened.enter_context(archive.open(_member(archive, path)))
+        case _:
+            return opened.enter_context(_zstd(path))
+
+
+@contextlib.contextmanager
+def _zstd(path: Path) -> Iterator[IO[bytes]]:
+    """Give the output of zstd; its failure is that of the image."""
+    process = subprocess.Popen(
+        ["zstd", "-dcq", "--long=31", "--", str(path)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        yield process.stdout
+        said = process.stderr.read().decode("utf-8", "replace").strip()
+        if process.wait():
+            raise _damaged(path, said or f"zstd ended with {process.returncode}")
+    finally:
+        process.stdout.close()
+        process.stderr.close()
+        process.kill()
+        process.wait()
+
+
+def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    """Return the one image in a zip."""
+    files = [one for one in archive.infolist() if not one.is_dir()]
+    images = [one for one in files if one.filename.endswith((".img", ".iso", ".raw"))] or files
+    if len(images) != 1:
+        raise InputError(
+            f"{path} holds {len(images) or 'no'} images", "one is written to a card", "unpack it: unzip"
+        )
+    return images[0]
+
+
+def _fill(stream: IO[bytes]) -> bytes:
+    """Read a whole piece, shorter only at the end: what a pipe gives at once is small."""
+    parts: list[bytes] = []
+    left = PIECE_BYTES
+    while left and (data := stream.read(left)):
+        parts.append(data)
+        left -= len(data)
+    return b"".join(parts)
+
+
+def _told_size(path: Path) -> int | None:
+    """Return how large a packed image is unpacked, as far as the file tells without unpacking it."""
+    if path.suffix == ".zip":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return _member(archive, path).file_size
+        except zipfile.BadZipFile as error:
+            raise _damaged(path, str(error)) from error
+    if path.suffix == ".zst":
+        with path.open("rb") as file:
+            return _zstd_size(file.read(18), path.stat().st_size)
+    return None
+
+
+def _zstd_size(head: bytes, file_bytes: int) -> int | None:
+    """Return the size that a frame of Zstandard tells. Source: RFC 8878, 3.1.1.1."""
+    if head[:4] != ZSTD_MAGIC or len(head) < 18 or file_bytes < 18:
+        return None
+    flags = head[4]
+    is_single = flags >> 5 & 1
+    at = 5 + (0 if is_single else 1) + (0, 1, 2, 4)[flags & 3]
+    length = (is_single, 2, 4, 8)[flags >> 6]
+    if not length:
+        return None
+    return int.from_bytes(head[at : at + length], "little") + (256 if length == 2 else 0)
+
+
+def _told_digest(path: Path) -> str:
+    """Return what the `.sha256` beside a file says of it, empty when there is none."""
+    try:
+        text = path.with_name(f"{path.name}.sha256").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    first = text.split()[:1]
+    return first[0].lstrip("\\").lower() if first else ""
+
+
+def _read_all(file: IO[bytes], count: int, start: int) -> bytes:
+    parts: list[bytes] = []
+    while count and (data := os.pread(file.fileno(), count, start)):
+        parts.append(data)
+        count, start = count - len(data), start + len(data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(f"{path} is damaged", why, "make it or fetch it again")
