@@ -84,7 +84,7 @@ class Part:
         def decide(header: Header) -> Header:
             if header.kind != PAX_GLOBAL:
                 self.see(header.path, header, is_link=header.kind == b"1")
-            return header.untyped() if header.kind == b"1" else header
+            return for_tools(header)
 
         return filter_tar(chunks, decide)
 
@@ -168,6 +168,13 @@ class Census:
                 self._last = (header, part)
                 part.see(path[len(prefix) :], header, is_link=header.kind == b"1" or is_again)
                 return
+
+
+def for_tools(header: Header) -> Header:
+    """Return a member as libarchive takes it right, and mke2fs with it."""
+    if header.kind == b"1":
+        header = header.untyped()
+    return header.with_binary_names() if header.extras else header
 
 
 def _fat_name_problem(name: str) -> str:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from stalker.config.disk_sizes import SECTOR_BYTES, aligned, shown
-from stalker.errors import EngineError, StalkerError
+from stalker.errors import EngineError, Interrupted, StalkerError
 from stalker.image import filesystem as tools
-from stalker.image.census import Census, Part
+from stalker.image.census import Census, Part, for_tools
 from stalker.image.content import Content
 from stalker.image.formats import pack
 from stalker.image.identity import entry_of, ids_of, marks_of
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stalker.image.content import Watcher
+    from stalker.image.tarheader import Header
     from stalker.image.toolbox import FedTool, Tool
     from stalker.image.workshop import Progress, Workshop
     from stalker.model.artifacts import Artifact, Partition
@@ -160,7 +161,7 @@ class _Maker:
     def _content(
         self, partitions: Sequence[Partition], marks: Mapping[str, str], *watchers: Watcher
     ) -> Content:
-        return Content(
+        return _DiskContent(
             self.artifact,
             made_s=int(self.image.created_s),
             epoch_s=self.artifact.epoch_s,
@@ -312,7 +313,7 @@ class _Maker:
     def _wait(self, fed: FedTool, part: Part, placed: Placed | None) -> None:
         try:
             fed.wait()
-        except EngineError:
+        except (EngineError, Interrupted):
             raise
         except StalkerError as error:
             raise self._explained(error, part, placed) from error
@@ -358,7 +359,7 @@ class _Maker:
         stage = f"{STAGE}/{placed.number}"
         try:
             self._run(tools.mcopy_argv(placed, self.file, stage))
-        except EngineError:
+        except (EngineError, Interrupted):
             raise
         except StalkerError as error:
             raise self._explained(error, part, placed) from error
@@ -394,6 +395,14 @@ class _Maker:
                 for one in layout.placed
             ],
         }
+
+
+class _DiskContent(Content):
+    """A content for the tools of file systems."""
+
+    def moved(self, header: Header, part: int) -> Header:
+        """Return a member under the name that it has in its part, as the tools take it right."""
+        return for_tools(super().moved(header, part))
 
 
 def _has_content(partition: Partition) -> bool:

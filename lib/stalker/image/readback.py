@@ -34,7 +34,7 @@ UNPACKERS = {
     ".img.zst": ("zstd", "-q", "-dc"),
     ".img.xz": ("xz", "-dc"),
     ".img.gz": ("pigz", "-dc"),
-    ".zip": ("funzip",),
+    ".zip": ("pigz", "-dc"),
 }
 
 

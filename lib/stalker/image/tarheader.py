@@ -166,6 +166,14 @@ class Header:
         block[100:108] = b"%07o\x00" % (mode & 0o7777)
         return replace(self, block=with_checksum(block))
 
+    def with_binary_names(self) -> Header:
+        """Return it with a note that names in its pax records are bytes, where they are no UTF-8.
+
+        libarchive refuses them without; GNU tar does not know the note, and complains of it.
+        """
+        extras = tuple(_with_charset(extra) for extra in self.extras)
+        return self if extras == self.extras else replace(self, extras=extras)
+
     def renamed(self, name: bytes, link: bytes) -> Header:
         """Return it under another name and with another link target, told in the way it was told before."""
         changed = self
@@ -351,6 +359,18 @@ def _seconds(text: bytes) -> float:
         return float(text)
     except ValueError:
         raise broken(f"{text!r} where a time belongs") from None
+
+
+def _with_charset(extra: Extra) -> Extra:
+    if extra.kind != PAX or extra.payload.isascii():
+        return extra
+    records = read_records(extra.payload)
+    try:
+        for key in (b"path", b"linkpath"):
+            records.get(key, b"").decode()
+    except UnicodeDecodeError:
+        return extra.with_payload(write_records({b"hdrcharset": b"BINARY", **records}))
+    return extra
 
 
 def _without(extra: Extra, key: bytes) -> Extra:
