@@ -165,14 +165,17 @@ def wrong_in(call):
     call = call.partition(" # ")[0]
     words = shlex.split(re.sub(r"[\[\]|]", " ", call.partition("./stalker ")[2]))
     names = [word for word in words if word.replace("_", "-") in COMMANDS]
-    is_group = names[:1] == ["engine"]
-    command = command_of(" ".join(names[:1] + (["up"] if is_group else []))) if names else program
+    command = command_of(names[0]) if names else program
+    is_group = bool(names) and isinstance(command, click.Group)
+    below = [word for word in words if is_group and word in command.list_commands(click.Context(command))]
+    if below:
+        command = command_of(f"{names[0]} {below[0]}")
     known = options_of(command) | (options_of(program) if names else set())
     before = words.index(names[0]) if names else 0
     if not names and words and not words[0].startswith("-") and words[0].islower():
         return f"{call}: no command"
-    if is_group and "up" not in words:
-        return f"{call}: engine has no such command"
+    if is_group and not below:
+        return f"{call}: {names[0]} has no such command"
     given = []
     for word in words:
         if word == "--":
