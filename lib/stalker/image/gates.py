@@ -10,12 +10,13 @@ the packages' own documentation for where credentials are kept.
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.image.credentials import PLACES, find_credential, is_gnupg_key, may_hold_credentials
-from stalker.image.passwords import Account, guess, read_accounts
+from stalker.image.passwords import Account, guess, guess_in_toolbox, read_accounts
 from stalker.image.patterns import matcher, path_text
 from stalker.image.usual import is_usual
 from stalker.model.artifacts import GATES
@@ -23,7 +24,9 @@ from stalker.model.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from concurrent.futures import Future
 
+    from stalker.image.passwords import Guessed
     from stalker.image.tarheader import Header
     from stalker.model.artifacts import Gates
 
@@ -134,7 +137,9 @@ class Hygiene:
     _found: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
     _heaps: dict[tuple[str, bytes], _Heap] = field(default_factory=dict)
-    _hashes: dict[tuple[str, bytes], Account] = field(default_factory=dict)
+    _hashes: set[tuple[str, bytes]] = field(default_factory=set)
+    _guesses: list[Future[Guessed]] = field(default_factory=list)
+    _pool: ThreadPoolExecutor | None = None
 
     def wants(self, header: Header) -> bool:
         """Say whether a file's content decides: accounts, identities, and where credentials are kept."""
@@ -201,6 +206,7 @@ class Hygiene:
             self._tell("clear_passwords", path, what)
 
     def _see_accounts(self, path: bytes, content: bytes) -> None:
+        to_try: list[Account] = []
         for account in read_accounts(path, content):
             if not account.field:
                 self._tell("default_passwords", path, f"{account.name} has an empty password")
@@ -208,8 +214,13 @@ class Hygiene:
                 continue
             elif not account.is_hash:
                 self._tell("clear_passwords", path, f"the password of {account.name} is no hash")
-            elif len(self._hashes) < ACCOUNTS_MAX:
-                self._hashes.setdefault((account.name, account.field), account)
+            elif (account.name, account.field) not in self._hashes and len(self._hashes) < ACCOUNTS_MAX:
+                self._hashes.add((account.name, account.field))
+                to_try.append(account)
+        if to_try:
+            # A hash is slow by design: it is tried while the rest of the image passes by.
+            self._pool = self._pool or ThreadPoolExecutor(1, "passwords")
+            self._guesses.append(self._pool.submit(guess, to_try))
 
     def _tell(self, gate: str, path: bytes, what: str) -> None:
         self._counts[gate] = self._counts.get(gate, 0) + 1
@@ -236,7 +247,14 @@ class Hygiene:
         return tuple(found)
 
     def _try_passwords(self) -> None:
-        known, unknown = guess(list(self._hashes.values()), self.run)
+        known: dict[Account, str] = {}
+        unknown: list[Account] = []
+        for one in self._guesses:
+            known |= one.result()[0]
+            unknown += one.result()[1]
+        if unknown and self.run is not None:
+            known |= guess_in_toolbox(unknown, self.run)
+            unknown = []
         for account, word in known.items():
             said = "an empty password" if not word else f"the password '{word}', which a stranger tries first"
             self._tell("default_passwords", account.file, f"{account.name} has {said}")
@@ -244,7 +262,10 @@ class Hygiene:
             kind = path_text(account.field[:3])[1:]
             said = f"no libcrypt here knows the hash of {account.name} ({kind}...), so it was not tried"
             self._tell("default_passwords", account.file, said)
-        self._hashes.clear()
+        self._guesses.clear()
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
 
 
 def as_documents(findings: Iterable[Finding]) -> tuple[Mapping[str, str], ...]:

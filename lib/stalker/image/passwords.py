@@ -17,6 +17,8 @@ from stalker.image.patterns import path_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    Guessed = tuple[dict["Account", str], list["Account"]]
+
 WELL_KNOWN = (
     # what images of well-known systems come with, as their own documentation says
     "raspberry",  # Raspberry Pi OS until 2022
@@ -135,13 +137,8 @@ def find_crypt() -> Callable[[bytes, bytes], bytes | None] | None:
     return None
 
 
-def guess(
-    accounts: Sequence[Account], run: Callable[[Sequence[str], Iterable[bytes]], bytes] | None = None
-) -> tuple[dict[Account, str], list[Account]]:
-    """Return the accounts whose password is well known, with it, and those whose hash nobody here knows.
-
-    `run(argv, stdin)` runs a program in the toolbox and returns its output; None where there is no toolbox.
-    """
+def guess(accounts: Sequence[Account]) -> Guessed:
+    """Return the accounts whose password is well known, with it, and those whose hash nobody here knows."""
     crypt = find_crypt()
     found: dict[Account, str] = {}
     unknown: list[Account] = []
@@ -152,10 +149,20 @@ def guess(
         word = _first_fit(account, crypt)
         if word is not None:
             found[account] = word
-    if unknown and run is not None:
-        found |= _guessed_in_toolbox(unknown, run)
-        unknown = []
     return found, unknown
+
+
+def guess_in_toolbox(
+    accounts: Sequence[Account], run: Callable[[Sequence[str], Iterable[bytes]], bytes]
+) -> dict[Account, str]:
+    """Return the accounts whose password is well known, by the toolbox's libcrypt.
+
+    `run(argv, stdin)` runs a program there and returns its output.
+    """
+    asked = [(account, word) for account in accounts for word in candidates(account)]
+    lines = b"".join(account.field + b"\t" + word.encode() + b"\n" for account, word in asked)
+    fitting = [asked[int(number) - 1] for number in run(["perl", "-e", IN_TOOLBOX], [lines]).split()]
+    return dict(reversed(fitting))
 
 
 def candidates(account: Account) -> list[str]:
@@ -169,12 +176,3 @@ def _first_fit(account: Account, crypt: Callable[[bytes, bytes], bytes | None]) 
     with ThreadPoolExecutor() as pool:
         made = pool.map(lambda word: crypt(word.encode(), account.field), words)
         return next((word for word, one in zip(words, made, strict=True) if one == account.field), None)
-
-
-def _guessed_in_toolbox(
-    accounts: Sequence[Account], run: Callable[[Sequence[str], Iterable[bytes]], bytes]
-) -> dict[Account, str]:
-    asked = [(account, word) for account in accounts for word in candidates(account)]
-    lines = b"".join(account.field + b"\t" + word.encode() + b"\n" for account, word in asked)
-    fitting = [asked[int(number) - 1] for number in run(["perl", "-e", IN_TOOLBOX], [lines]).split()]
-    return dict(reversed(fitting))
