@@ -169,15 +169,25 @@ def start() -> Iterator[Callable[..., Machine]]:
 
 
 @pytest.fixture
-def derived(debian: str, start: Callable[..., Machine]) -> Callable[[str, list[str]], Machine]:
+def keep(debian: str, start: Callable[..., Machine]) -> Callable[..., None]:
+    """See to an image that a plugin made of Debian: `keep(image, plugin, **arguments)`; it is made once."""
+
+    def keep_one(image: str, plugin: str, **arguments: object) -> None:
+        if not image_is_there(image):
+            maker = start(debian)
+            made = maker.use(plugin, **arguments)
+            assert made.code == 0, made.output
+            maker.commit(image)
+
+    return keep_one
+
+
+@pytest.fixture
+def derived(keep: Callable[..., None], start: Callable[..., Machine]) -> Callable[[str, list[str]], Machine]:
     """Start a Debian with more packages: `derived(image, packages)`; the image is made once and kept."""
 
     def start_derived(image: str, packages: list[str]) -> Machine:
-        if not image_is_there(image):
-            maker = start(debian)
-            made = maker.use("apt.install", packages=packages)
-            assert made.code == 0, made.output
-            maker.commit(image)
+        keep(image, "apt.install", packages=packages)
         return start(image, "--network", "none")
 
     return start_derived

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gentoo import PACKAGES
+from portage_machine import PACKAGES
 
 pytest_plugins = ["gentoo"]
 pytestmark = pytest.mark.docker
