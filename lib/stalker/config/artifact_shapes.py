@@ -49,7 +49,9 @@ BOOT_TEST = Keys(
         "kernel": Text("partition:path of the kernel, or a path of the image; * in a name is possible"),
         "initrd": Text("with kernel: where the initial ram disk is"),
         "dtb": Text("with kernel: where the device tree is"),
-        "append": Text("with kernel: its command line; default: the disk's own cmdline.txt"),
+        "append": Text(
+            "with kernel: its command line; default: the disk's own cmdline.txt, else made for the machine"
+        ),
         "firmware": Text("what boots the disk, in place of kernel", allowed=FIRMWARE),
         "network": Flag("whether the machine reaches a network; default false"),
         "timeout": Either(_DURATION, "how long it may take in all; default 5m"),

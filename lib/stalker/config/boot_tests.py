@@ -209,9 +209,6 @@ class _Reading:
         text = text_of(node)
         if node is not None and not text.isprintable():
             self.report.problem(node.place, "a kernel's command line is one line")
-        if self.is_rootfs and not text and self.node.get("kernel") is not None:
-            what = "a root file system has no cmdline.txt, so 'append' must say how the kernel starts"
-            self.report.problem(self.node.key_place, what, 'like append: "root=/dev/vda rw console=ttyS0"')
         return text
 
     # what must happen
