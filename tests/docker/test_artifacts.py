@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engines import has_to_be_there
+from kernels import kernel_for
 from run_space import docker
 from unit.image.tars import device, folder, hard_link, link, make_tar, member, read_tar
 from workspace import DEADLINE_S
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.docker
 
 TREE = "trees/t/t.hjson"
-CLEAN = {"gates": {}}
+BOOT_S = 240
+"""A kernel in an emulator on a busy machine takes its time."""
+
 CAPABILITY = {"SCHILY.xattr.security.capability": "\x01\x00\x00\x02\x00 " + "\x00" * 14}
 
 
@@ -43,6 +46,16 @@ def given(space: Space, artifacts: dict[str, Any], script: str = "", **more: Any
 
 def run(space: Space, *arguments: str, **environ: str) -> Done:
     return space.stalker("run", TREE, *arguments, **environ)
+
+
+def run_long(space: Space) -> tuple[int, str]:
+    """Run what boots a machine; return the exit code and what was told."""
+    running = space.start("run", TREE)
+    try:
+        told = running.communicate(timeout=BOOT_S)[1]
+    finally:
+        running.kill()
+    return running.returncode, told
 
 
 def published(space: Space, name: str = "root") -> Path:
@@ -452,6 +465,103 @@ def test_a_secret_that_is_not_there_is_told_before_anything_runs(workspace):
     assert done.code == 2
     assert "THE_KEY is not set" in done.err
     assert workspace.image("s:a") is None
+
+
+# disks and boot tests
+
+
+def test_a_disk_holds_another_artifact_and_a_folder_of_the_workspace(workspace):
+    """Each comes from where the tree says; the disk is made again when one of them changes."""
+    workspace.write("data/hello", "hello\n")
+    partitions = {
+        "boot": {"filesystem": "vfat", "size": "40MiB", "directory": "data"},
+        "conf": {"filesystem": "ext4", "artifact": "conf"},
+        "root": {"filesystem": "ext4", "from": "/"},
+    }
+    artifacts = {
+        "image": {"disk": "image.img", "partitions": partitions, "formats": ["img.zst", "bmap"]},
+        "conf": {"files": "conf.tar.gz", "paths": ["/etc/passwd"]},
+    }
+    given(workspace, artifacts)
+
+    first = run(workspace)
+    sums = sha256(published(workspace, "image") / "image.img.zst")
+    nothing = run(workspace)
+    workspace.write("data/hello", "hello you\n")
+    verdict = artifact_verdicts(workspace)
+    second = run(workspace)
+
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert nothing.err.startswith("nothing to do: 1 step and 2 artifacts are there")
+    assert verdict["s/image"] == ("MAKE", "directory data changed")
+    assert verdict["s/conf"][0] == "REUSE"
+    assert sha256(published(workspace, "image") / "image.img.zst") != sums
+    manifest = json.loads((published(workspace, "image") / "manifest.json").read_bytes())
+    assert [one["name"] for one in manifest["disk"]["partitions"]] == ["boot", "conf", "root"]
+    assert [one["name"] for one in manifest["files"]] == ["image.img.zst", "image.bmap"]
+    assert workspace.containers() == []
+
+
+@pytest.mark.slow
+def test_what_does_not_boot_is_kept_aside_until_its_test_passes(workspace, engine):
+    """The last lines of the console are shown; when the test is mended, nothing is made again."""
+    kernel = kernel_for("amd64")
+    rootfs = subprocess.run(
+        ["tar", "-c", "-C", kernel.root, "--owner=0", "--group=0", "."], capture_output=True, check=True
+    ).stdout
+    base = f"{workspace.prefix}/tiny:1"
+    engine.import_rootfs([rootfs], base, {}, "")
+    test = {
+        "machine": "q35",
+        "cpu": "max",
+        "kernel": "/boot/vmlinuz",
+        "initrd": "/boot/initrd.img",
+        "append": "console=ttyS0 root=/dev/vda rw",
+        "timeout": "100s",
+    }
+    workspace.write("kernel/vmlinuz", "")
+    for name, source in (("vmlinuz", kernel.image), ("initrd.img", kernel.initrd)):
+        shutil.copyfile(source, workspace.path / "kernel" / name)
+
+    def tree(expect: list[dict[str, Any]]) -> None:
+        tiny = {"rootfs": "tiny.tar", "boot_test": {**test, "expect": expect}}
+        tiny["gates"] = {"waive": {"default_passwords": "this is a test"}}
+        workspace.tree({"s": {"base": {"tag": base}, "artifacts": {"root": tiny}}})
+        workspace.stalk(
+            "s",
+            {
+                "kernel": {"path": "kernel", "bind": "/kernel"},
+                "a": f"echo {workspace.prefix} > /mine; mkdir /boot; cp /kernel/* /boot/",
+            },
+        )
+
+    try:
+        tree([{"wait": "login:"}, {"wait": "what never comes", "timeout": "3s"}])
+        code, refused = run_long(workspace)
+        kept = [name for name in names(workspace) if name.endswith(".unproven")]
+        state = states(workspace)
+        tree([{"wait": "login:"}])
+        verdict = artifact_verdicts(workspace)["s/root"][0]
+        passed, said = run_long(workspace)
+    finally:
+        engine.untag(base)
+
+    assert code == 1
+    assert "the boot test failed: 'what never comes' did not come within 3 s" in refused
+    assert "| (none) login:" in refused
+    assert f"console: artifacts/t/s/{kept[0]}/boot.log" in refused
+    assert state == {"s/root": "unproven"}
+    assert verdict == "PROVE"
+    assert passed == 0, said
+    assert "proving" in said
+    assert sorted(os.listdir(published(workspace))) == [
+        "boot.log",
+        "manifest.json",
+        "tiny.tar",
+        "tiny.tar.sha256",
+    ]
+    assert json.loads((published(workspace) / "manifest.json").read_bytes())["boot"]["passed"]
+    assert workspace.containers() == []
 
 
 def test_prune_leaves_artifacts_alone(workspace):

@@ -77,9 +77,10 @@ class Making:
         toolbox = self._workshop.toolbox
         if toolbox is None:
             return
-        if any(isinstance(one.artifact.kind, Disk) and one.verdict == "MAKE" for one in self._plan.to_make):
+        booted = any(one.artifact.boot_test for one in self._plan.to_make)
+        if booted or any(isinstance(one.artifact.kind, Disk) for one in self._plan.to_make):
             toolbox.image_of("toolbox")
-        if any(one.artifact.boot_test for one in self._plan.to_make):
+        if booted:
             toolbox.image_of("toolbox_qemu")
 
     def step_done(self, step: StepId, image: str) -> None:

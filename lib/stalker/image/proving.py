@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from stalker.image.produce import look_through
+from stalker.image.rootfs_disk import rootfs_disk
 from stalker.image.unpacked import raw_disk
 from stalker.model.artifacts import Disk
 
@@ -62,14 +64,14 @@ class Proof:
         """Show the members to the gates, where nothing is written."""
         look_through(self.artifact, image, self._workshop, self.watchers)
 
-    def prove(self, folder: Path, disk: Mapping[str, Any]) -> None:
+    def prove(self, folder: Path, disk: Mapping[str, Any], image: Image) -> None:
         """Ask the gates, then the boot test: an image that no gate lets through is not worth booting.
 
-        `disk` is what the manifest says of a disk.
+        `disk` is what the manifest says of a disk; `image` is what a root file system was made of.
         """
         self._close_gates()
         if not self.refused:
-            self._boot(folder, disk)
+            self._boot(folder, disk, image)
 
     def _close_gates(self) -> None:
         """Take what the gates have found; a finding that nothing waives refuses the artifact."""
@@ -88,27 +90,32 @@ class Proof:
         self.details = "\n".join(lines)
         self.resolution = "\n".join(dict.fromkeys(one.remedy for one in open_ones if one.remedy))
 
-    def _boot(self, folder: Path, disk: Mapping[str, Any]) -> None:
+    def _boot(self, folder: Path, disk: Mapping[str, Any], image: Image) -> None:
         """Boot it; what does not come up as expected refuses the artifact."""
         test, kind = self.artifact.boot_test, self.artifact.kind
-        if test is None or not isinstance(kind, Disk):
+        if test is None:
             return
-        # late: only where a boot test is asked for
-        from stalker.image.boot import boot_disk
+        from stalker.image.boot import boot_disk  # late: only where a boot test is asked for
         from stalker.image.boot_record import as_record
 
-        progress = self._workshop.progress(self.artifact.id)
+        workshop = self._workshop
+        progress = workshop.progress(self.artifact.id)
         partitions = disk.get("partitions", [])
         log = folder / LOG
-        with raw_disk(folder, kind, self._workshop.check) as raw:
-            result = boot_disk(test, raw, partitions, self._workshop, log, progress.begin)
+        with contextlib.ExitStack() as stack:
+            if isinstance(kind, Disk):
+                raw = stack.enter_context(raw_disk(folder, kind, workshop.check))
+            else:
+                made = rootfs_disk(self.artifact, image, folder, workshop)
+                raw, partitions = stack.enter_context(made)
+            result = boot_disk(test, raw, partitions, workshop, log, progress.begin)
         self.boot = {
-            "test": as_record(test),
             "passed": result.passed,
             "reason": result.reason,
             "duration_s": round(result.duration_s, 1),
             "machine": result.machine,
             "accelerator": result.accelerator,
+            "test": as_record(test),
         }
         if result.passed:
             return

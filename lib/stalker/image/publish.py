@@ -205,7 +205,7 @@ def _fill(
     proof = Proof(artifact, workshop)
     produced = produce(action, image, part, workshop, (packages, *proof.watchers))
     files = _checksums(action, produced, part, workshop)
-    proof.prove(part, produced.disk)
+    proof.prove(part, produced.disk, image)
     manifest = Manifest(
         tree=workshop.tree.name,
         artifact=action.id,
@@ -297,12 +297,12 @@ def _prove_again(action: ArtifactAction, shelf: Shelf, workshop: Workshop) -> Ma
     except BadManifest as error:
         raise StalkerError(f"{action.id}: {error}", str(folder), "run it again") from error
     proof = Proof(action.artifact, workshop)
+    image = workshop.engine.image(action.image)
+    if image is None:
+        raise NotThere(f"{action.id}: the image of {action.step} is gone", action.image, "run it again")
     if proof.watchers:
-        image = workshop.engine.image(action.image)
-        if image is None:
-            raise NotThere(f"{action.id}: the image of {action.step} is gone", action.image, "run it again")
         proof.look(image)
-    proof.prove(folder, manifest.disk)
+    proof.prove(folder, manifest.disk, image)
     is_aside = folder.name.endswith(UNPROVEN)
     if proof.refused and not is_aside:
         return Made("unproven", shelf.link, manifest.size_bytes, proof)

@@ -72,14 +72,15 @@ def raw_disk(folder: Path, disk: Disk, check: Callable[[], None]) -> Iterator[Pa
         with path.open("xb") as target:
             for data in plain(packed):
                 check()
-                _write_sparse(target, data)
+                write_sparse(target, data)
             target.truncate()
         yield path
     finally:
         path.unlink(missing_ok=True)
 
 
-def _write_sparse(target: IO[bytes], data: bytes) -> None:
+def write_sparse(target: IO[bytes], data: bytes) -> None:
+    """Write to a new file and leave holes for zeros; its size has to be set at the end."""
     for at in range(0, len(data), BLOCK_BYTES):
         block = data[at : at + BLOCK_BYTES]
         if block.count(0) == len(block):
