@@ -16,10 +16,12 @@ import pytest
 
 from kernels import BOOT, PASSWORD, ROOT, kernel_for, make_disk
 from stalker.cli.toolbox import image_maker
-from stalker.errors import Interrupted
+from stalker.errors import Interrupted, StalkerError
 from stalker.image import kvm
 from stalker.image.boot import boot_disk
+from stalker.image.boot_guess import guess_test
 from stalker.image.boot_record import as_record
+from stalker.image.machines import Part
 from stalker.image.manifest import Manifest, PublishedFile, write_manifest
 from stalker.image.toolbox import Toolbox
 from stalker.image.workshop import Workshop
@@ -27,11 +29,13 @@ from stalker.model import labels
 from stalker.model.artifacts import BootTest, Expectation
 from stalker.model.places import Place
 from stalker.run.owner import new_run_id
+from stalker.run.sweep import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from stalker.engine.docker import DockerEngine
+    from stalker.image.toolbox import Tool
 
 pytestmark = pytest.mark.timeout(240)
 ROOT_DIR = Path(__file__).resolve().parents[2]
@@ -299,3 +303,88 @@ def test_an_image_is_tested_again_by_its_manifest(disk_of, tmp_path):
     assert done.returncode == 1
     assert "the boot test failed on virt: `uname -m` said 'aarch64', which does not match" in done.stderr
     assert "  | aarch64\n" in done.stderr
+
+
+def test_the_machine_of_a_killed_run_is_swept(engine, disk_of):
+    """A kill -9 leaves the container to the next run, which removes it."""
+    file = disk_of("arm64")
+    program = subprocess.Popen(
+        [ROOT_DIR / "stalker", "image", "boot", "--test", file], stderr=subprocess.PIPE, text=True
+    )
+    assert program.stderr is not None
+    said = next(line for line in program.stderr if "waiting for" in line)
+    left = [one.name for one in engine.containers({labels.RUN: ""}) if "toolbox_qemu" in one.name]
+    program.kill()
+    program.wait()
+    program.stderr.close()
+
+    told: list[str] = []
+    sweep(engine, [], told.append)
+
+    assert "'login:'" in said
+    assert [name for name in left if any(name in text for text in told)] != []
+
+
+@pytest.fixture(scope="module")
+def card(workshop: Workshop) -> Iterator[Tool]:
+    """A container to make small disks in."""
+    assert workshop.toolbox is not None
+    with workshop.toolbox.opened("toolbox_qemu") as tool:
+        yield tool
+
+
+HEADS = {
+    "aarch64": b"MZ" + b"\0" * 54 + b"ARM\x64",
+    "packed": b"\x1f\x8b\x08",
+    "arm": b"\0" * 36 + b"\x18\x28\x6f\x01",
+    "x86_64": b"MZ" + b"\0" * 512 + b"HdrS",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "asked", "guessed"),
+    [
+        (
+            {"bootcode.bin": "", "kernel7.img": "arm", "initramfs7": ""},
+            {},
+            ("raspi2b", "arm", "", "kernel*.img"),
+        ),
+        ({"bcm2837-rpi-3-b.dtb": "", "kernel8.img": "packed"}, {}, ("raspi3b", "aarch64", "", "kernel*.img")),
+        ({"EFI/BOOT/BOOTX64.EFI": "", "vmlinuz": "x86_64"}, {}, ("q35", "x86_64", "uefi", "")),
+        ({"EFI/BOOT/BOOTAA64.EFI": ""}, {}, ("virt", "aarch64", "uefi", "")),
+        ({"extlinux/extlinux.conf": "", "vmlinuz-6.1": "aarch64"}, {}, ("virt", "aarch64", "u-boot", "")),
+        ({"vmlinuz-6.1": "arm", "initrd.img-6.1": ""}, {}, ("virt", "arm", "", "vmlinuz*")),
+        ({"vmlinuz": "x86_64"}, {}, ("q35", "x86_64", "", "vmlinuz*")),
+        ({"syslinux.cfg": ""}, {"has_boot_code": True}, ("q35", "x86_64", "bios", "")),
+        ({"bootcode.bin": "", "kernel7.img": "arm"}, {"machine": "virt"}, ("virt", "arm", "", "kernel*.img")),
+        ({"EFI/BOOT/BOOTX64.EFI": ""}, {"machine": "pc"}, ("pc", "x86_64", "uefi", "")),
+        ({"readme": ""}, {"machine": "q35"}, ("q35", "", "", "")),
+    ],
+)
+def test_what_an_image_boots_with_is_read_off_it(files, asked, guessed, card):
+    """An image that somebody else made has no manifest."""
+    part = Part(1, "1", "vfat", 0, 8 << 20)
+    card.run(["sh", "-c", "rm -rf /tmp/*; truncate -s 8M /tmp/disk; mformat -i /tmp/disk -T 16384 ::"])
+    for name, kind in files.items():
+        folder = os.path.dirname(name)
+        folders = [folder[:at] for at, sign in enumerate(f"{folder}/") if sign == "/" and at]
+        for one in folders:
+            card.run(["mmd", "-i", "/tmp/disk", f"::{one}"])
+        card.run(["mcopy", "-i", "/tmp/disk", "-", f"::{name}"], [HEADS.get(kind, b"x") + b"\0" * 600])
+
+    test = guess_test(card, "/tmp/disk", [part], **asked)
+
+    machine, architecture, firmware, kernel = guessed
+    assert (test.machine, test.architecture, test.firmware) == (machine, architecture, firmware)
+    assert test.kernel == (f"1:{kernel}" if kernel else "")
+    assert bool(test.initrd) == any(name.startswith("init") for name in files)
+
+
+def test_an_image_that_tells_nothing_needs_the_machine_named(card):
+    """The error says how."""
+    card.run(["sh", "-c", "rm -rf /tmp/*; truncate -s 8M /tmp/disk; mformat -i /tmp/disk -T 16384 ::"])
+
+    with pytest.raises(StalkerError) as raised:
+        guess_test(card, "/tmp/disk", [Part(1, "1", "vfat", 0, 8 << 20)])
+
+    assert "--machine" in raised.value.resolution

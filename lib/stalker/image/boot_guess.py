@@ -83,7 +83,7 @@ def _machine(
 ) -> tuple[str, str, str] | None:
     """Return machine, architecture and firmware, None when nothing tells."""
     for one in found:
-        if "bootcode.bin" in one.names or any(name.startswith("bcm27") for name in one.names):
+        if "bootcode.bin" in one.names or any(name.startswith(("bcm27", "bcm28")) for name in one.names):
             return ("raspi3b", "aarch64", "") if architecture == "aarch64" else ("raspi2b", "arm", "")
     for one in found:
         for name in (
