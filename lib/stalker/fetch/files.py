@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from stalker.errors import InputError
+from stalker.errors import InputError, Interrupted
 
 Progress = Callable[[str], None]
 
@@ -18,6 +20,14 @@ CHUNK_BYTES = 1 << 20
 
 class NotGenuine(InputError):
     """What was fetched is not what the tree says: it is to be forgotten, not used."""
+
+
+class NotReached(InputError):
+    """No server gave it, though one may the next time."""
+
+
+class NoRoom(InputError):
+    """The disk does not take it; another server would not help."""
 
 
 def is_url(source: str) -> bool:
@@ -53,8 +63,8 @@ def file_name(url: str) -> str:
     return name[-200:].lstrip(".").replace("/", "_").replace("\\", "_") or "download"
 
 
-def cache_path(cache_dir: Path, url: str) -> Path:
-    """Return where a download of `url` stands in the cache; the whole URL decides."""
+def old_path(cache_dir: Path, url: str) -> Path:
+    """Return where a download of `url` stood before the cache had an index; it is taken over from there."""
     return cache_dir / "downloads" / hashlib.sha256(url.encode()).hexdigest() / file_name(url)
 
 
@@ -65,11 +75,11 @@ def digest_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path, progress: Progress, what: str) -> Iterator[None]:
+def locked(path: Path, progress: Progress, what: str, stop: threading.Event | None = None) -> Iterator[None]:
     """Hold the lock `.<name>.lock` beside `path` against other threads and processes.
 
     The lock goes with its holder, however that one ends; the empty file stays, since removing it
-    would let two hold it at once.
+    would let two hold it at once. Waiting for it ends with Interrupted once `stop` is set.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,13 +91,25 @@ def locked(path: Path, progress: Progress, what: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             progress(f"waiting for another run that fetches {what}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock, stop)
         yield
 
 
-def cannot_write(folder: Path, error: OSError) -> InputError:
+def _wait_for(lock: BinaryIO, stop: threading.Event | None) -> None:
+    if stop is None:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return
+    while True:
+        if stop.wait(0.05):
+            raise Interrupted("the download was stopped", "it waited for another run", "")
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+
+
+def cannot_write(folder: Path, error: OSError) -> NoRoom:
     """Return the error that names the folder which takes no more."""
-    return InputError(
+    return NoRoom(
         f"{folder} cannot be written: {error.strerror or error}",
         str(error),
         "make room there or choose another cache folder, then run again",

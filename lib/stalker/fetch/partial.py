@@ -1,28 +1,34 @@
 """The part of a download that is there already, and what is needed to go on from it.
 
-Beside the target stand `.<name>.part` and `.<name>.part.json`; the latter says of which URL and which
-version of it the bytes are. A part that cannot be continued safely is thrown away.
+Beside the target stand `.<name>.part` and `.<name>.part.json`; the latter says of which source, from
+which server and of which version the bytes are. A part that cannot be continued safely is thrown away.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
+
+from stalker.fetch.answers import strong_validator
+from stalker.fetch.entry import Validators
 
 
 class Partial:
     """A growing file next to `target`. Not safe for two at once: hold the target's lock."""
 
     def __init__(self, target: Path, url: str) -> None:
-        """Look at what an earlier attempt left; what belongs to another URL is removed."""
+        """Look at what an earlier attempt left; what belongs to another source is removed."""
         self.path = target.with_name(f".{target.name}.part")
         self._state_path = target.with_name(f".{target.name}.part.json")
         self._url = url
-        self._validator = ""
+        self._server = ""
+        self.validators = Validators()
         self.total_bytes: int | None = None
+        self.is_glued = False
+        """Whether bytes of several answers stand in it, so that they may be of different versions."""
         self._load()
 
     @property
@@ -33,21 +39,33 @@ class Partial:
         except FileNotFoundError:
             return 0
 
-    def request_headers(self) -> dict[str, str]:
-        """Return the headers that ask for the rest, empty when it must start over.
+    def request_headers(self, url: str = "", *, is_pinned: bool = False) -> dict[str, str]:
+        """Return the headers that ask `url` for the rest, empty when it must start over.
 
-        If-Range makes the server send all of it when the file changed (RFC 9110, 13.1.5).
+        If-Range makes the server send all of it when the file changed (RFC 9110, 13.1.5). Where the
+        digest is known beforehand (`is_pinned`) another mirror may give the rest: it has versions of
+        its own, and the digest tells whether the pieces fit.
         """
-        if not self._validator or not self.size_bytes:
+        if not self.size_bytes:
             return {}
-        return {"Range": f"bytes={self.size_bytes}-", "If-Range": self._validator}
+        wanted = {"Range": f"bytes={self.size_bytes}-"}
+        if is_pinned and url and url != self._server:
+            return wanted
+        validator = strong_validator(self.validators)
+        return {**wanted, "If-Range": validator} if validator else {}
 
-    def begin(self, headers: Mapping[str, str], total_bytes: int | None) -> None:
-        """Start over with a new version of the file: note its validator, then empty the part."""
+    def begin(self, url: str, validators: Validators, total_bytes: int | None) -> None:
+        """Start over with a new version of the file: note what it is of, then empty the part."""
         self.discard()
+        self._server = url
         self.total_bytes = total_bytes
-        self._validator = _strong_validator(headers)
-        state = {"url": self._url, "validator": self._validator, "total_bytes": total_bytes}
+        self.validators = validators
+        state = {
+            "url": self._url,
+            "server": url,
+            "total_bytes": total_bytes,
+            "validators": asdict(validators),
+        }
         self._state_path.write_text(json.dumps(state))
         self.path.touch(mode=0o644)
 
@@ -61,22 +79,20 @@ class Partial:
             os.fsync(file.fileno())
         self.path.replace(target)
         self._state_path.unlink(missing_ok=True)
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(target.parent)
 
     def discard(self) -> None:
         """Remove the part and what is known of it."""
         self.path.unlink(missing_ok=True)
         self._state_path.unlink(missing_ok=True)
-        self._validator = ""
+        self.validators = Validators()
         self.total_bytes = None
+        self.is_glued = False
+        self._server = ""
 
-    def keep_or_discard(self) -> bool:
+    def keep_or_discard(self, *, is_pinned: bool = False) -> bool:
         """Keep the part for another run when it can be continued, and say whether it can."""
-        if self.request_headers():
+        if self.request_headers("another", is_pinned=is_pinned):
             return True
         self.discard()
         return False
@@ -84,19 +100,25 @@ class Partial:
     def _load(self) -> None:
         try:
             state = json.loads(self._state_path.read_text())
-            if state["url"] == self._url and isinstance(state["validator"], str):
-                self._validator = state["validator"]
-                total = state["total_bytes"]
-                self.total_bytes = total if isinstance(total, int) else None
+            total = state["total_bytes"]
+            if state["url"] == self._url and (total is None or self.size_bytes <= total):
+                self.validators = Validators(**state["validators"])
+                self._server = str(state["server"])
+                self.total_bytes = total
+                self.is_glued = self.size_bytes > 0
+                if total and self.size_bytes == total:
+                    # All is there, but was not named: to ask for its last byte shows whether it is current.
+                    os.truncate(self.path, total - 1)
                 return
         except (OSError, ValueError, KeyError, TypeError):
             pass
         self.discard()
 
 
-def _strong_validator(headers: Mapping[str, str]) -> str:
-    """Return the ETag, else the date; a weak ETag says nothing about bytes."""
-    etag = headers.get("etag", "")
-    if etag and not etag.startswith("W/"):
-        return etag
-    return headers.get("last-modified", "")
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,11 +10,12 @@ import re
 from pathlib import Path
 
 from stalker.errors import InputError
-from stalker.fetch.download import new_client
-from stalker.fetch.files import cache_path, local_path, shown
+from stalker.fetch.cache import Cache
+from stalker.fetch.files import local_path, shown
 from stalker.fetch.mirror import deb_lines
 from stalker.fetch.openpgp import full_fingerprint, gpg_obstacle
 from stalker.fetch.tarball import check_is_pinned
+from stalker.fetch.transfer import new_client
 from stalker.model.tree import BootstrapBase, TarballBase
 
 PATIENCE_S = 5.0
@@ -59,7 +60,7 @@ def _source_obstacle(source: str, workspace: Path, cache_dir: Path) -> str:
         return "" if path.stat().st_size else f"{path} is empty"
     if not re.match(r"https?://", source, re.IGNORECASE):
         return f"{shown(source)} is neither http, https, file nor a path"
-    if cache_path(cache_dir, source).is_file():
+    if Cache(cache_dir).keeper.has(source):
         return ""
     status, reason = _ask(source)
     if not status:

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stalker.errors import InputError
-from stalker.fetch.download import download, wrong_digest
-from stalker.fetch.files import CHUNK_BYTES, NotGenuine, Progress, cache_path, file_name, local_path, shown
+from stalker.fetch.cache import Cache
+from stalker.fetch.checksum import Checksum
+from stalker.fetch.files import CHUNK_BYTES, NotGenuine, Progress, file_name, local_path, shown
 from stalker.fetch.openpgp import is_inline, verified_text, verify_detached
+from stalker.fetch.transfer import wrong_digest
+from stalker.fetch.wanted import Wanted
 from stalker.model.tree import TarballBase
 
 _CHECKSUM = re.compile(
@@ -35,22 +38,25 @@ def verified_tarball(
         InputError: it cannot be had, or is not what the tree says; a download of it is then removed.
     """
     check_is_pinned(base)
-    cached = [cache_path(cache_dir, source) for source in _remote(base, workspace)]
-    was_cached = any(path.exists() for path in cached)
-    try:
-        file, digest = _open_verified(base, workspace, cache_dir, progress, refresh=False)
-    except NotGenuine:
-        _forget(cached)
-        if not was_cached:
-            raise
-        # A moving URL may serve a new tarball by now, while its old signature is cached.
-        progress(f"{file_name(base.source)} in the cache does not verify, fetching it again")
+    remote = _remote(base, workspace)
+    with Cache(cache_dir, say=progress) as cache, contextlib.ExitStack() as held:
+        opener = _Opener(base, workspace, cache, held, progress)
+        was_cached = any(cache.keeper.has(source) for source in remote)
         try:
-            file, digest = _open_verified(base, workspace, cache_dir, progress, refresh=True)
+            file, digest = opener.open(refresh=False)
         except NotGenuine:
-            _forget(cached)
-            raise
-    with file:
+            held.close()
+            if not was_cached:
+                _forget(cache, remote)
+                raise
+            # A moving URL may serve a new tarball by now, while its old signature is cached.
+            progress(f"{file_name(base.source)} in the cache does not verify, fetching it again")
+            try:
+                file, digest = opener.open(refresh=True)
+            except NotGenuine:
+                held.close()
+                _forget(cache, remote)
+                raise
         yield _read(file, digest, shown(base.source))
 
 
@@ -68,36 +74,55 @@ def check_is_pinned(base: TarballBase) -> None:
         )
 
 
-def _open_verified(
-    base: TarballBase, workspace: Path, cache_dir: Path, progress: Progress, *, refresh: bool
-) -> tuple[BinaryIO, str]:
-    # With a checksum a cached tarball is verified by it: fetching it again brings nothing new.
-    path = _get(
-        base.source, workspace, cache_dir, progress, sha256=base.sha256, refresh=refresh and not base.sha256
-    )
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}", str(error), f"correct the path at {base.place}"
-        ) from error
-    try:
+class _Opener:
+    """Opens one tarball; what it gets from the cache is held until `held` is closed."""
+
+    def __init__(
+        self,
+        base: TarballBase,
+        workspace: Path,
+        cache: Cache,
+        held: contextlib.ExitStack,
+        progress: Progress,
+    ) -> None:
+        self._base = base
+        self._workspace = workspace
+        self._cache = cache
+        self._held = held
+        self._progress = progress
+
+    def open(self, *, refresh: bool) -> tuple[BinaryIO, str]:
+        """Return the open file and the SHA-256 that it was verified with."""
+        base = self._base
+        # With a checksum a cached tarball is verified by it: fetching it again brings nothing new.
+        path = self._get(base.source, sha256=base.sha256, refresh=refresh and not base.sha256)
+        try:
+            file = self._held.enter_context(path.open("rb"))
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be read: {error.strerror}", str(error), f"correct the path at {base.place}"
+            ) from error
         if not file.read(1):
             raise InputError(f"{path} is empty", "it has 0 bytes", "get the tarball again")
         file.seek(0)
-        progress(f"verifying {file_name(base.source)}")
+        self._progress(f"verifying {file_name(base.source)}")
         if base.signature:
-            signature = _get(base.signature, workspace, cache_dir, progress, sha256="", refresh=refresh)
-            digest = _check_signature(base, file, signature, [workspace / key for key in base.keys])
+            signature = self._get(base.signature, sha256="", refresh=refresh)
+            keys = [self._workspace / key for key in base.keys]
+            digest = _check_signature(base, file, signature, keys)
         else:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if base.sha256 and digest != base.sha256.lower():
-            raise wrong_digest(shown(base.source), base.sha256, digest)
+            raise wrong_digest(shown(base.source), Checksum("sha256", base.sha256.lower()), digest)
         file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    return file, digest
+        return file, digest
+
+    def _get(self, source: str, *, sha256: str, refresh: bool) -> Path:
+        path = local_path(source, self._workspace)
+        if path is not None:
+            return path
+        wanted = Wanted(source, sha256=sha256, use="again" if refresh else "any")
+        return self._held.enter_context(self._cache.get(wanted)).path
 
 
 def _check_signature(base: TarballBase, file: BinaryIO, signature: Path, keys: list[Path]) -> str:
@@ -139,25 +164,14 @@ def _listed(text: bytes, name: str) -> set[str]:
     return found
 
 
-def _get(
-    source: str, workspace: Path, cache_dir: Path, progress: Progress, *, sha256: str, refresh: bool
-) -> Path:
-    path = local_path(source, workspace)
-    if path is not None:
-        return path
-    target = cache_path(cache_dir, source)
-    download(source, target, sha256=sha256, progress=progress, refresh=refresh)
-    return target
-
-
 def _remote(base: TarballBase, workspace: Path) -> list[str]:
     sources = [source for source in (base.source, base.signature) if source]
     return [source for source in sources if local_path(source, workspace) is None]
 
 
-def _forget(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+def _forget(cache: Cache, sources: list[str]) -> None:
+    for source in sources:
+        cache.keeper.forget(("file", source))
 
 
 def _read(file: BinaryIO, digest: str, what: str) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 import pytest
 
-from stalker.fetch.files import cache_path
+from stalker.fetch.files import old_path
 from stalker.fetch.probe import suite_obstacle, tarball_obstacle
 from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase, TarballBase
@@ -76,7 +76,7 @@ def test_a_server_that_is_not_there_is_an_obstacle_unless_the_cache_has_the_file
         base = TarballBase(f"{served.url}/file", PLACE, sha256=SHA)
 
     before = ask(base, tmp_path)
-    path = cache_path(tmp_path / "cache", base.source)
+    path = old_path(tmp_path / "cache", base.source)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x")
 

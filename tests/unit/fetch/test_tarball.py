@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from stalker.errors import InputError
-from stalker.fetch.files import NotGenuine, cache_path
+from stalker.fetch.cache import Cache
+from stalker.fetch.files import NotGenuine
 from stalker.fetch.tarball import verified_tarball
 from stalker.model.places import Place
 from stalker.model.tree import TarballBase
@@ -34,8 +35,17 @@ def read(base, workspace):
 
 
 def cached(workspace):
-    files = (workspace / "cache").rglob("*")
-    return sorted(path.name for path in files if path.is_file() and not path.name.endswith(".lock"))
+    entries = Cache(workspace / "cache").keeper.index.entries()
+    contents = [path.name for path in (workspace / "cache" / "content").glob("*/*")]
+    assert sorted(contents) == sorted(entry.sha256 for entry in entries)
+    return sorted(entry.source.rpartition("/")[2] for entry in entries)
+
+
+def damage(workspace, source, data):
+    keeper = Cache(workspace / "cache").keeper
+    path = keeper.store.content_path(keeper.index.get(("file", source)).sha256)
+    path.chmod(0o644)
+    path.write_bytes(data)
 
 
 def signed(ring, workspace, source, signature="stage3.tar.asc", **more):
@@ -100,7 +110,7 @@ def test_a_tampered_cache_is_not_used(tmp_path):
     with serving(file=BODY) as served:
         base = TarballBase(f"{served.url}/file", PLACE, sha256=DIGEST)
         read(base, tmp_path)
-        cache_path(tmp_path / "cache", base.source).write_bytes(b"evil")
+        damage(tmp_path, base.source, b"evil")
 
         assert read(base, tmp_path) == BODY
 
@@ -168,7 +178,7 @@ def test_a_moving_url_is_fetched_anew_when_its_cache_does_not_verify(ring, tmp_p
     with serving(stage3=BODY, sig=ring.sign("good", BODY, tmp_path / "a").read_bytes()) as served:
         base = signed(ring, tmp_path, f"{served.url}/stage3", f"{served.url}/sig")
         read(base, tmp_path)
-        cache_path(tmp_path / "cache", base.source).write_bytes(b"damaged")
+        damage(tmp_path, base.source, b"damaged")
         served.files = {"/stage3": new, "/sig": ring.sign("good", new, tmp_path / "b").read_bytes()}
 
         assert read(base, tmp_path) == new

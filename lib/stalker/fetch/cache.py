@@ -1,0 +1,209 @@
+"""The cache of downloads: what is asked for is there, fresh and verified, or it is fetched, once for all.
+
+The policy says what is kept and for how long it is fresh without asking. What it does not keep is
+fetched all the same and gone once it is closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from stalker.errors import InputError
+from stalker.fetch.checksum import digests_of
+from stalker.fetch.files import (
+    NotGenuine,
+    Progress,
+    cannot_write,
+    file_name,
+    local_path,
+    locked,
+    shown,
+)
+from stalker.fetch.keeping import Keeper
+from stalker.fetch.meter import Teller
+from stalker.fetch.partial import Partial
+from stalker.fetch.policy_file import PolicyFile
+from stalker.fetch.transfer import Moved, Order, Patience, Transfer, check_urls, new_client, wrong_digest
+from stalker.fetch.wanted import Fetched, Wanted
+
+if TYPE_CHECKING:
+    import httpx
+
+OFFLINE_TIMEOUT_S = 10.0
+"""How long a server may take to say whether it has something newer than what is there."""
+
+
+class Cache:
+    """The cache in the folder `root`; nothing is made or read there before something is asked for.
+
+    Any number of threads and processes may use one folder at once. Close it, or use `with`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        policy: PolicyFile | None = None,
+        say: Progress = lambda _: None,
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.keeper = Keeper(root, policy, say, clock)
+        self.store = self.keeper.store
+        self.say = say
+        self._patience = patience or Patience()
+        self._client: httpx.Client | None = None
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections to servers."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def get(
+        self,
+        wanted: Wanted,
+        *,
+        moved: Moved | None = None,
+        stop: threading.Event | None = None,
+    ) -> Fetched:
+        """Return what is wanted as a file; close it when it has been used.
+
+        `moved` hears of bytes as they come, else a line a second is told; `stop` ends the waiting.
+
+        Raises:
+            InputError: it cannot be had, or is not what it must be.
+        """
+        local = local_path(wanted.source, Path()) if wanted.kind == "file" and not wanted.urls else None
+        if local is not None:
+            return _in_place(local, wanted)
+        check_urls(wanted.servers)
+        began_s = self.keeper.clock()
+        ruling = self.keeper.policy.policy.ruling(wanted.kind, wanted.source)
+        try:
+            if not ruling.refusal and (there := self._find(wanted, began_s)):
+                return there
+            with contextlib.ExitStack() as locks:
+                name = file_name(wanted.source)
+                # The digest comes before the source, so that no two wait for each other.
+                if wanted.sha256:
+                    path = self.store.lock_path(("sha256", wanted.sha256.lower()))
+                    locks.enter_context(locked(path, self.say, name, stop))
+                path = self.store.lock_path(wanted.key)
+                locks.enter_context(locked(path, self.say, name, stop))
+                if not ruling.refusal:
+                    self.keeper.take_over(wanted)
+                    if there := self._find(wanted, began_s):
+                        return there
+                return self._fetch(wanted, moved, stop, is_kept=not ruling.refusal)
+        except OSError as error:
+            raise cannot_write(self.store.root, error) from error
+
+    # What is there
+
+    def _find(self, wanted: Wanted, began_s: float) -> Fetched | None:
+        """Return what is there when it will do as it is."""
+        if wanted.use == "again":
+            return None
+        entry = self.keeper.index.get(wanted.key)
+        if wanted.sha256:
+            sha256 = wanted.sha256.lower()
+            if entry is None or entry.sha256 != sha256:
+                entry = next(iter(self.keeper.index.with_content(sha256)), None)
+        if entry is None or self.keeper.is_outlived(entry):
+            return None
+        if not wanted.sha256 and wanted.use == "policy" and not self.keeper.is_fresh(entry, began_s):
+            return None
+        held = self.keeper.hold(entry, wanted)
+        return self.keeper.used(entry, held) if held else None
+
+    # What has to come
+
+    def _fetch(
+        self, wanted: Wanted, moved: Moved | None, stop: threading.Event | None, *, is_kept: bool
+    ) -> Fetched:
+        entry = self.keeper.index.get(wanted.key) if is_kept and wanted.use != "again" else None
+        if entry is not None and (
+            (wanted.sha256 and entry.sha256 != wanted.sha256.lower()) or self.keeper.is_outlived(entry)
+        ):
+            entry = None
+        held = self.keeper.hold(entry, wanted) if entry else None
+        target = self.store.part_target(wanted.key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Partial(target, wanted.source)
+        order = Order(
+            wanted.servers,
+            wanted.sha256,
+            wanted.checksum,
+            wanted.headers,
+            entry.validators if entry and held else None,
+        )
+        self.say(f"{'checking' if held else 'downloading'} {shown(wanted.source)}")
+        transfer = Transfer(
+            order,
+            part,
+            say=self.say,
+            moved=moved or Teller(file_name(wanted.source), self.say).moved,
+            patience=Patience(0, OFFLINE_TIMEOUT_S, self._patience.pause) if held else self._patience,
+            stop=stop,
+        )
+        try:
+            digest = transfer.run(self._connected())
+        except InputError as error:
+            if held is None or entry is None or isinstance(error, NotGenuine):
+                if held is not None:
+                    held.close()
+                raise
+            self.say(f"{error.brief}; the copy in the cache is used")
+            return self.keeper.used(entry, held)
+        except BaseException:
+            if held is not None:
+                held.close()
+            raise
+        if held is not None and entry is not None:
+            if not digest:
+                with self.keeper.lenient(), self.keeper.index.changing() as change:
+                    change.note_check(entry.key, self.keeper.clock())
+                return self.keeper.used(entry, held)
+            held.close()
+        told, size_bytes = part.validators, part.size_bytes
+        if is_kept and (
+            cached := self.keeper.keep(part.path, wanted, digest, told, since_s=self.keeper.clock())
+        ):
+            part.discard()
+            return cached
+        passing = target.with_name(f".passing-{uuid.uuid4().hex}")
+        part.publish(passing)
+        return Fetched(passing, digest, size_bytes, is_cached=False, passing=passing)
+
+    def _connected(self) -> httpx.Client:
+        with self._guard:
+            if self._client is None:
+                self._client = new_client(self._patience.timeout_s)
+            return self._client
+
+
+def _in_place(path: Path, wanted: Wanted) -> Fetched:
+    """Verify a file of the user's own, which is used where it stands."""
+    try:
+        digests = digests_of(path, wanted.checksums)
+        size_bytes = os.stat(path).st_size  # noqa: PTH116
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", str(error), "check the path") from error
+    if wrong := digests.wrong():
+        raise wrong_digest(str(path), *wrong)
+    return Fetched(path, digests.sha256, size_bytes, is_cached=False)

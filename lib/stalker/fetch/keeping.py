@@ -1,0 +1,165 @@
+"""What stands in the cache: found, verified, kept and dropped, in the files and in the index alike."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from stalker.fetch.checksum import digests_of
+from stalker.fetch.entry import Entry, Key, Validators
+from stalker.fetch.eviction import evictions
+from stalker.fetch.files import Progress, file_name, old_path
+from stalker.fetch.index import Change, Index
+from stalker.fetch.policy_file import FILE_NAME, PolicyFile, load_policy
+from stalker.fetch.store import Held, Store
+from stalker.fetch.wanted import Fetched, Wanted
+
+
+class Keeper:
+    """The entries of the cache in the folder `root`, under its policy."""
+
+    def __init__(
+        self, root: Path, policy: PolicyFile | None, say: Progress, clock: Callable[[], float]
+    ) -> None:
+        self.store = Store(root)
+        self.index = Index(root, self.store.scan)
+        self.say = say
+        self.clock = clock
+        self._policy = policy
+
+    @property
+    def policy(self) -> PolicyFile:
+        """The policy of its folder. Raises FilesError."""
+        if self._policy is None:
+            self._policy = load_policy(self.store.root / FILE_NAME)
+        return self._policy
+
+    def has(self, source: str) -> bool:
+        """Say whether a URL is there, fresh or not; nothing is verified."""
+        if self.index.get(("file", source)) is not None:
+            return True
+        return old_path(self.store.root, source).is_file()
+
+    def forget(self, key: Key) -> None:
+        """Drop a source, and its content if no other one has it."""
+        old = old_path(self.store.root, key[1])
+        if key[0] == "file" and old.is_file():
+            old.unlink()
+        if self.index.get(key) is None:
+            return
+        with self.index.changing() as change:
+            entry = change.get(key)
+            if entry is not None:
+                self.drop(change, entry)
+
+    def is_outlived(self, entry: Entry) -> bool:
+        """Say whether the policy lets it live no longer."""
+        ruling = self.policy.policy.ruling(entry.kind, entry.source)
+        return bool(ruling.outlived(self.clock() - entry.added_s))
+
+    def is_fresh(self, entry: Entry, began_s: float) -> bool:
+        """Say whether nobody need be asked: lately checked, or by another one while this one waited."""
+        if entry.checked_s >= began_s:
+            return True
+        ruling = self.policy.policy.ruling(entry.kind, entry.source)
+        return 0 <= self.clock() - entry.checked_s < ruling.check_after_s
+
+    def hold(self, entry: Entry, wanted: Wanted) -> Held | None:
+        """Hold an entry's content once it is verified; what is damaged is dropped."""
+        held = self.store.hold(entry.sha256)
+        try:
+            digests = digests_of(held.path, wanted.checksums) if held else None
+        except FileNotFoundError:
+            digests = None
+        except OSError as error:
+            self.say(f"{file_name(entry.source)} in the cache cannot be read: {error.strerror}")
+            if held:
+                held.close()
+            return None
+        if held and digests and digests.sha256 == entry.sha256:
+            if digests.wrong() is None:
+                return held
+            held.close()
+            return None
+        if held is not None:
+            self.say(f"{file_name(entry.source)} in the cache is damaged, fetching it again")
+        with self.index.changing() as change:
+            for one in change.with_content(entry.sha256):
+                self.drop(change, one, damaged=held)
+        if held is not None:
+            held.close()
+        return None
+
+    def used(self, entry: Entry, held: Held) -> Fetched:
+        """Give out held content and count the use."""
+        now_s = self.clock()
+        self.store.note_use(entry.sha256, now_s)
+        with self.lenient(), self.index.changing() as change:
+            change.note_use(entry.key, now_s)
+        return Fetched(held.path, entry.sha256, held.size_bytes, is_cached=True, held=held)
+
+    def drop(self, change: Change, entry: Entry, *, damaged: Held | None = None) -> bool:
+        """Remove an entry, and its content with the last one; False when somebody reads it."""
+        if len(change.with_content(entry.sha256)) == 1 and not self.store.remove_content(
+            entry.sha256, only=damaged
+        ):
+            return False
+        change.remove(entry.key)
+        self.store.forget_source(entry.key)
+        return True
+
+    def take_over(self, wanted: Wanted) -> None:
+        """Move a download of before the cache had an index to its place."""
+        old = old_path(self.store.root, wanted.source)
+        if wanted.kind != "file" or wanted.use == "again" or not old.is_file():
+            return
+        if self.index.get(wanted.key) is None:
+            digests = digests_of(old, wanted.checksums)
+            kept = None
+            if digests.wrong() is None:
+                kept = self.keep(old, wanted, digests.sha256, Validators(), since_s=old.stat().st_mtime)
+            if kept:
+                kept.close()
+
+    def keep(
+        self, file: Path, wanted: Wanted, sha256: str, told: Validators, *, since_s: float
+    ) -> Fetched | None:
+        """Move a finished file into the cache and make room by the policy; None when it has no place there.
+
+        `since_s` is when its server gave it.
+        Trouble with the index or the disk costs the place in the cache, not the download.
+        """
+        now_s = self.clock()
+        entry = Entry(
+            wanted.kind, wanted.source, sha256, file.stat().st_size, since_s, since_s, now_s, 1, told
+        )
+        held: Held | None = None
+        with self.lenient(), self.index.changing() as change:
+            others = [one for one in change.entries() if one.key != entry.key]
+            going = evictions([*others, entry], self.policy.policy, now_s)
+            mine = next((one.reason for one in going if one.entry.key == entry.key), "")
+            if mine:
+                self.say(f"{file_name(wanted.source)} is not kept in the cache: {mine}")
+                return None
+            before = change.get(entry.key)
+            if before is not None and before.sha256 != sha256:
+                self.drop(change, before)
+            self.store.publish(file, sha256)
+            held = self.store.hold(sha256)
+            self.store.note_source(entry)
+            change.put(entry)
+            for one in going:
+                if self.drop(change, one.entry):
+                    self.say(f"{file_name(one.entry.source)} left the cache: {one.reason}")
+        if held is None:
+            return None
+        return Fetched(held.path, sha256, entry.size_bytes, is_cached=True, held=held)
+
+    @contextlib.contextmanager
+    def lenient(self) -> Iterator[None]:
+        """Go on where the disk does not take a note: what was fetched is as good without it."""
+        try:
+            yield
+        except OSError as error:
+            self.say(f"the cache could not note it: {error.strerror or error}")

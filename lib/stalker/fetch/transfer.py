@@ -1,0 +1,331 @@
+"""One download over HTTP, from one server or several: attempts, continuations, and the verdict at the end."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stalker.errors import InputError, Interrupted
+from stalker.fetch.answers import TRANSIENT, retry_after_s, sent_range, validators_of
+from stalker.fetch.checksum import Checksum, digests_of
+from stalker.fetch.entry import Validators
+from stalker.fetch.files import NoRoom, NotGenuine, NotReached, Progress, file_name, shown
+from stalker.fetch.partial import Partial
+
+if TYPE_CHECKING:
+    import httpx
+
+LONGEST_PAUSE_S = 60.0
+
+Moved = Callable[[int, int | None], None]
+"""Is told the bytes that are there and those of the whole, if known."""
+
+
+class _TryAgain(Exception):
+    """An attempt failed in a way that another one may not."""
+
+    def __init__(self, reason: str, pause_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.pause_s = pause_s
+
+
+class _Unchanged(Exception):
+    """The server has nothing newer than what is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how long a server is waited for."""
+
+    retries: int = 5
+    timeout_s: float = 30.0
+    pause: Callable[[float], object] | None = None
+    """Waits; None: until the time is over or the transfer is stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be had: its servers in order of preference, and what it must be.
+
+    `known` is the version that is there already: nothing comes when the server has no other.
+    `headers` go to each server, and not with a redirect to another one.
+    """
+
+    urls: tuple[str, ...]
+    sha256: str = ""
+    checksum: Checksum | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    known: Validators | None = None
+
+    @property
+    def checksums(self) -> tuple[Checksum, ...]:
+        """All that the content is held against."""
+        own = (Checksum("sha256", self.sha256.lower()),) if self.sha256 else ()
+        return (*own, self.checksum) if self.checksum else own
+
+
+class Transfer:
+    """Fills a part until it is whole and right."""
+
+    def __init__(
+        self,
+        order: Order,
+        part: Partial,
+        *,
+        say: Progress = lambda _: None,
+        moved: Moved = lambda _size, _total: None,
+        patience: Patience | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._order = order
+        self._part = part
+        self._say = say
+        self._moved = moved
+        self._patience = patience or Patience()
+        self._stop = stop or threading.Event()
+        self._urls = list(order.urls)
+        self._refusals: list[InputError] = []
+        self._is_mended = False
+
+    def run(self, client: httpx.Client) -> str:
+        """Get all of it into the part and return its SHA-256; empty when `known` is still current.
+
+        A mirror that refuses, or whose content is not what it must be, is given up for the next one.
+
+        Raises:
+            NotGenuine: what came is not what it must be; nothing of it is kept.
+            NotReached: nobody gave all of it; what came is kept if it can be continued.
+            InputError: it is not to be had.
+        """
+        while True:
+            try:
+                self._gather(client)
+                return self._verified()
+            except _Unchanged:
+                self._part.discard()
+                return ""
+            except (NotReached, NoRoom):
+                raise
+            except InputError as error:
+                self._refusals.append(error)
+                if not self._urls:
+                    raise self._verdict() from error.__cause__
+                self._say(f"{error.brief}; trying {shown(self._urls[0])}")
+
+    def _verified(self) -> str:
+        """Return the digest of the part, or throw it away and raise NotGenuine."""
+        part, order = self._part, self._order
+        if not part.size_bytes and not self._may_be_empty():
+            part.discard()
+            raise InputError(
+                f"{shown(self._urls.pop(0))} is empty",
+                "the server sent 0 bytes",
+                "check the URL; nothing was kept",
+            )
+        told = part.validators.sha256
+        by_server = (Checksum("sha256", told),) if told and not order.checksums else ()
+        digests = digests_of(part.path, (*order.checksums, *by_server))
+        wrong = digests.wrong()
+        if wrong is None:
+            return digests.sha256
+        was_glued = part.is_glued
+        part.discard()
+        what, found = wrong
+        error = wrong_digest(shown(self._urls[0]), what, found, by="server" if by_server else "tree")
+        if was_glued and not self._is_mended:
+            # The pieces may have been of several versions under one validator: whole, it may be right.
+            self._is_mended = True
+        else:
+            del self._urls[0]
+        raise error
+
+    def _may_be_empty(self) -> bool:
+        return self._order.sha256.lower() == EMPTY_SHA256
+
+    def _verdict(self) -> InputError:
+        """Return the error that says what became of each mirror."""
+        first, *more = self._refusals
+        worst = next((one for one in self._refusals if isinstance(one, NotGenuine)), first)
+        if not more or len(self._order.urls) == 1:
+            return self._refusals[-1]
+        details = "\n".join(f"{one.brief}: {one.details}" for one in self._refusals)
+        return type(worst)(worst.brief, details, worst.resolution)
+
+    def _gather(self, client: httpx.Client) -> None:
+        """Repeat attempts until the part is whole, by turns where there are several servers."""
+        most_bytes, failures = self._part.size_bytes, 0
+        while True:
+            url = self._urls[0]
+            try:
+                self._attempt(client, url)
+                return
+            except _TryAgain as trouble:
+                if self._part.size_bytes > most_bytes:
+                    most_bytes, failures = self._part.size_bytes, 0
+                failures += 1
+                rounds, turn = divmod(failures - 1, len(self._urls))
+                if rounds >= self._patience.retries and turn == len(self._urls) - 1:
+                    raise self._unreached(trouble, failures) from trouble
+                self._urls.append(self._urls.pop(0))
+                wait_s = 0.0
+                if turn == len(self._urls) - 1:
+                    wait_s = min(max(2.0**rounds, trouble.pause_s), LONGEST_PAUSE_S)
+                told = f"again in {wait_s:.0f} s" if wait_s else f"trying {shown(self._urls[0])}"
+                self._say(f"{file_name(url)}: {trouble}; {told}")
+                if wait_s:
+                    (self._patience.pause or self._stop.wait)(wait_s)
+            self._check_stop()
+
+    def _unreached(self, trouble: _TryAgain, failures: int) -> NotReached:
+        is_kept = self._part.keep_or_discard(is_pinned=bool(self._order.sha256))
+        return NotReached(
+            f"{shown(self._urls[0])} could not be downloaded",
+            f"{trouble}; tried {failures} times in a row",
+            "check the network and the URL, then run again"
+            + ("; what came so far is kept and continued" if is_kept else ""),
+        )
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            self._part.keep_or_discard(is_pinned=bool(self._order.sha256))
+            raise Interrupted("the download was stopped", shown(self._order.urls[0]), "")
+
+    def _attempt(self, client: httpx.Client, url: str) -> None:
+        """Ask once, for the rest or for all of it. Raises _TryAgain when another attempt may do better."""
+        import httpx  # late: it takes a tenth of a second
+
+        part = self._part
+        rest = part.request_headers(url, is_pinned=bool(self._order.sha256))
+        newer = self._order.known.question() if self._order.known and not rest else {}
+        # Bytes are taken as they travel, so that sizes and digests are those of the file itself.
+        headers = {"Accept-Encoding": "identity", **self._order.headers, **newer, **rest}
+        try:
+            with client.stream("GET", url, headers=headers) as response:
+                self._take_head(response, url, is_continued=bool(rest))
+                self._receive(response)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as error:
+            self._urls.remove(url)
+            raise InputError(f"{shown(url)} cannot be fetched", str(error), "check the URL") from error
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            if "CERTIFICATE_VERIFY_FAILED" in reason:
+                self._urls.remove(url)
+                raise InputError(
+                    f"{shown(url)}: the server's certificate is not trusted",
+                    reason,
+                    "check the clock and the system's certificates",
+                ) from error
+            raise _TryAgain(reason) from error
+        if part.total_bytes is not None and part.size_bytes != part.total_bytes:
+            if part.size_bytes > part.total_bytes:
+                part.discard()
+            raise _TryAgain(f"{part.size_bytes} of {part.total_bytes} bytes came")
+
+    def _take_head(self, response: httpx.Response, url: str, *, is_continued: bool) -> None:
+        """Take the answer's head: the part is ready for its body afterwards."""
+        status, headers = response.status_code, response.headers
+        if any(one.url.scheme == "https" for one in response.history) and response.url.scheme == "http":
+            self._urls.remove(url)
+            raise InputError(
+                f"{shown(url)} leads from https to http",
+                f"to {shown(str(response.url))}",
+                "name another server; what comes over http can be changed on its way",
+            )
+        heads = [one.headers for one in response.history]
+        if status == 206 and is_continued:
+            self._take_rest(headers)
+        elif status == 200:
+            validators = validators_of(headers, heads)
+            if self._order.known is not None and self._order.known.is_same(validators):
+                raise _Unchanged
+            self._part.begin(url, validators, validators.length)
+        elif status == 304 and self._order.known is not None and not is_continued:
+            raise _Unchanged
+        elif status == 416 and is_continued:
+            self._part.discard()
+            raise _TryAgain("the server cannot continue what is there")
+        elif status in TRANSIENT:
+            raise _TryAgain(f"the server answers {status}", retry_after_s(headers))
+        else:
+            self._urls.remove(url)
+            raise InputError(
+                f"{shown(url)}: the server answers {status} {response.reason_phrase}".rstrip(),
+                f"asked for {shown(str(response.url))}",
+                "check the URL; a file that is gone needs another source in the tree",
+            )
+
+    def _take_rest(self, headers: Mapping[str, str]) -> None:
+        """Hold a partial answer against what was asked for. Raises _TryAgain, for all of it."""
+        part, sent = self._part, sent_range(headers)
+        is_other = bool(
+            not self._order.sha256
+            and headers.get("etag")
+            and part.validators.etag
+            and headers["etag"] != part.validators.etag
+        )
+        if sent is None or sent[0] != part.size_bytes:
+            reason = "the server sent another range than asked for"
+        elif is_other or (sent[1] is not None and part.total_bytes not in {None, sent[1]}):
+            reason = "the file on the server is another one now"
+        else:
+            part.total_bytes = part.total_bytes if sent[1] is None else sent[1]
+            part.is_glued = True
+            return
+        part.discard()
+        raise _TryAgain(reason)
+
+    def _receive(self, response: httpx.Response) -> None:
+        part = self._part
+        size, total = part.size_bytes, part.total_bytes
+        free = shutil.disk_usage(part.path.parent).free
+        if total is not None and total - size > free:
+            part.discard()
+            raise NoRoom(
+                f"no room for {shown(self._urls[0])}",
+                f"{total - size} bytes are to come, {free} are free in {part.path.parent}",
+                "make room there or choose another cache folder, then run again",
+            )
+        with part.open() as file:
+            for chunk in response.iter_raw():
+                file.write(chunk)
+                size += len(chunk)
+                self._moved(size, total)
+                if self._stop.is_set():
+                    break
+        self._check_stop()
+
+
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def new_client(timeout_s: float, connections: int = 100) -> httpx.Client:
+    """Return an HTTP client that trusts the authorities of this system and follows redirects."""
+    import httpx  # late: it takes a tenth of a second
+
+    context = httpx.create_ssl_context()
+    context.load_default_certs()
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    return httpx.Client(
+        follow_redirects=True, timeout=timeout_s, verify=context, max_redirects=10, limits=limits
+    )
+
+
+def wrong_digest(what: str, expected: Checksum, found: str, *, by: str = "tree") -> NotGenuine:
+    """Return the error that shows both digests."""
+    name = "SHA-256" if expected.algorithm == "sha256" else expected.algorithm
+    says = "than its server says" if by == "server" else "than the tree says"
+    return NotGenuine(
+        f"{what} has another {name} {says}",
+        f"expected {expected.value}\nfound    {found}",
+        "nothing was kept; correct the checksum only if its publisher states the one found",
+    )
+
+
+def check_urls(urls: Sequence[str]) -> None:
+    """Raise InputError unless each is http or https."""
+    for url in urls:
+        if not url.lower().startswith(("http://", "https://")):
+            raise InputError(f"{shown(url)} is neither http nor https", "", "correct the URL")
