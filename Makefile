@@ -12,7 +12,7 @@ ARGS :=
 
 RUN_PACKAGES := python3-venv ca-certificates graphviz mmdebstrap gpg gpgv git zstd xz-utils
 TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs util-linux procps busybox-static \
-	qemu-user-static fdisk mount dosfstools
+	qemu-user-static fdisk mount dosfstools mtools
 
 .PHONY: hello setup test bench lint clean packages test-packages engine venv
 .NOTPARALLEL:
