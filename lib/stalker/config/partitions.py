@@ -177,9 +177,10 @@ class PartitionReader:
             hint = "copy or link it into the workspace: what a disk holds is kept with the tree"
             reader.report.problem(node.place, f"{node.text} is outside the workspace", hint)
             return "", ""
-        if reader.workspace.shown(node.text) == ".":
-            what = "the whole workspace is on no disk: each run writes logs and artifacts there"
-            reader.report.problem(node.place, what, "name a folder in it")
+        written = self.written_by_runs(node.text)
+        if written:
+            what = f"each run writes to {written}, so a disk with this folder is never done"
+            reader.report.problem(node.place, what, "name a folder that holds nothing else")
             return "", ""
         kind = usable_path(node, reader.workspace, reader.report)
         if not kind:
@@ -189,3 +190,15 @@ class PartitionReader:
         if kind != "directory":
             return "", ""
         return reader.workspace.shown(node.text), reader.workspace.directory_digest(node.text, node.place)
+
+    def written_by_runs(self, folder: str) -> str:
+        """Return the folder of logs or artifacts that lies in `folder` or around it, empty for neither."""
+        workspace, settings = self.reader.workspace, self.reader.scope.settings
+        wanted = workspace.absolute(folder) + "/"
+        for name, usual in (("ARTIFACTS_DIR", "artifacts"), ("LOG_DIR", "logs")):
+            setting = settings.get(name)
+            own = (setting.value if setting is not None else "") or usual
+            path = workspace.absolute(own) + "/"
+            if path.startswith(wanted) or wanted.startswith(path):
+                return own
+        return ""

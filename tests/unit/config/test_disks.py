@@ -257,7 +257,17 @@ WRONG = {
     ),
     "the workspace as content": (
         disk("", "a: { filesystem: 'ext4', directory: '.' }"),
-        "13:52: image.partitions.a.directory: the whole workspace is on no disk: each run writes logs and artifacts there\n  name a folder in it",
+        (
+            "13:52: image.partitions.a.directory: each run writes to artifacts, so a disk with this folder is never done\n"
+            "  name a folder that holds nothing else"
+        ),
+    ),
+    "logs as content": (
+        disk("", "a: { filesystem: 'ext4', directory: 'logs/runs' }"),
+        (
+            "13:52: image.partitions.a.directory: each run writes to logs, so a disk with this folder is never done\n"
+            "  name a folder that holds nothing else"
+        ),
     ),
     "a mark of no partition": (
         disk("write: { '/etc/fstab': 'PARTUUID=@PARTUUID:rot@' }"),
