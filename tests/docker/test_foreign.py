@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engines import remove_all_below
+from engines import remove_all_below, rootfs
 from run_space import Space
 from stalker.cli.toolbox import image_maker
 from stalker.engine import binfmt, elf
@@ -156,31 +156,38 @@ def take_away(entry: binfmt.Emulator) -> None:
     Path(f"{binfmt.BINFMT}/{entry.name}").write_text("-1", encoding="ascii")
 
 
-def test_a_step_whose_platform_cannot_run_is_blocked_before_anything_is_done(
-    emulated, unregistered, workspace
-):
-    """The plan names the command that mends it; a run refuses with the same words."""
-    workspace.tree({"web": {}}, platform=RISC)
-    workspace.stalk("web", {"one": "true", "two": "true"})
+@pytest.fixture
+def risc(emulated: str, unregistered: None, engine: DockerEngine, workspace: Space) -> Space:
+    """A workspace whose stalks grow on an image for RISC-V."""
+    del emulated, unregistered
+    name = f"{NAMES}/risc:initial"
+    engine.import_rootfs([rootfs()], name, {}, "", RISC)
+    return replace(workspace, base=name)
 
-    planned = workspace.plan()
-    done = workspace.run()
+
+def test_a_step_whose_platform_cannot_run_is_blocked_before_anything_is_done(risc):
+    """The plan names the command that mends it; a run refuses with the same words."""
+    risc.tree({"web": {}}, platform=RISC)
+    risc.stalk("web", {"one": "true", "two": "true"})
+
+    planned = risc.plan()
+    done = risc.run()
 
     assert planned["web:one"][0] == planned["web:two"][0] == "BLOCKED"
     assert "no emulator for riscv64" in planned["web:one"][1]
     assert f"./stalker engine up --platform {RISC}" in planned["web:one"][1]
     assert done.code == 2
     assert f"./stalker engine up --platform {RISC}" in done.err + done.out
-    assert workspace.containers() == []
+    assert risc.containers() == []
 
 
-def test_a_hazard_that_the_tree_waives_does_not_block(emulated, unregistered, workspace):
+def test_a_hazard_that_the_tree_waives_does_not_block(risc):
     """Somebody who knows better says why."""
     why = {"no_emulator": "its programs are never run, only copied"}
-    workspace.tree({"web": {}}, platform=RISC, hazards={"waive": why})
-    workspace.stalk("web", {"one": "true"})
+    risc.tree({"web": {}}, platform=RISC, hazards={"waive": why})
+    risc.stalk("web", {"one": "true"})
 
-    assert workspace.plan()["web:one"][0] == "RUN"
+    assert risc.plan()["web:one"][0] == "RUN"
 
 
 def test_the_doctor_says_whether_a_platform_runs(emulated, unregistered, workspace):

@@ -24,7 +24,7 @@ from stalker.fetch.probe import suite_obstacle, tarball_obstacle
 from stalker.fetch.tarball import verified_tarball
 from stalker.model.bases import base_key, describe_base, find_base
 from stalker.model.images import Image
-from stalker.model.platforms import of_debian, parse_platform
+from stalker.model.platforms import of_debian, runs_on
 from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 
 _QUESTION = "mmdebstrap is needed to bootstrap Debian and is not installed. Install it with apt-get?"
@@ -153,7 +153,11 @@ class Bases:
         names = [base.name, _reference(base)] if base.digest else [base.name]
         for name in names:
             image = self._engine.image(name)
-            if image and _has_digest(image, base.digest) and _fits(image, self._platform):
+            if (
+                image
+                and _has_digest(image, base.digest)
+                and runs_on(self._platform, image.architecture, image.variant)
+            ):
                 return image
         return None
 
@@ -193,12 +197,3 @@ def _reference(base: ImageBase) -> str:
 
 def _has_digest(image: Image, digest: str) -> bool:
     return not digest or image.id == digest or any(one.rpartition("@")[2] == digest for one in image.digests)
-
-
-def _fits(image: Image, platform: str) -> bool:
-    """Say whether an image is of a platform, as far as it says; an older ARM runs on a newer one."""
-    if not platform or not image.architecture:
-        return True
-    wanted = parse_platform(platform)
-    is_older = not wanted.variant or not image.variant or image.variant <= wanted.variant
-    return image.architecture == wanted.architecture and is_older

@@ -72,3 +72,15 @@ def of_debian(architecture: str) -> Platform | None:
         return parse_platform(architecture)
     found = next((word for word, debian in _DEBIAN.items() if debian == architecture), "")
     return Platform("linux", found) if found else None
+
+
+def runs_on(platform: str, architecture: str, variant: str = "") -> bool:
+    """Say whether an image that calls itself so serves a platform; an older ARM serves a newer one.
+
+    What nobody says fits: an empty platform is the engine's own, an empty architecture is not known.
+    """
+    if not platform or not architecture:
+        return True
+    wanted = parse_platform(platform)
+    is_older = not wanted.variant or not variant or variant <= wanted.variant
+    return architecture == wanted.architecture and is_older

@@ -292,10 +292,10 @@ def _decide(
     cause = next((name for name in link.inputs if actions[name].verdict == "BLOCKED"), "")
     if draft.must_run and cause:
         return replace(action, verdict="BLOCKED", reason=f"{cause} is blocked")
-    if draft.must_run and link.parent is None and bases[link.base_stalk].verdict == "BLOCKED":
-        return replace(action, verdict="BLOCKED", reason=bases[link.base_stalk].reason)
     if draft.must_run and link.step.platform and (refused := obstacle(link.step.platform)):
         return replace(action, verdict="BLOCKED", reason=refused)
+    if draft.must_run and link.parent is None and bases[link.base_stalk].verdict == "BLOCKED":
+        return replace(action, verdict="BLOCKED", reason=bases[link.base_stalk].reason)
     if draft.must_run:
         reason = _why_run(draft, drafts, index, bases, selection, before)
         return replace(action, verdict="RUN", reason=reason)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stalker.model.bases import base_key, describe_base
 from stalker.model.images import short_id
+from stalker.model.platforms import Platform, runs_on
 from stalker.model.tree import ImageBase, TagBase
 from stalker.plan.actions import BaseAction, initial_name
 
@@ -41,9 +42,10 @@ def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base, str], str])
         passed.append(f"{describe_base(base)} is not here")
     refused: list[str] = []
     for base in stalk.bases:
-        why = (
-            f"there is no image {base.name}" if isinstance(base, TagBase) else obstacle(base, stalk.platform)
-        )
+        if isinstance(base, TagBase):
+            why = _why_no_tag(base, stalk.platform, index)
+        else:
+            why = obstacle(base, stalk.platform)
         if not why:
             said = f"{describe_base(base)} will be made"
             return BaseAction(stalk.name, name, "RUN", "; ".join([said, *refused]), base)
@@ -52,12 +54,28 @@ def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base, str], str])
 
 
 def _there(base: Base, platform: str, index: ImageIndex) -> Image | None:
-    if isinstance(base, TagBase):
-        return index.named(base.name)
-    if isinstance(base, ImageBase):
+    if isinstance(base, (TagBase, ImageBase)):
         image = index.named(base.name)
-        if image is None or not base.digest:
+        if image is None or not _fits(image, platform, index):
+            return None
+        if isinstance(base, TagBase) or not base.digest:
             return image
         pinned = any(digest.endswith("@" + base.digest) for digest in image.digests)
         return image if pinned or image.id == base.digest else None
     return index.of_base(base_key(base, platform))
+
+
+def _fits(image: Image, platform: str, index: ImageIndex) -> bool:
+    """Say whether an image is of a platform; the engine is asked where its listing does not tell."""
+    if not platform:
+        return True
+    known = image if image.architecture else index.inspected(image)
+    return runs_on(platform, known.architecture, known.variant)
+
+
+def _why_no_tag(base: TagBase, platform: str, index: ImageIndex) -> str:
+    image = index.named(base.name)
+    if image is None:
+        return f"there is no image {base.name}"
+    own = index.inspected(image)
+    return f"it is of {Platform('linux', own.architecture, own.variant)}, not of {platform}"

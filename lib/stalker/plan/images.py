@@ -51,6 +51,10 @@ class ImageIndex:
             self.by_name[name] = image
         return self.by_name[name]
 
+    def inspected(self, image: Image) -> Image:
+        """Return an image with what a listing does not tell, as its architecture."""
+        return self._inspect(image.id) or image
+
     def with_fingerprint(self, fingerprint: str, name: str) -> list[Image]:
         """Return the images that are this work: the one tagged `name` first, then newest first."""
         found = [image for image in self._by_fingerprint.get(fingerprint, ()) if self.made_by_us(image)]

@@ -415,26 +415,59 @@ def drawn_with(made, engine, obstacle):
     return verdicts(make_plan(links, index, bases, select(links), obstacle))
 
 
+ARM_BASE = "stalker-test/arm:1"
+
+
+def on_arm(name, *steps, **more):
+    made = stalk(name, *(step(one, platform=ARM) for one in steps), platform=ARM, **more)
+    return replace(made, bases=tuple(replace(base, name=ARM_BASE) for base in made.bases))
+
+
 def arm_tree():
-    return tree(
-        stalk("native", "a"),
-        stalk("root", step("a", platform=ARM), step("b", platform=ARM), platform=ARM),
-    )
+    return tree(stalk("native", "a"), on_arm("root", "a", "b"))
 
 
-def test_a_step_whose_platform_cannot_run_is_blocked(engine):
+@pytest.fixture
+def with_arm(engine):
+    engine.add_image(ARM_BASE, platform=ARM)
+    return engine
+
+
+def test_a_step_whose_platform_cannot_run_is_blocked(with_arm):
     """What grows on it too; what runs on the engine's own platform does not care."""
-    found = drawn_with(arm_tree(), engine, lambda platform: f"{platform} does not run here")
+    found = drawn_with(arm_tree(), with_arm, lambda platform: f"{platform} does not run here")
 
     assert found["native:a"][0] == "RUN"
     assert found["root:a"] == ("BLOCKED", f"{ARM} does not run here")
     assert found["root:b"] == ("BLOCKED", "root:a is blocked")
 
 
-def test_what_is_there_needs_no_platform(engine):
+def test_what_is_there_needs_no_platform(with_arm):
     """All is committed: nothing is asked, nothing blocks."""
-    run(arm_tree(), engine)
+    run(arm_tree(), with_arm)
 
-    found = drawn_with(arm_tree(), engine, lambda _platform: pytest.fail("it was asked"))
+    found = drawn_with(arm_tree(), with_arm, lambda _platform: pytest.fail("it was asked"))
 
     assert {verdict for verdict, _ in found.values()} == {"REUSE"}
+
+
+def test_a_tag_of_another_platform_is_no_base(engine):
+    """It is there, and its programs are for another machine: told before anything runs."""
+    engine.add_image(ARM_BASE, platform="linux/arm64")
+
+    found = drawn_with(tree(on_arm("root", "a")), engine, lambda _platform: "")
+
+    assert found["root:a"] == ("BLOCKED", f"tag {ARM_BASE}: it is of linux/arm64, not of {ARM}")
+
+
+@pytest.mark.parametrize(
+    ("platform", "verdict"), [("linux/arm/v6", "REUSE"), (ARM, "REUSE"), ("linux/amd64", "RUN")]
+)
+def test_an_image_serves_the_platform_that_it_is_of(engine, platform, verdict):
+    """A name that is there for another machine is pulled again; an older ARM serves a newer one."""
+    engine.add_image(ARM_BASE, platform=platform)
+    made = on_arm("root", "a")
+    made = tree(replace(made, bases=(ImageBase(ARM_BASE, made.place),)))
+    index = ImageIndex(engine.labelled_images(), engine.image)
+
+    assert find_bases(made, index, lambda _base, _platform: "")["root"].verdict == verdict
