@@ -30,6 +30,7 @@ COMMANDS = {
     "export": ("stalker.cli.images", "export", "a root file system as a tar"),
     "prune": ("stalker.cli.images", "prune", "remove images of a tree, children first"),
     "image": ("stalker.cli.image", "image", "info, verify, boot, write: disk images as files"),
+    "cache": ("stalker.cli.cache", "cache", "show, prune, verify, policy: downloads that are kept"),
     "shell": ("stalker.cli.shell", "shell", "a shell in a committed or failed step"),
     "log": ("stalker.cli.log", "log", "a step's output, or the runs"),
     "engine": ("stalker.cli.engine", "engine", "an engine that answers"),

@@ -58,6 +58,8 @@ def read_yaml(text: str, file: str) -> Document:
         document.problems.append(
             Problem(document.place(0), f"nested deeper than {DEPTH_MAX} levels", "files are not so deep")
         )
+    if document.root is not None and document.root.value is None:
+        document.root.value = {}
     return document
 
 

@@ -18,6 +18,7 @@ def problems(text):
     [
         ("", {}),
         ("# nothing\n", {}),
+        ("---\n", {}),
         ("---\na: 1\n", {"a": 1}),
         ("a: yes\nb: off\nc: 'yes'\nd: y\n", {"a": True, "b": False, "c": "yes", "d": "y"}),
         (

@@ -15,7 +15,8 @@ class Served:
     """What is served: files by path, and how the next requests are answered.
 
     `tricks` are taken one a request: `ok`, a status as `503`, `cut 100` (the body ends after 100 bytes),
-    `short 5`/`long 5` (Content-Length is off by that much), `no-length`, `other-range`, `chunked`.
+    `short 5`/`long 5` (Content-Length is off by that much), `no-length`, `other-range`, `chunked`,
+    `other-bytes` (the right range with wrong content), `new-etag` (a range of another version).
     """
 
     url: str = ""
@@ -28,6 +29,19 @@ class Served:
     gate: threading.Event | None = None
     retry_after: str = ""
     redirects: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent with each file and each redirect."""
+    knows_conditions: bool = True
+    slow_at: int = 0
+    """The body stops after that many bytes until `gate` is set; the gate is not waited for before."""
+    reached: threading.Event = field(default_factory=threading.Event)
+    """Set once a body stopped there."""
+    at_once: int = 0
+    most_at_once: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def gets(self) -> int:
+        return len(self.ranges())
 
     def ranges(self) -> list[str]:
         return [one[2] for one in self.asked if one[0] == "GET"]
@@ -68,18 +82,30 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
             self._answer(with_body=True)
 
         def _answer(self, *, with_body):
+            with served.lock:
+                served.at_once += 1
+                served.most_at_once = max(served.most_at_once, served.at_once)
+            try:
+                self._answer_one(with_body=with_body)
+            finally:
+                with served.lock:
+                    served.at_once -= 1
+
+        def _answer_one(self, *, with_body):
             served.asked.append((self.command, self.path, self.headers.get("Range", "")))
-            if served.gate is not None:
+            if served.gate is not None and not served.slow_at:
                 served.gate.wait(10)
             trick, _, number = (served.tricks.popleft() if served.tricks else "ok").partition(" ")
             if self.path in served.redirects:
-                return self._head(302, 0, Location=served.redirects[self.path])
+                return self._head(302, 0, Location=served.redirects[self.path], **served.headers)
             data = served.files.get(self.path)
             if trick.isdigit() or data is None:
                 extra = {"Retry-After": served.retry_after} if served.retry_after else {}
                 return self._head(int(trick) if trick.isdigit() else 404, 0, **extra)
             start = self._start(len(data))
-            headers = {"ETag": served.etag} if served.etag else {}
+            headers = {"ETag": served.etag, **served.headers} if served.etag else dict(served.headers)
+            if served.knows_conditions and self._is_known(headers):
+                return self._head(304, None, **headers)
             status = 200
             if start >= len(data) > 0 and start:
                 return self._head(416, 0)
@@ -88,6 +114,10 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
                 first = start + 1 if trick == "other-range" else start
                 headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
             body = data[start:]
+            if start and trick == "other-bytes":
+                body = bytes(byte ^ 1 for byte in body)
+            if start and trick == "new-etag":
+                headers["ETag"] = '"another"'
             if trick == "no-length":
                 self._head(status, None, Connection="close", **headers)
             elif trick == "chunked":
@@ -98,10 +128,25 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
                 off = {"short": -int(number or 0), "long": int(number or 0)}.get(trick, 0)
                 self._head(status, len(body) + off, **headers)
             if with_body:
-                self.wfile.write(body[: int(number)] if trick == "cut" else body)
+                self._send(body[: int(number)] if trick == "cut" else body)
             if trick != "ok":
                 self.close_connection = True
             return None
+
+        def _send(self, body):
+            if served.slow_at and len(body) > served.slow_at:
+                self.wfile.write(body[: served.slow_at])
+                self.wfile.flush()
+                served.reached.set()
+                served.gate.wait(20)
+                body = body[served.slow_at :]
+            self.wfile.write(body)
+
+        def _is_known(self, headers):
+            etag, since = self.headers.get("If-None-Match"), self.headers.get("If-Modified-Since")
+            if etag:
+                return etag == headers.get("ETag")
+            return bool(since) and since == headers.get("Last-Modified")
 
         def _start(self, _length):
             wanted = self.headers.get("Range", "")

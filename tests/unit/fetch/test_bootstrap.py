@@ -198,7 +198,10 @@ def test_mmdebstrap_is_installed_by_apt(tools, tmp_path):
         (BootstrapBase("", PLACE), "is no name of a Debian suite"),
         (BootstrapBase("bookworm", PLACE, mirror="/etc/apt/sources.list"), "is no URL"),
         (BootstrapBase("bookworm", PLACE, mirror="http://x/ [trusted=yes]"), "is no URL"),
-        (BootstrapBase("bookworm", PLACE, architecture="s390x"), "./stalker engine up --platform linux/s390x"),
+        (
+            BootstrapBase("bookworm", PLACE, architecture="s390x"),
+            "./stalker engine up --platform linux/s390x",
+        ),
         (BootstrapBase("bookworm", PLACE, architecture="s390x", variant="extract"), ""),
         (BootstrapBase("bookworm", PLACE), ""),
     ],

@@ -1,0 +1,90 @@
+"""Several downloads at once, as one: all of them are there in the end, or an error and no thread left."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+
+from stalker.errors import InputError, Interrupted, StalkerError
+from stalker.fetch.cache import Cache
+from stalker.fetch.files import file_name
+from stalker.fetch.meter import Meter, Moving
+from stalker.fetch.wanted import Fetched, Wanted
+
+DEFAULT_CONCURRENCY = 5
+"""How many at a time when nobody says: what the first tool does."""
+
+
+@contextlib.contextmanager
+def fetched_together(
+    cache: Cache,
+    wanted: Sequence[Wanted],
+    *,
+    concurrency: int = 0,
+    on_moving: Callable[[Moving, Moving], None] | None = None,
+) -> Iterator[list[Fetched]]:
+    """Yield all files in the order in which they were asked for; they are closed at the end.
+
+    `concurrency` is how many come at a time, 0 for the default. `on_moving` hears of one download and
+    of all together, from their threads, one call at a time.
+    When one cannot be had the others are stopped: what came of them is kept and continued by the next
+    run. The same holds for Ctrl-C.
+
+    Raises:
+        InputError: something could not be had; the details name all that failed.
+    """
+    assert cache.keeper.policy  # what is wrong in it is told once
+    stop = threading.Event()
+    meter = Meter(on_moving or (lambda _one, _all: None))
+    meter.expect([file_name(one.source) for one in wanted])
+    with contextlib.ExitStack() as files:
+        futures: list[Future[Fetched]] = []
+        pool = ThreadPoolExecutor(max(1, concurrency or DEFAULT_CONCURRENCY), "download")
+        try:
+            futures = [
+                pool.submit(_fetch, cache, one, number, meter, stop) for number, one in enumerate(wanted)
+            ]
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            done = [one for one in futures if not one.cancelled() and one.exception() is None]
+            for future in done:
+                files.callback(future.result().close)
+        _raise_failures(futures)
+        yield [future.result() for future in futures]
+
+
+def _fetch(cache: Cache, wanted: Wanted, number: int, meter: Meter, stop: threading.Event) -> Fetched:
+    if stop.is_set():
+        raise Interrupted("the download was stopped")
+
+    def moved(size_bytes: int, total_bytes: int | None) -> None:
+        meter.moved(number, size_bytes, total_bytes)
+
+    file = cache.get(wanted, moved=moved, stop=stop)
+    meter.moved(number, file.size_bytes, file.size_bytes, is_done=True)
+    return file
+
+
+def _raise_failures(futures: Sequence[Future[Fetched]]) -> None:
+    """Raise what failed, with all the others that failed on their own; the stopped ones do not count."""
+    found = [one.exception() for one in futures if not one.cancelled() and one.exception() is not None]
+    own = [error for error in found if not isinstance(error, Interrupted)]
+    for error in own:
+        if not isinstance(error, StalkerError):
+            raise error  # type: ignore[misc]
+    inputs = [error for error in own if isinstance(error, StalkerError)]
+    if len(inputs) == 1:
+        raise inputs[0]
+    if inputs:
+        raise InputError(
+            f"{len(inputs)} of {len(futures)} downloads failed",
+            "\n".join(f"{error.brief}\n  {error.details}" for error in inputs),
+            inputs[0].resolution,
+        )
+    for error in found:
+        assert error is not None
+        raise error
