@@ -6,8 +6,6 @@ import os
 from kantoo.configuration import main_repository
 from kantoo.utils import Failed, info, need, need_root, read, replace_file, run, setting, step
 
-CONF = "/etc/portage/repos.conf"
-
 
 def sync():
     need_root()
@@ -34,16 +32,9 @@ def sync():
         )
     need("emerge-webrsync", "this version of Portage has none")
     need("gpg", "app-crypt/gnupg checks the signature of the snapshot")
-    lines = (
-        f"[{name}]",
-        f"location = {location}",
-        "sync-type = webrsync",
-        "sync-webrsync-verify-signature = true",
-        f"sync-openpgp-key-path = {key}",
-    )
-    replace_file(os.path.join(CONF, name + ".conf"), "\n".join(lines) + "\n")
+    os.makedirs(location, exist_ok=True)  # Portage knows no repository whose folder is not there
     mirror = setting("MIRROR")
-    environment = {"GENTOO_MIRRORS": mirror} if mirror else {}
+    environment = {"PORTAGE_GPG_KEY": key, **({"GENTOO_MIRRORS": mirror} if mirror else {})}
     run("emerge-webrsync", f"--revert={snapshot}", environment=environment, remedy="see above")
     replace_file(mark, snapshot + "\n")
     info(f"{location} is of {snapshot}")

@@ -44,10 +44,10 @@ def gentoo(tmp_path: Path) -> Iterator[Callable[..., Gentoo]]:
     """Start machines that are gone after the test: `gentoo(image, *options of docker run)`."""
     machines: list[Gentoo] = []
 
-    def start(image: str, *options: str) -> Gentoo:
+    def start(image: str, *options: str, is_bare: bool = False) -> Gentoo:
         ebuilds = tmp_path / f"ebuilds{len(machines)}"
         shutil.copytree(FOLDER / "ebuilds", ebuilds)
-        machines.append(Gentoo(image, ebuilds, *options))
+        machines.append(Gentoo(image, ebuilds, *options, is_bare=is_bare))
         return machines[-1]
 
     yield start

@@ -66,19 +66,22 @@ def make_standin(path: Path) -> str:
 
 
 class Gentoo(Machine):
-    """A container of the stand-in, with an ebuild repository of its own that may be changed."""
+    """A container of the stand-in, with an ebuild repository of its own that may be changed.
 
-    def __init__(self, image: str, ebuilds: Path, *options: str) -> None:
+    `is_bare`: without repository and contract, and with the network of this host.
+    """
+
+    def __init__(self, image: str, ebuilds: Path, *options: str, is_bare: bool = False) -> None:
         self.ebuilds = ebuilds
         config = FOLDER / "sysroot/etc/portage/repos.conf/standin.conf"
+        helpers = f"{PLUGINS / 'lib/python/kantoo'}:/entropy/plugins/kantoo:ro"
         mounts = (
             f"{ebuilds}:{REPOSITORY}:ro",
             f"{config}:/etc/portage/repos.conf/standin.conf:ro",
-            f"{PLUGINS / 'lib/python/kantoo'}:/entropy/plugins/kantoo:ro",
             *(f"{FOLDER / 'contract.py'}:/usr/bin/{program}:ro" for program in ("eit", "equo")),
         )
-        words = (word for mount in mounts for word in ("--volume", mount))
-        super().__init__(image, "--network", "none", *words, *options)
+        words = (word for mount in (helpers, *(() if is_bare else mounts)) for word in ("--volume", mount))
+        super().__init__(image, "--network", "host" if is_bare else "none", *words, *options)
 
     def use(self, plugin: str, **arguments: object) -> Ran:
         """Run a reusable plugin written in Python."""

@@ -7,7 +7,13 @@ import re
 from kantoo.recipes import Repository
 from kantoo.utils import Failed, read, replace_file
 
-__all__ = ["main_repository", "repositories", "set_make_conf", "set_package_file", "set_profile"]
+__all__ = [
+    "main_repository",
+    "repositories",
+    "set_make_conf",
+    "set_package_file",
+    "set_profile",
+]
 
 CONFIG = "/etc/portage"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -44,15 +50,8 @@ def set_make_conf(owner, values, config=CONFIG):
 
 
 def set_package_file(kind, lines, config=CONFIG):
-    """Give /etc/portage/package.KIND/kantoo these lines, or take it away; say whether that changed it.
-
-    A package.KIND that is a file becomes a folder with that file in it, so that all lines count.
-    """
-    folder = os.path.join(config, "package." + kind)
-    if os.path.isfile(folder):
-        os.rename(folder, folder + ".file")
-        os.makedirs(folder)
-        os.rename(folder + ".file", os.path.join(folder, "00-before"))
+    """Give /etc/portage/package.KIND/kantoo these lines, or take it away; say whether that changed it."""
+    folder = _as_folder(os.path.join(config, "package." + kind))
     path = os.path.join(folder, "kantoo")
     if lines:
         return replace_file(path, "".join(line + "\n" for line in lines))
@@ -60,6 +59,15 @@ def set_package_file(kind, lines, config=CONFIG):
         return False
     os.unlink(path)
     return True
+
+
+def _as_folder(path):
+    """Make a folder of a configuration file, with that file in it, so that all its lines count."""
+    if os.path.isfile(path):
+        os.rename(path, path + ".file")
+        os.makedirs(path)
+        os.rename(path + ".file", os.path.join(path, "00-before"))
+    return path
 
 
 def set_profile(profile, config=CONFIG):
