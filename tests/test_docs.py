@@ -228,10 +228,22 @@ def test_each_helper_for_shell_scripts_is_in_its_page():
     """write-a-plugin.md lists what kantoo.sh has, with the arguments."""
     library = (ROOT / "plugins/lib/bash/kantoo.sh").read_text(encoding="utf-8")
     page = (ROOT / "docs/how-to/write-a-plugin.md").read_text(encoding="utf-8")
-    found = re.findall(r"^(\w+)\(\) \{ # (?:([^:\na-z]*):)?", library, re.MULTILINE)
+    page = page.partition("## Helpers for Python scripts")[0]
+    found = re.findall(r"^(\w+)\(\) \{ # (?:((?:\[[^]]*\]|[^:\na-z])*):)?", library, re.MULTILINE)
     helpers = [f"{name} {arguments}".strip() for name, arguments in found]
 
     assert helpers == re.findall(r"^\| `([a-z_]+[^`]*)` \|", page, re.MULTILINE)
+
+
+def test_each_helper_for_python_scripts_is_in_its_page():
+    """write-a-plugin.md lists what kantoo.utils has."""
+    library = (ROOT / "plugins/lib/python/kantoo/utils.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/write-a-plugin.md").read_text(encoding="utf-8")
+    part = page.partition("## Helpers for Python scripts")[2].partition("\n## ")[0]
+    (names,) = re.findall(r"^__all__ = \[([^]]*)\]", library, re.MULTILINE)
+    rows = " ".join(re.findall(r"^\| (`.*?) \|", part, re.MULTILINE))
+
+    assert sorted(re.findall(r'"(\w+)"', names)) == sorted(re.findall(r"`(\w+)", rows))
 
 
 # logs, labels, exit codes
@@ -246,6 +258,7 @@ def test_each_event_is_in_the_reference_with_its_fields():
     }
     kinds = events.Event.__args__
     words = {"info", "warning", "stdout", "stderr", "done", "failed", "timeout", "cancelled"}
+    words |= {"artifact", "unproven", "blocked"}
 
     for kind in kinds:
         name = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
