@@ -28,6 +28,9 @@ PIPE_BYTES = 1 << 20
 POLL_S = 0.01
 STUCK_MS = 200
 QUEUE_PIECES = 16
+BATCH_BYTES = 1 << 18
+BATCH_PIECES = 1000
+"""The system takes at most 1024 at a time."""
 
 
 class Fed(threading.Thread):
@@ -83,6 +86,8 @@ class PipeFed(Fed):
         self._path = folder / f".in-{secrets.token_hex(6)}"
         self._target = f"{target}/{self._path.name}"
         self._pipe: int | None = None
+        self._held: list[Data] = []
+        self._held_bytes = 0
         self._writable = select.poll()
         os.mkfifo(self._path, 0o600)
         self._path.chmod(0o666)  # who reads may be another user in there
@@ -91,20 +96,33 @@ class PipeFed(Fed):
         return ["sh", "-c", 'in=$1; shift; exec "$@" <"$in"', "sh", self._target, *self._argv], None
 
     def write(self, data: Data) -> bool:
-        """Feed it; False when it takes no more."""
+        """Feed it, now or with what comes next; False when it takes no more."""
+        self._held.append(data)
+        self._held_bytes += len(data)
+        return (self._held_bytes < BATCH_BYTES and len(self._held) < BATCH_PIECES) or self._flush()
+
+    def _flush(self) -> bool:
+        """Write what is held in one go: a tar is many small pieces, and each call costs as much as 16 KiB."""
+        held, self._held, self._held_bytes = self._held, [], 0
         if self._pipe is None and not self._open():
             return False
         assert self._pipe is not None
-        view = memoryview(data)
-        while view:
+        left = sum(map(len, held))
+        while left:
             try:
-                view = view[os.write(self._pipe, view) :]
+                count = os.writev(self._pipe, held)
             except BlockingIOError:
                 self._writable.poll(STUCK_MS)
                 if not self.is_alive():
                     return False  # stopped while it did not read
+                continue
             except BrokenPipeError:
                 return False
+            left -= count
+            while count and count >= len(held[0]):
+                count -= len(held.pop(0))
+            if count:
+                held[0] = memoryview(held[0])[count:]
         return True
 
     def _open(self) -> bool:
@@ -126,8 +144,7 @@ class PipeFed(Fed):
 
     def end(self) -> None:
         """Give it the end of its input."""
-        if self._pipe is None:
-            self._open()
+        self._flush()
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None
