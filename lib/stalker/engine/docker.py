@@ -28,7 +28,7 @@ TIMEOUT_S = 3600
 """A commit or import of some GB is one silent request."""
 
 HONOURS_PLATFORM = (1, 42)
-"""The API of the first engines that may give an imported image the platform that is asked for."""
+"""The API of the first engines that give an imported image the platform that is asked for (moby#43103)."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
