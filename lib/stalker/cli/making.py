@@ -217,7 +217,7 @@ class Making:
                 self._source = revision(self._workshop.tree)
             images = dict(self._images)
         assert action.step is not None
-        return Origin(made_of(self._plan, action.step, images), self._source, tools())
+        return Origin(made_of(self._plan, action.step, images), self._source, tools(action.artifact))
 
     def _block(self, name: ArtifactId, cause: str) -> None:
         """Give up an artifact that cannot be made in this run; the lock is held."""

@@ -232,6 +232,7 @@ def plan_and_execute(
     def note(text: str) -> None:
         emit(events.Note(time.time(), text))
 
+    planner.say = note
     looked_s = time.time()
     plan = planner.draw()
     assert planner.index is not None

@@ -139,6 +139,8 @@ class Planner:
     yes: bool = False
     address: str = ""
     index: ImageIndex | None = None
+    say: Callable[[str], None] = lambda text: print(f"stalker: {text}", file=sys.stderr)
+    """Who is told of what takes long."""
     cautions: tuple[str, ...] = ()
     """What is doubtful of the platforms that have to run, told when the plan was drawn."""
     _providers: dict[str, BaseProvider] = field(default_factory=dict)
@@ -196,7 +198,7 @@ class Planner:
         from stalker.image.shelf import look_at_all
         from stalker.plan.artifacts import plan_artifacts, steps_wanted
 
-        standing = look_at_all(self.tree, cache_dir())
+        standing = look_at_all(self.tree, cache_dir(), self.say)
         found = plan_artifacts(plan, self.selection, standing)
         wanted = steps_wanted(found.values()) - {action.id for action in plan.to_run}
         if wanted:

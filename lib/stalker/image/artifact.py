@@ -32,7 +32,7 @@ PROGRAMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "tar": (),
     "gz": (("pigz", "-n", "-c"), ("gzip", "-n", "-c")),
     "zst": (("zstd", "-q", "-c", "-T0"),),
-    "xz": (("xz", "-c", "-T0"),),
+    "xz": (("xz", "-c"),),
 }
 """Who compresses, the fastest first; without a name or time in the file, so that equal stays equal."""
 
@@ -101,8 +101,13 @@ def _packer(packing: str) -> tuple[str, ...]:
 
     for argv in PROGRAMS[packing]:
         if shutil.which(argv[0]):
-            return argv
+            return (*argv, f"-T{_threads()}") if packing == "xz" else argv
     return ()
+
+
+def _threads() -> int:
+    """Return how many threads xz gets: two at least, for what one alone writes is other bytes."""
+    return max(2, len(os.sched_getaffinity(0)))
 
 
 @contextlib.contextmanager

@@ -10,12 +10,15 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from stalker import __version__
+from stalker.image.artifact import packing_of
+from stalker.model.artifacts import tars_of
 from stalker.model.bases import describe_base
 from stalker.model.tree import StepId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stalker.model.artifacts import Artifact
     from stalker.model.tree import Tree
     from stalker.plan.actions import BaseAction, Plan
 
@@ -100,6 +103,27 @@ def _git(workspace: str, *words: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def tools() -> dict[str, str]:
-    """Return the versions of what makes artifacts on this host."""
-    return {"stalker": __version__, "python": platform.python_version()}
+def tools(artifact: Artifact) -> dict[str, str]:
+    """Return the versions of what makes an artifact on this host."""
+    found = {"stalker": __version__, "python": platform.python_version()}
+    for file in tars_of(artifact):
+        argv = packing_of(file)[1]
+        if argv:
+            found[argv[0]] = _version(argv[0])
+    return found
+
+
+def _version(program: str) -> str:
+    """Return the first line of what a program says of its version."""
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=GIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return next(iter((done.stdout or done.stderr).splitlines()), "").strip("* ")

@@ -17,7 +17,7 @@ from stalker.image.tarstream import filter_tar
 from stalker.image.unpack import unpack
 from stalker.image.unpacked import tar_for
 from stalker.model import labels
-from stalker.model.artifacts import Disk, Files, Repo, Rootfs
+from stalker.model.artifacts import Disk, Files, Repo, Rootfs, tars_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ class Produced:
 def check_can_be_packed(artifacts: Sequence[Artifact]) -> None:
     """Find out before anything runs whether files with these endings can be written here. Raises PlanError."""
     for artifact in artifacts:
-        for name in _tars(artifact):
+        for name in tars_of(artifact):
             packing_of(name)
 
 
@@ -84,19 +84,10 @@ def look_through(artifact: Artifact, image: Image, workshop: Workshop, watchers:
         progress.add(len(data))
 
 
-def _tars(artifact: Artifact) -> list[str]:
-    match artifact.kind:
-        case Rootfs():
-            return [name for name in (artifact.kind.file, artifact.kind.boot_file) if name]
-        case Files():
-            return [artifact.kind.file]
-    return []
-
-
 def _tar(
     artifact: Artifact, image: Image, folder: Path, workshop: Workshop, watchers: Sequence[Watcher]
 ) -> Produced:
-    names = _tars(artifact)
+    names = tars_of(artifact)
     progress = workshop.progress(artifact.id)
     progress.begin(f"writing {' and '.join(names)}", image.size_bytes)
     content = _content(artifact, image, workshop, watchers, ("/", "/boot")[: len(names)])

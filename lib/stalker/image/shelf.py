@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DIGITS = 12
 UNPROVEN = ".unproven"
+SLOW_S = 1.0
 PART = ".part"
 
 
@@ -170,10 +171,21 @@ def stalk_folder(tree: Tree, stalk: str) -> Path:
     return Path(tree.workspace) / tree.artifacts_dir / tree.name / stalk
 
 
-def look_at_all(tree: Tree, cache: Path) -> dict[ArtifactId, Standing]:
-    """Look what of a tree's artifacts is on the host."""
+def look_at_all(
+    tree: Tree, cache: Path, say: Callable[[str], None] = lambda _text: None
+) -> dict[ArtifactId, Standing]:
+    """Look what of a tree's artifacts is on the host; `say` is told when files have to be read for long."""
+    began_s = time.monotonic()
+    has_said = False
+
+    def reading(_count: int) -> None:
+        nonlocal has_said
+        if not has_said and time.monotonic() - began_s > SLOW_S:
+            has_said = True
+            say("reading artifacts again whose files were touched since their checksums were computed")
+
     return {
-        artifact.id: shelf_of(tree, artifact, cache).look()
+        artifact.id: shelf_of(tree, artifact, cache).look(on_bytes=reading)
         for stalk in tree.stalks
         for artifact in stalk.artifacts
     }

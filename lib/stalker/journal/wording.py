@@ -127,8 +127,11 @@ def artifact_lines(event: ArtifactFinished) -> list[str]:
     lines += [f"  {clean_line(line)}" for line in event.resolution.splitlines()]
     if event.log:
         lines.append(f"  console: {clean_line(event.log)}")
-    if event.state == "unproven":
-        lines.append(f"  not published; it is kept in {clean_line(event.path)}")
+    path = clean_line(event.path)
+    if event.state == "unproven" and path.endswith(".unproven"):
+        lines.append(f"  not published; it is kept in {path}")
+    elif event.state == "unproven":
+        lines.append(f"  {path} was published before, and stays")
     return lines
 
 

@@ -238,3 +238,13 @@ class Artifact:
     def id(self) -> ArtifactId:
         """`stalk/artifact`."""
         return artifact_id(self.stalk, self.name)
+
+
+def tars_of(artifact: Artifact) -> tuple[str, ...]:
+    """Return the names of the tars that an artifact is published as; none for a repository or a disk."""
+    match artifact.kind:
+        case Rootfs():
+            return tuple(name for name in (artifact.kind.file, artifact.kind.boot_file) if name)
+        case Files():
+            return (artifact.kind.file,)
+    return ()
