@@ -85,7 +85,11 @@ class Gentoo(Machine):
 
     def use(self, plugin: str, **arguments: object) -> Ran:
         """Run a reusable plugin written in Python."""
-        environment = {**environment_of(plugin, arguments), "PYTHONPATH": "/entropy/plugins"}
+        environment = {
+            **self.environment,
+            **environment_of(plugin, arguments),
+            "PYTHONPATH": "/entropy/plugins",
+        }
         words = [word for name, value in environment.items() for word in ("--env", f"{name}={value}")]
         return self._exec("python3", "-B", f"/entropy/shelf/{plugin}.py", options=words)
 

@@ -79,6 +79,30 @@ def test_a_system_is_installed_from_the_repository_alone(gentoo, built):
     assert machine.read(f"find {TARGET} -printf '%p %s %T@\\n' | sort") == listing
 
 
+def test_what_a_step_published_stays_under_its_fingerprint(gentoo, built):
+    """Another run changes the repository; who needs the first step installs what that one published."""
+    machine = gentoo(built)
+    machine.environment = {"STALKER_FINGERPRINT": "1" * 64}
+    assert machine.use("portage.binhost", target=TARGET, versions="/srv/versions").code == 0
+    machine.read("rm -rf /var/db/pkg /usr/bin/hello-standin")
+    assert machine.use("portage.eclean", keep=["app-misc/greeting"]).code == 0
+    machine.environment = {"STALKER_FINGERPRINT": "2" * 64}
+    assert machine.use("portage.binhost", target=TARGET, versions="/srv/versions").code == 0
+
+    asked = {"packages": ["app-misc/hello"], "versions": "/srv/versions"}
+    machine.environment = {"STALKER_NEEDS": "build_repo:binhost " + "2" * 64}
+    second = machine.use("portage.install_binaries", **asked)
+    machine.environment = {"STALKER_NEEDS": "build_repo:binhost " + "3" * 64}
+    third = machine.use("portage.install_binaries", **asked)
+    machine.environment = {"STALKER_NEEDS": "build_repo:binhost " + "1" * 64}
+    first = machine.use("portage.install_binaries", **asked)
+
+    assert (second.code, third.code, first.code) == (1, 1, 0), first.output
+    assert "not among the binary packages of /srv/versions/222" in second.output
+    assert "what build_repo:binhost published is not in /srv/versions any more" in third.output
+    assert machine.read("hello-standin") == "hello from a binary package"
+
+
 REFUSED = [
     (
         {"packages": ["app-misc/hello", "app-misc/nothing"]},

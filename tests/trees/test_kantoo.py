@@ -104,7 +104,12 @@ def copy(new_copy, engine, standin):
     """A copy with names and stores of its own; the image with Portage is there already."""
     assert standin
     copy = new_copy()
-    copy.edit(TREE, 'OS: "kantoo-standin"', f'OS: "{copy.os}"')
+    tree = copy.path / TREE
+    tree.write_text(
+        tree.read_text()
+        .replace('"kantoo-standin"', f'"{copy.os}"')
+        .replace("/kantoo-standin/", f"/{copy.os}/")
+    )
     for store in STORES:
         for file in copy.path.glob("stalks/kantoo_*/*.hjson"):
             text = file.read_text(encoding="utf-8")
@@ -206,10 +211,10 @@ def test_entropys_commands_are_called_as_recorded(ran, copy):
     assert [(re.sub(r" /tmp/\S+/(\S+)\.tbz2", r" \1", call), given) for call, given in server] == [
         ("equo rescue generate", YES * 3),
         ("equo rescue spmsync", ""),
-        ("eit init --quick testing.example.org", YES),
-        ("eit unlock testing.example.org", ""),
-        ("eit inject --quick --to testing.example.org greeting-1.0 hello-1.0 standin-kernel-6.1", ""),
-        ("eit push --quick testing.example.org", ""),
+        ("eit init --quick standin.example.org", YES),
+        ("eit unlock standin.example.org", ""),
+        ("eit inject --quick --to standin.example.org greeting-1.0 hello-1.0 standin-kernel-6.1", ""),
+        ("eit push --quick standin.example.org", ""),
     ]
     assert client == [
         ("equo rescue generate", YES * 3),

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import pytest
-from kantoo.binhost import check_index, kept_and_gone, mirror, name_of, read_index
+from kantoo.binhost import (
+    check_index,
+    kept_and_gone,
+    mirror,
+    name_of,
+    needed_version,
+    put_version,
+    read_index,
+)
 from kantoo.utils import Failed
 
 NAMES = {
@@ -140,3 +149,41 @@ def test_an_empty_store_is_no_reason_to_empty_a_mirror(store, tmp_path):
         mirror(str(empty), str(target))
 
     assert len(check_index(str(target))) == 2
+
+
+def test_a_version_stays_what_it_was(store, tmp_path):
+    """A link to each package, and the index of then."""
+    versions = tmp_path / "versions"
+    put_version(str(store), str(versions), "a" * 64)
+    file = store / "sys-libs/db-5.gpkg.tar"
+    same = file.stat().st_ino
+    file.unlink()
+    put(store, {"app-misc/hello-1.0": b"hello"})
+
+    folder = needed_version(str(versions), "build_repo:binhost " + "a" * 64 + "\n")
+
+    assert [package.cpv for package in check_index(folder)] == ["app-misc/hello-1.0", "sys-libs/db-5"]
+    assert (versions / ("a" * 64) / "sys-libs/db-5.gpkg.tar").stat().st_ino == same
+
+
+def test_the_newest_versions_stay(store, tmp_path):
+    """Ten of them, and nothing half-made."""
+    versions = tmp_path / "versions"
+    (versions / ".0.part").mkdir(parents=True)
+    os.utime(versions / ".0.part", (1, 1))
+    for number in range(12):
+        put_version(str(store), str(versions), f"{number:02}")
+        os.utime(versions / f"{number:02}", (1000 + number, 1000 + number))
+    put_version(str(store), str(versions), "12")
+
+    assert sorted(path.name for path in versions.iterdir()) == [f"{number:02}" for number in range(3, 13)]
+
+
+def test_a_version_that_nobody_needs_or_has_is_told(tmp_path):
+    """With what to do."""
+    with pytest.raises(Failed, match="this stalk needs no other"):
+        needed_version(str(tmp_path), "")
+    with pytest.raises(Failed, match="what a:b, c:d published is not in") as caught:
+        needed_version(str(tmp_path), "a:b 1\nc:d 2\n")
+
+    assert caught.value.remedy == "publish it again: ./stalker run TREE --from a:b"

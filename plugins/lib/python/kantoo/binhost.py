@@ -10,9 +10,19 @@ import shutil
 
 from kantoo.utils import Failed, digest, info, replace_file
 
-__all__ = ["Package", "check_index", "kept_and_gone", "mirror", "name_of", "read_index"]
+__all__ = [
+    "Package",
+    "check_index",
+    "kept_and_gone",
+    "mirror",
+    "name_of",
+    "needed_version",
+    "put_version",
+    "read_index",
+]
 
 INDEX = "Packages"
+VERSIONS_KEPT = 10
 ENDINGS = (".gpkg.tar", ".tbz2", ".xpak")
 _VERSION = re.compile(r"-[0-9]+(\.[0-9]+)*[a-z]?((_(alpha|beta|pre|rc|p))[0-9]*)*(-r[0-9]+)?\Z")
 
@@ -146,3 +156,44 @@ def mirror(source, target):
         os.unlink(compressed)
     info(f"{target}: {len(packages)} packages, {new} new, {len(gone)} gone")
     return new, len(gone)
+
+
+def put_version(target, versions, fingerprint):
+    """Keep what `target` holds now under the fingerprint of the step that made it so.
+
+    A store also has what other runs left there. Whoever needs this step finds its packages by the
+    fingerprint, whatever `target` holds by then. They are links: a version costs no room while it is the
+    newest one. The ten newest stay.
+    """
+    if not fingerprint:
+        raise Failed("STALKER_FINGERPRINT is not set", "run it as a step of a stalk, or leave out `versions`")
+    folder = os.path.join(versions, fingerprint)
+    new = os.path.join(versions, "." + fingerprint + ".part")
+    shutil.rmtree(new, ignore_errors=True)
+    for package in read_index(target):
+        path = os.path.join(new, package.path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.link(os.path.join(target, package.path), path)
+    shutil.copyfile(os.path.join(target, INDEX), os.path.join(new, INDEX))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.rename(new, folder)
+    by_age = sorted(os.scandir(versions), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    for entry in by_age[VERSIONS_KEPT:]:
+        shutil.rmtree(entry.path)
+
+
+def needed_version(versions, needs):
+    """Return the folder of the version that a step of `needs` has put, `STALKER_NEEDS` as a step gets it."""
+    steps = [line.partition(" ") for line in needs.splitlines() if line.strip()]
+    for _, _, fingerprint in steps:
+        if os.path.isdir(os.path.join(versions, fingerprint.strip())):
+            return os.path.join(versions, fingerprint.strip())
+    if not steps:
+        raise Failed(
+            "this stalk needs no other, so there are no packages for it", "name the one that publishes them"
+        )
+    names = ", ".join(step for step, _, _ in steps)
+    raise Failed(
+        f"what {names} published is not in {versions} any more",
+        f"publish it again: ./stalker run TREE --from {steps[0][0]}",
+    )
