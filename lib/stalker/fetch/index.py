@@ -33,7 +33,7 @@ CREATE TABLE entries (
 CREATE INDEX by_sha256 ON entries (sha256);
 PRAGMA user_version = {VERSION};
 """
-_ALL = "SELECT * FROM entries"
+_ALL = "SELECT * FROM entries ORDER BY source, kind"
 _OF_SOURCE = "SELECT * FROM entries WHERE kind = ? AND source = ?"
 _OF_CONTENT = "SELECT * FROM entries WHERE sha256 = ?"
 
