@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 import uuid
 from dataclasses import fields
 from xml.etree import ElementTree as ET
@@ -31,6 +32,8 @@ from stalker.cli.main import COMMANDS
 from stalker.cli.main import stalker as program
 from stalker.config import artifact_shapes, shapes
 from stalker.config.hjson_reader import read_hjson
+from stalker.fetch import policy_file
+from stalker.fetch.policy import STRATEGIES
 from stalker.image.manifest import Manifest
 from stalker.model import artifacts, events, labels
 
@@ -128,6 +131,19 @@ def test_each_key_of_an_artifact_is_in_the_reference(shape):
     assert {*artifacts.GATES, *artifacts.MACHINES, *artifacts.FORMATS} - known == set()
 
 
+def test_each_key_of_a_policy_is_in_the_reference_and_its_example_can_be_used():
+    """cache.md names every key of policy.yaml and every strategy; what stands there can be copied."""
+    text = (REFERENCE / "cache.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+    filters = policy_file.POLICY.keys["files"].keys["filters"].item
+    found = re.search(r"(?m)^    max_size: .*\n(?:    .*\n)+", text)
+
+    assert (keys_of(policy_file.POLICY) | keys_of(filters) | set(STRATEGIES)) - known == set()
+    assert (
+        policy_file.parse_policy(textwrap.dedent(found[0]), "cache.md").policy.limits.check_after_s == 86400
+    )
+
+
 def test_the_page_of_docker_opts_is_the_table():
     """After a change of the table: PYTHONPATH=lib .venv/bin/python tests/doc_pages.py"""
     assert (REFERENCE / "docker-opts.md").read_text(encoding="utf-8").endswith(options_table())
@@ -210,7 +226,11 @@ def section(name):
     return found[1]
 
 
-GROUPS = {"engine": ["engine up"], "image": [f"image {name}" for name in IMAGE_COMMANDS]}
+GROUPS = {
+    "engine": ["engine up"],
+    "image": [f"image {name}" for name in IMAGE_COMMANDS],
+    "cache": ["cache show", "cache prune", "cache verify", "cache policy"],
+}
 
 
 @pytest.mark.parametrize("name", [one for name in COMMANDS for one in GROUPS.get(name, [name])])
