@@ -251,7 +251,8 @@ class Console:
         if self.verdict:
             return
         start = max(self._at, self._text.rfind("\n", 0, before) + 1)
-        reason = find_trouble(self._text[start:], of_kernel_only=self._is_running)
+        text, came_before = self._text[start:], self._text[max(start - KEPT, 0) : start]
+        reason = find_trouble(text, came_before, of_kernel_only=self._is_running)
         if reason:
             self._fail(reason, said)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 _KERNEL = r"^(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? )?"
-_EMERGENCY = "systemd is in emergency mode: something that it needs failed"
+_EMERGENCY = "systemd is in emergency mode"
+_FAILED = re.compile(r"^\[(?:FAILED| TIME )\] (.*)$", re.MULTILINE)
+"""What systemd tells of a unit that failed, or of a device that it has waited for in vain."""
+
 _NO_SWITCH = (
     "the machine halted without going off: its kernel has no driver that switches it off "
     "(a Raspberry Pi needs bcm2835_wdt)"
@@ -56,12 +59,17 @@ HINTS = (
 """What may be why nothing more comes, once it is clear that nothing does."""
 
 
-def find_trouble(text: str, *, of_kernel_only: bool = False) -> str:
+def find_trouble(text: str, before: str = "", *, of_kernel_only: bool = False) -> str:
     """Return why nothing more will come, as far as these lines tell; empty when they tell nothing.
 
-    `text` begins at the beginning of a line.
+    `text` begins at the beginning of a line. `before` is what came before it, which may tell the cause.
     """
-    return _first(text, OF_KERNEL) or ("" if of_kernel_only else _first(text, OF_PROGRAMS))
+    said = _first(text, OF_KERNEL) or ("" if of_kernel_only else _first(text, OF_PROGRAMS))
+    causes = _FAILED.findall(before) if said == _EMERGENCY else []
+    if causes:
+        # The first one that failed took the others with it.
+        return f"{said}: {causes[0].strip()}"
+    return said
 
 
 def find_prompt(line: str) -> str:

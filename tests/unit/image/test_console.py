@@ -33,6 +33,12 @@ def run(text, **more):
     return expect("run", text, **more)
 
 
+EMERGENCY = (
+    "[\x1b[0;1;31m TIME \x1b[0m] Timed out waiting for device /dev/sdb1.\r\n"
+    "[DEPEND] Dependency failed for /data.\r\n[FAILED] Failed to mount /data\r\n"
+    "You are in emergency mode. After logging in, type\r\n"
+)
+
 LOG_IN = (
     wait("login:"),
     expect("type", "root"),
@@ -133,8 +139,13 @@ FAILING = {
     "an initramfs that gave up": ([wait("login:")], "sh: no job control\r\n(initramfs) ", r"^the initramfs gave up"),
     "emergency mode": (
         [wait("login:")],
-        "[FAILED] Failed to mount /data\r\nYou are in emergency mode. After logging in, type\r\n",
-        r"^systemd is in emergency mode",
+        EMERGENCY,
+        r"^systemd is in emergency mode: Timed out waiting for device /dev/sdb1.$",
+    ),
+    "emergency mode without a cause": (
+        [wait("login:")],
+        "You are in emergency mode. After logging in, type\r\n",
+        r"^systemd is in emergency mode$",
     ),
     "a wrong password": (
         [wait("# ")],
