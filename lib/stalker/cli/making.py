@@ -8,7 +8,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from stalker.errors import Interrupted, NoEngine, StalkerError
 from stalker.image.origin import made_of, revision, tools
@@ -111,14 +111,17 @@ class Making:
             self._error = Interrupted(
                 "interrupted", "what was published stays", "the next run goes on from there"
             )
-        self._pool.shutdown(wait=True)
         result.made += self._made
         result.unmade += [name for name in self._plan.artifacts if name in self._unmade]
         result.error = result.error or self._error
 
-    def abandon(self) -> None:
-        """Stop all at once, because the run itself came to grief."""
-        self._workshop.cancel.set()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Stop what still goes on when the run itself came to grief."""
+        if kind is not None:
+            self._workshop.cancel.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _wait_for_all(self) -> None:

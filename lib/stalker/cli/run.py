@@ -245,8 +245,9 @@ def plan_and_execute(
         _require_secrets(plan)
         making = _making(planner, plan, secrets, emit, run, jobs=jobs, keep_going=keep_going, wait=wait)
         if making is not None:
-            making.start()
-            making.finish(result)
+            with making:
+                making.start()
+                making.finish(result)
         return plan, result
     from stalker.run.lock import engine_key, hold_names
 
@@ -271,13 +272,10 @@ def plan_and_execute(
         making = _making(planner, plan, secrets, emit, run, jobs=jobs, keep_going=keep_going, wait=wait)
         if making is None:
             return plan, execute(plan, planner.engine, secrets, emit, options)
-        try:
+        with making:
             making.start()
             result = execute(plan, planner.engine, secrets, emit, options, on_done=making.step_done)
-        except BaseException:
-            making.abandon()
-            raise
-        making.finish(result)
+            making.finish(result)
         return plan, result
 
 

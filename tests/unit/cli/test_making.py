@@ -56,12 +56,15 @@ class Bench:
             self.engine, self.tree, str(self.path), {}, self.events.append, run, cancel=self.cancel
         )
         making = Making(drawn, workshop, self.path / "cache", jobs=jobs, keep_going=keep_going, wait=False)
-        making.start()
-        result = RunResult()
-        if drawn.to_run:
-            options = RunOptions(run, self.tree.file, jobs, keep_going=keep_going)
-            result = execute(drawn, self.engine, {}, self.events.append, options, on_done=making.step_done)
-        making.finish(result)
+        with making:
+            making.start()
+            result = RunResult()
+            if drawn.to_run:
+                options = RunOptions(run, self.tree.file, jobs, keep_going=keep_going)
+                result = execute(
+                    drawn, self.engine, {}, self.events.append, options, on_done=making.step_done
+                )
+            making.finish(result)
         return result
 
     def finished(self):
@@ -189,13 +192,44 @@ def test_an_interrupted_run_begins_no_artifact(tmp_path):
     drawn = bench.plan()
     workshop = Workshop(bench.engine, bench.tree, str(tmp_path), {}, bench.events.append, "r")
     making = Making(drawn, workshop, tmp_path / "cache", jobs=1, keep_going=False, wait=False)
-    making.start()
-
     result = RunResult(error=Interrupted("interrupted"))
-    making.finish(result)
+    with making:
+        making.start()
+        making.finish(result)
 
     assert result.exit_code == 130
     assert bench.finished() == {"s/root": ("blocked", "interrupted")}
+
+
+def test_a_run_that_comes_to_grief_leaves_nothing_half_made(tmp_path, monkeypatch):
+    """What is being made is stopped before the error goes on."""
+    bench = Bench(tmp_path, stalk("s", "a", artifacts=(artifact("s"),)))
+    assert bench.run().exit_code == 0
+    (tmp_path / "artifacts/t/s/root/root.tar").unlink()
+    began = threading.Event()
+
+    def endless(_image):
+        began.set()
+        while not bench.cancel.is_set():
+            yield bytes(512)
+        raise Interrupted("stopped")
+
+    monkeypatch.setattr(bench.engine, "export", endless)
+    workshop = Workshop(
+        bench.engine, bench.tree, str(tmp_path), {}, bench.events.append, "r", cancel=bench.cancel
+    )
+    making = Making(bench.plan(), workshop, tmp_path / "cache", jobs=1, keep_going=False, wait=False)
+
+    def stopped():
+        with making:
+            making.start()
+            assert began.wait(10)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+
+    assert not list((tmp_path / "artifacts/t/s").glob(".*"))
 
 
 def test_a_fault_of_ours_is_told_as_one_and_ends_no_other(tmp_path, monkeypatch):
