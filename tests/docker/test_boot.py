@@ -204,6 +204,30 @@ def test_a_disk_boots_itself_through_u_boot(workshop, disk_of, tmp_path):
     assert "U-Boot" in (tmp_path / "boot.log").read_text(encoding="utf-8", errors="replace")
 
 
+BOOT_CODE = bytes.fromhex("fa31c08ed8be167cac84c07406baf803eeebf5f4ebfd") + b"tiny login:\0"
+"""For the first sector of a PC: writes the text that follows it to the serial line, and stops."""
+
+
+@pytest.mark.parametrize(
+    ("sector", "reason"),
+    [
+        (BOOT_CODE.ljust(510, b"\0") + b"\x55\xaa", ""),
+        (bytes(512), "^the firmware found nothing to boot on the disk$"),
+    ],
+    ids=["boot code", "no boot code"],
+)
+def test_a_pc_boots_the_code_of_the_first_sector(sector, reason, workshop, tmp_path):
+    """By its BIOS, whose messages are on the serial line, too."""
+    file = tmp_path / "pc.img"
+    file.write_bytes(sector + bytes(1 << 20))
+    test = boots("amd64", expect("wait", "tiny login:"), kernel="", initrd="", firmware="bios")
+
+    result = boot_disk(test, file, [], workshop, tmp_path / "boot.log")
+
+    assert result.passed == (not reason)
+    assert re.search(reason, result.reason)
+
+
 def test_a_user_who_stops_leaves_no_machine(workshop, disk_of, tmp_path):
     """Ctrl-C ends the machine at once."""
     cancel = threading.Event()

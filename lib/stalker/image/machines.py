@@ -67,6 +67,17 @@ class Board:
     more: tuple[str, ...] = ()
 
 
+PC = Board(
+    "ttyS0",
+    "vda",
+    "virtio-blk-pci",
+    "virtio-rng-pci",
+    "max",
+    # A BIOS tells its troubles on the screen; without one, on the serial line. Boot loaders want a screen.
+    settings="graphics=off",
+    more=("-vga", "std"),
+)
+
 BOARDS = {
     ("raspi2b", "arm"): Board(
         console="ttyAMA0,115200",
@@ -86,10 +97,10 @@ BOARDS = {
     ),
     ("virt", "arm"): Board("ttyAMA0", "vda", "virtio-blk-device", "virtio-rng-device", "cortex-a15"),
     ("virt", "aarch64"): Board("ttyAMA0", "vda", "virtio-blk-device", "virtio-rng-device", "cortex-a53"),
-    ("q35", "x86_64"): Board("ttyS0", "vda", "virtio-blk-pci", "virtio-rng-pci", "max", more=("-vga", "std")),
-    ("q35", "i386"): Board("ttyS0", "vda", "virtio-blk-pci", "virtio-rng-pci", "max", more=("-vga", "std")),
-    ("pc", "x86_64"): Board("ttyS0", "vda", "virtio-blk-pci", "virtio-rng-pci", "max", more=("-vga", "std")),
-    ("pc", "i386"): Board("ttyS0", "vda", "virtio-blk-pci", "virtio-rng-pci", "max", more=("-vga", "std")),
+    ("q35", "x86_64"): PC,
+    ("q35", "i386"): PC,
+    ("pc", "x86_64"): PC,
+    ("pc", "i386"): PC,
     # With ACPI it would have no timer that a kernel can measure time by where nothing is accelerated.
     ("microvm", "x86_64"): Board(
         "ttyS0", "vda", "virtio-blk-device", "virtio-rng-device", "max", settings="acpi=off"

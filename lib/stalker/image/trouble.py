@@ -54,6 +54,7 @@ PROMPTS = (
 
 HINTS = (
     (r"Waiting for root device (.*?)\.\.\.", "the kernel waits for the root device {}, which is not there"),
+    (r"^Booting from Hard Disk\.\.\.", "the first sector of the disk starts nothing"),
     (r"Unable to handle kernel|Internal error: Oops|BUG: ", "the kernel stumbled: {}"),
 )
 """What may be why nothing more comes, once it is clear that nothing does."""
