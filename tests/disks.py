@@ -52,6 +52,7 @@ class DiskShop:
     folder: Path
     engine: Engine
     told: list[object] = field(default_factory=list)
+    cache: Path | None = None
 
     def workshop(self, engine: Engine | None = None) -> Workshop:
         maker = image_maker(self.engine, self.told.append)  # type: ignore[arg-type]
@@ -63,7 +64,7 @@ class DiskShop:
             {},
             self.told.append,
             run,
-            Toolbox(self.engine, maker, run),
+            Toolbox(self.engine, maker, run, cache_dir=self.cache),
         )
 
     def artifact(self, *partitions: Partition, **more: Any) -> Artifact:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,9 @@ from stalker.image import filesystem as tools
 from stalker.image.census import Census, Part, for_tools
 from stalker.image.content import Content
 from stalker.image.formats import pack
-from stalker.image.identity import entry_of, ids_of, marks_of
-from stalker.image.layout import RESERVED_INODES, Layout, Placed, lay_out, needed_bytes
+from stalker.image.guess import Guess, Size
+from stalker.image.identity import DiskIds, entry_of, ids_of, marks_of
+from stalker.image.layout import RESERVED_INODES, Layout, Placed, ext4_inodes, lay_out, needed_bytes
 from stalker.image.superblock import FileSystemFacts, inspect
 from stalker.image.table import gpt_bytes, mbr_bytes
 from stalker.image.xattrs import put_xattrs
@@ -46,6 +48,8 @@ OUT = "/out"
 
 STAGE = "/stage"
 """Where files for a FAT wait, in memory: its tools read no tar."""
+
+SMALL_BYTES = 512 << 20
 
 ENOUGH_BYTES = 16 << 20
 """What is left free on the host's disk besides the image."""
@@ -114,6 +118,9 @@ class _Maker:
     tar_of: Tar | None
     parts: dict[str, Part] = field(default_factory=dict)
     squashed: dict[str, Path] = field(default_factory=dict)
+    failed: list[tuple[StalkerError, Part, Placed]] = field(default_factory=list)
+    is_guess: bool = False
+    attempt: int = 1
 
     @property
     def progress(self) -> Progress:
@@ -138,23 +145,52 @@ class _Maker:
         return {"SOURCE_DATE_EPOCH": epoch, "E2FSPROGS_FAKE_TIME": epoch, "UNIX_IO_NOZEROOUT": "1"}
 
     def make(self) -> dict[str, Any]:
+        """Make it all; return what is known of it."""
         disk = self.disk
         ids = ids_of(disk, f"{self.workshop.tree.name}/{self.artifact.id}")
         marks = marks_of(disk, ids)
         from_image = [one for one in disk.partitions if one.source]
-        if any(_is_measured(one) for one in disk.partitions):
+        guess = Guess.of(self.artifact, self.workshop)
+        sizes = guess.sizes(self.image) if guess else None
+        if sizes is None and any(_is_measured(one) for one in disk.partitions):
             self._measure(from_image, marks)
-        layout = self._lay_out()
-        self._begin(layout, ids)
-        for placed in layout.placed:
-            if not _has_content(placed.partition) or placed.partition.filesystem == "vfat":
-                self._make_empty(placed, ids)
-        self._fill_from_image([layout.by_name[one.name] for one in from_image], ids, marks)
+        layout = self._fill(sizes, ids, marks, self.watchers)
+        if sizes is not None:
+            right = {one.name: self._size_of(one) for one in disk.partitions if one.size_bytes is None}
+            if right != sizes:
+                self.target.unlink()
+                self.failed.clear()
+                self.attempt += 1
+                layout = self._fill(None, ids, marks, ())
+            for error, part, placed in self.failed:
+                raise self._explained(error, part, placed) from error
         for placed in layout.placed:
             if placed.partition.artifact or placed.partition.directory:
                 self._fill_by_tar(placed, ids)
         self._finish(layout)
+        if guess is not None:
+            guess.note({one.name: self._size_of(one) for one in disk.partitions if one.size_bytes is None})
         return self._facts(layout, ids)
+
+    def _fill(
+        self,
+        sizes: Mapping[str, Size] | None,
+        ids: DiskIds,
+        marks: Mapping[str, str],
+        watchers: Sequence[Watcher],
+    ) -> Layout:
+        """Make the table and what comes from the image; `sizes` are a guess."""
+        self.is_guess = sizes is not None
+        layout = self._lay_out({name: size.size_bytes for name, size in (sizes or {}).items()})
+        self._begin(layout, ids)
+        self._make_empty(layout, ids)
+        placed = [one for one in layout.placed if one.partition.source]
+        fed = {one.partition.name: self._filler(one, ids, sizes) for one in placed}
+        fillers = {name: one for name, one in fed.items() if one is not None}
+        if fillers or (placed and watchers):
+            partitions = [one.partition for one in placed]
+            self._pass_image(partitions, marks, f"filling {self.target.name}", fillers, watchers, placed)
+        return layout
 
     # what is known before
 
@@ -193,20 +229,25 @@ class _Maker:
         self.squashed[partition.name] = path
         return self.tool.start(tools.squashfs_argv(f"{OUT}/{path.name}"), self.environment)
 
-    def _lay_out(self) -> Layout:
-        needs: dict[str, int] = {}
+    def _size_of(self, partition: Partition) -> Size:
+        """Return what a measured partition of size auto becomes."""
+        measure = self.parts[partition.name].measure
+        size = needed_bytes(partition, measure, self.disk.align_bytes)
+        return Size(size, ext4_inodes(size, measure.inodes))
+
+    def _lay_out(self, known: Mapping[str, int]) -> Layout:
+        needs = dict(known)
         for one in self.disk.partitions:
-            if one.filesystem == "squashfs" and one.name in self.squashed:
-                needs[one.name] = aligned(self.squashed[one.name].stat().st_size, self.disk.align_bytes)
-                if one.size_bytes is not None and needs[one.name] > aligned(
-                    one.size_bytes, self.disk.align_bytes
-                ):
-                    raise _too_small(self.disk, one, one.size_bytes, self.squashed[one.name].stat().st_size)
-            elif one.size_bytes is None:
-                needs[one.name] = needed_bytes(one, self.parts[one.name].measure, self.disk.align_bytes)
+            if one.name in self.squashed:
+                stored = self.squashed[one.name].stat().st_size
+                needs[one.name] = aligned(stored, self.disk.align_bytes)
+                if one.size_bytes is not None and stored > one.size_bytes:
+                    raise _too_small(self.disk, one, one.size_bytes, stored)
+            elif one.size_bytes is None and one.name not in needs:
+                needs[one.name] = self._size_of(one).size_bytes
         return lay_out(self.disk, needs)
 
-    def _begin(self, layout: Layout, ids: Any) -> None:
+    def _begin(self, layout: Layout, ids: DiskIds) -> None:
         """Make the sparse file and write the table."""
         known = sum(part.measure.data_blocks for part in self.parts.values()) * 4096
         free = os.statvfs(self.target.parent)
@@ -229,45 +270,47 @@ class _Maker:
 
     # file systems
 
-    def _make_empty(self, placed: Placed, ids: Any) -> None:
-        own = ids.partitions[placed.partition.name]
-        match placed.partition.filesystem:
-            case "vfat":
-                self._run(tools.vfat_argv(placed, own, self.file))
-            case "ext4":
-                self._run(tools.ext4_argv(placed, own, self.file, None, is_filled=False))
-            case "swap":
-                self._run(tools.swap_argv(placed, own, self.file))
+    def _make_empty(self, layout: Layout, ids: DiskIds) -> None:
+        """Make the file systems that hold nothing, all in one go."""
+        commands = []
+        for placed in layout.placed:
+            own = ids.partitions[placed.partition.name]
+            if _has_content(placed.partition):
+                continue
+            match placed.partition.filesystem:
+                case "vfat":
+                    commands.append(tools.vfat_argv(placed, own, self.file))
+                case "ext4":
+                    inodes = ext4_inodes(placed.size_bytes)
+                    commands.append(tools.ext4_argv(placed, own, self.file, inodes, is_filled=False))
+                case "swap":
+                    commands.append(tools.swap_argv(placed, own, self.file))
+        if commands:
+            self.tool.run(["sh", "-ec", "\n".join(map(shlex.join, commands))], None, self.environment)
 
-    def _run(self, argv: Sequence[str]) -> bytes:
-        return self.tool.run(argv, environment=self.environment)
-
-    def _filler(self, placed: Placed, ids: Any) -> FedTool | None:
+    def _filler(
+        self, placed: Placed, ids: DiskIds, sizes: Mapping[str, Size] | None = None
+    ) -> FedTool | None:
         """Start what a partition's tar is fed to; None for a squashfs, which is made already."""
         partition = placed.partition
+        own = ids.partitions[partition.name]
         match partition.filesystem:
             case "ext4":
-                part = self.parts.get(partition.name)
-                measure = part.measure if part else None
-                own = ids.partitions[partition.name]
-                argv = tools.ext4_argv(placed, own, self.file, measure, is_filled=True)
+                argv = tools.ext4_argv(placed, own, self.file, self._inodes(placed, sizes), is_filled=True)
             case "vfat":
-                stage = f"{STAGE}/{placed.number}"
-                self._run(["mkdir", stage])
-                argv = ["tar", "-x", "-f", "-", "--no-same-owner", "--no-same-permissions", "-C", stage]
+                argv = tools.vfat_filler_argv(
+                    placed, own, self.file, f"{STAGE}/{placed.number}-{self.attempt}"
+                )
             case _:
                 return None
         return self.tool.start(argv, self.environment)
 
-    def _fill_from_image(self, placed: Sequence[Placed], ids: Any, marks: Mapping[str, str]) -> None:
-        fed = {one.partition.name: self._filler(one, ids) for one in placed}
-        fillers = {name: one for name, one in fed.items() if one is not None}
-        if not placed or (not fillers and not self.watchers):
-            return
-        partitions = [one.partition for one in placed]
-        self._pass_image(
-            partitions, marks, f"filling {self.target.name}", fillers, self.watchers, layout=placed
-        )
+    def _inodes(self, placed: Placed, sizes: Mapping[str, Size] | None) -> int:
+        partition = placed.partition
+        if partition.size_bytes is None:
+            return (sizes[partition.name] if sizes else self._size_of(partition)).inodes
+        # Small ones hold small files. What a fixed size holds is not known before.
+        return ext4_inodes(placed.size_bytes) * (4 if placed.size_bytes < SMALL_BYTES else 1)
 
     def _pass_image(
         self,
@@ -305,7 +348,7 @@ class _Maker:
         if fed is not None:
             self._wait(fed, part, placed)
 
-    def _fill_by_tar(self, placed: Placed, ids: Any) -> None:
+    def _fill_by_tar(self, placed: Placed, ids: DiskIds) -> None:
         filler = self._filler(placed, ids)
         if filler is not None:
             self._pass_tar(placed.partition, filler, placed)
@@ -316,11 +359,14 @@ class _Maker:
         except (EngineError, Interrupted):
             raise
         except StalkerError as error:
+            if self.is_guess and placed is not None and placed.partition.size_bytes is None:
+                self.failed.append((error, part, placed))  # it matters only if the guess was right
+                return
             raise self._explained(error, part, placed) from error
 
     def _explained(self, error: StalkerError, part: Part, placed: Placed | None) -> StalkerError:
         said = error.details.lower()
-        if "no space left on device" in said and "stage" in said:
+        if "no space left on device" in said and said.startswith("tar:"):
             return StalkerError(
                 f"{self.disk.file}: what goes onto the FAT of '{part.partition.name}' does not fit into memory",
                 error.details,
@@ -340,32 +386,14 @@ class _Maker:
 
     def _finish(self, layout: Layout) -> None:
         for placed in layout.placed:
-            partition = placed.partition
-            part = self.parts.get(partition.name)
-            if partition.name in self.squashed:
-                _place(self.squashed[partition.name], self.target, placed.start_bytes)
-            elif part is not None and partition.filesystem == "vfat":
-                self._copy_to_fat(placed, part)
+            part = self.parts.get(placed.partition.name)
+            if placed.partition.name in self.squashed:
+                _place(self.squashed[placed.partition.name], self.target, placed.start_bytes)
             elif part is not None and part.xattrs:
-                put_xattrs(
-                    self.tool,
-                    f"{self.file}?offset={placed.start_bytes}",
-                    STAGE,
-                    part.xattrs,
-                    self.environment,
-                )
+                device = f"{self.file}?offset={placed.start_bytes}"
+                put_xattrs(self.tool, device, STAGE, part.xattrs, self.environment)
 
-    def _copy_to_fat(self, placed: Placed, part: Part) -> None:
-        stage = f"{STAGE}/{placed.number}"
-        try:
-            self._run(tools.mcopy_argv(placed, self.file, stage))
-        except (EngineError, Interrupted):
-            raise
-        except StalkerError as error:
-            raise self._explained(error, part, placed) from error
-        self._run(["rm", "-rf", stage])
-
-    def _facts(self, layout: Layout, ids: Any) -> dict[str, Any]:
+    def _facts(self, layout: Layout, ids: DiskIds) -> dict[str, Any]:
         with self.target.open("rb") as stream:
             found = {one.partition.name: _inspected(stream.fileno(), one) for one in layout.placed}
         for name, part in self.parts.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
-from stalker.image.layout import BLOCK, INODE_BYTES, ext4_inodes, fat_shape
+from stalker.image.layout import BLOCK, INODE_BYTES, fat_shape
 
 if TYPE_CHECKING:
     from stalker.image.identity import PartitionIds
-    from stalker.image.layout import Measure, Placed
+    from stalker.image.layout import Placed
 
 NOT_EVERYWHERE = "^metadata_csum_seed,^orphan_file"
 """Features of ext4 that kernels before 5.15 and many boot loaders do not read."""
@@ -16,13 +17,8 @@ NOT_EVERYWHERE = "^metadata_csum_seed,^orphan_file"
 FOR_ROOT_PERCENT = 1
 
 
-def ext4_argv(
-    placed: Placed, ids: PartitionIds, file: str, measure: Measure | None, *, is_filled: bool
-) -> list[str]:
-    """Return what makes an ext4; with `is_filled` it reads a tar from its input."""
-    inodes = ext4_inodes(placed.size_bytes, measure.inodes if measure else 0)
-    if measure is None and placed.size_bytes < 512 << 20:
-        inodes *= 4  # small ones hold small files
+def ext4_argv(placed: Placed, ids: PartitionIds, file: str, inodes: int, *, is_filled: bool) -> list[str]:
+    """Return what makes an ext4 of so many inodes; with `is_filled` it reads a tar from its input."""
     options = f"offset={placed.start_bytes},hash_seed={ids.uuid},root_owner=0:0,lazy_itable_init=1,nodiscard"
     argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-I", str(INODE_BYTES), "-N", str(inodes)]
     argv += ["-O", NOT_EVERYWHERE, "-m", str(FOR_ROOT_PERCENT), "-U", ids.uuid, "-E", options]
@@ -44,11 +40,20 @@ def vfat_argv(placed: Placed, ids: PartitionIds, file: str) -> list[str]:
     return [*argv, "-h", str(start), "--offset", str(start), file, str(placed.size_bytes // 1024)]
 
 
-def mcopy_argv(placed: Placed, file: str, folder: str) -> list[str]:
-    """Return what copies the content of a folder onto a FAT, in the order of the names."""
-    copy = f'mcopy -s -m -i {file}@@{placed.start_bytes} "$@" ::/'
-    find = "find . -mindepth 1 -maxdepth 1 -print0 | sort -z"
-    return ["sh", "-ec", f"cd {folder}; {find} | xargs -0r sh -c '{copy}' sh"]
+def vfat_filler_argv(placed: Placed, ids: PartitionIds, file: str, folder: str) -> list[str]:
+    """Return what makes a FAT and copies a tar in its input onto it, in the order of the names.
+
+    `folder` is a new one in memory: no tool puts a tar on a FAT.
+    """
+    copy = f'mcopy -s -m -i {shlex.quote(f"{file}@@{placed.start_bytes}")} "$@" ::/'
+    lines = [
+        f"{shlex.join(vfat_argv(placed, ids, file))} >/dev/null",
+        f"mkdir {folder}",
+        f"tar -x -f - --no-same-owner --no-same-permissions -C {folder}",
+        f"cd {folder}",
+        f"find . -mindepth 1 -maxdepth 1 -print0 | sort -z | xargs -0r sh -c {shlex.quote(copy)} sh",
+    ]
+    return ["sh", "-ec", "\n".join(lines)]
 
 
 def swap_argv(placed: Placed, ids: PartitionIds, file: str) -> list[str]:

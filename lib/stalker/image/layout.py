@@ -31,6 +31,9 @@ INODE_BYTES = 256
 INODE_ROOM_BYTES = 96
 """Extended attributes up to here stand in the inode itself, of 256 bytes less 160."""
 
+FILE_BYTES = 36 << 10
+"""What a file of a Debian system has on average."""
+
 GROUP_BLOCKS = 32768
 RESERVED_INODES = 11
 LOST_FOUND_BLOCKS = 4
@@ -111,21 +114,39 @@ def lay_out(disk: Disk, needs: Mapping[str, int]) -> Layout:
 
 
 def needed_bytes(partition: Partition, measure: Measure, align_bytes: int) -> int:
-    """Return how large a partition of size auto becomes, a multiple of the alignment."""
+    """Return how large a partition of size auto becomes, a multiple of the alignment.
+
+    It is rounded up by a sixteenth at most: then it mostly stays as it was when a little has changed, and a
+    guess may be right.
+    """
     if partition.filesystem == "vfat":
         need = measure.fat_bytes
         size = aligned(need + _margin(partition, need), align_bytes)
         # Two FATs of 4 bytes a cluster, at most one for each 512 bytes, and what stands before them.
-        return aligned(size + size // 64 + 64 * SECTOR_BYTES, align_bytes)
-    inodes = measure.inodes + RESERVED_INODES
-    blocks = measure.data_blocks + measure.folder_blocks + LOST_FOUND_BLOCKS
-    need = ext4_bytes(blocks, inodes)
-    margin = _margin(partition, need)
-    return aligned(ext4_bytes(blocks + -(-margin // BLOCK), inodes), align_bytes)
+        size += size // 64 + 64 * SECTOR_BYTES
+    else:
+        inodes = measure.inodes + RESERVED_INODES
+        blocks = measure.data_blocks + measure.folder_blocks + LOST_FOUND_BLOCKS
+        need = ext4_bytes(blocks, inodes)
+        size = ext4_bytes(blocks + -(-_margin(partition, need) // BLOCK), inodes)
+    return rounded(size, align_bytes)
 
 
 def _margin(partition: Partition, need: int) -> int:
     return max(need * partition.margin_percent // 100, partition.margin_bytes)
+
+
+def guessed_bytes(partition: Partition, content_bytes: int, align_bytes: int) -> int:
+    """Return what `needed_bytes` may come to for an ext4, from no more than the bytes of all files."""
+    files = content_bytes // FILE_BYTES
+    measure = Measure(files, content_bytes // BLOCK + files // 2, files // 10)
+    return needed_bytes(partition, measure, align_bytes)
+
+
+def rounded(size: int, align_bytes: int) -> int:
+    """Return a size rounded up to one of sixteen steps between powers of two."""
+    step = max(align_bytes, 1 << max(size.bit_length() - 5, 0))
+    return aligned(aligned(size, step), align_bytes)
 
 
 def ext4_bytes(blocks: int, inodes: int) -> int:
