@@ -30,6 +30,7 @@ from stalker.fetch.keeping import Keeper
 from stalker.fetch.meter import Teller
 from stalker.fetch.partial import Partial
 from stalker.fetch.policy_file import PolicyFile
+from stalker.fetch.stopping import Stop
 from stalker.fetch.transfer import Moved, Order, Patience, Transfer, check_urls, new_client, wrong_digest
 from stalker.fetch.wanted import Fetched, Wanted
 
@@ -79,7 +80,7 @@ class Cache:
         wanted: Wanted,
         *,
         moved: Moved | None = None,
-        stop: threading.Event | None = None,
+        stop: Stop | None = None,
     ) -> Fetched:
         """Return what is wanted as a file; close it when it has been used.
 
@@ -133,9 +134,7 @@ class Cache:
 
     # What has to come
 
-    def _fetch(
-        self, wanted: Wanted, moved: Moved | None, stop: threading.Event | None, *, is_kept: bool
-    ) -> Fetched:
+    def _fetch(self, wanted: Wanted, moved: Moved | None, stop: Stop | None, *, is_kept: bool) -> Fetched:
         entry = self.keeper.index.get(wanted.key) if is_kept and wanted.use != "again" else None
         if entry is not None and (
             (wanted.sha256 and entry.sha256 != wanted.sha256.lower()) or self.keeper.is_outlived(entry)
@@ -143,7 +142,8 @@ class Cache:
             entry = None
         held = self.keeper.hold(entry, wanted) if entry else None
         target = self.store.part_target(wanted.key)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        # The note of a part holds its URL, which may hold credentials.
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = Partial(target, wanted.source)
         order = Order(
             wanted.servers,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from stalker.errors import InputError, Interrupted
+from stalker.fetch.stopping import Stop
 
 Progress = Callable[[str], None]
 
@@ -75,7 +75,7 @@ def digest_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path, progress: Progress, what: str, stop: threading.Event | None = None) -> Iterator[None]:
+def locked(path: Path, progress: Progress, what: str, stop: Stop | None = None) -> Iterator[None]:
     """Hold the lock `.<name>.lock` beside `path` against other threads and processes.
 
     The lock goes with its holder, however that one ends; the empty file stays, since removing it
@@ -95,7 +95,7 @@ def locked(path: Path, progress: Progress, what: str, stop: threading.Event | No
         yield
 
 
-def _wait_for(lock: BinaryIO, stop: threading.Event | None) -> None:
+def _wait_for(lock: BinaryIO, stop: Stop | None) -> None:
     if stop is None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return

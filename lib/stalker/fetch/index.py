@@ -144,6 +144,7 @@ class Index:
         new = self._path.with_name(f"{FILE_NAME}.new")
         for leftover in (new, new.with_name(f"{new.name}-journal")):
             leftover.unlink(missing_ok=True)
+        new.touch(mode=0o600)  # URLs may hold credentials
         with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
             connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
             with connection:

@@ -84,9 +84,11 @@ class Keeper:
             return None
         if held is not None:
             self.say(f"{file_name(entry.source)} in the cache is damaged, fetching it again")
-        with self.index.changing() as change:
-            for one in change.with_content(entry.sha256):
-                self.drop(change, one, damaged=held)
+        with self.lenient(), self.index.changing() as change:
+            # Another one may have fetched it again since.
+            if held is not None or not self.store.content_path(entry.sha256).exists():
+                for one in change.with_content(entry.sha256):
+                    self.drop(change, one, damaged=held)
         if held is not None:
             held.close()
         return None
@@ -110,7 +112,9 @@ class Keeper:
         return True
 
     def take_over(self, wanted: Wanted) -> None:
-        """Move a download of before the cache had an index to its place."""
+        """Take what no entry tells of: content that a crash left, a download of before the index."""
+        if wanted.sha256 and wanted.use != "again":
+            self._take_content(wanted, wanted.sha256.lower())
         old = old_path(self.store.root, wanted.source)
         if wanted.kind != "file" or wanted.use == "again" or not old.is_file():
             return
@@ -121,6 +125,16 @@ class Keeper:
                 kept = self.keep(old, wanted, digests.sha256, Validators(), since_s=old.stat().st_mtime)
             if kept:
                 kept.close()
+
+    def _take_content(self, wanted: Wanted, sha256: str) -> None:
+        path = self.store.content_path(sha256)
+        if not path.is_file() or self.index.with_content(sha256):
+            return
+        now_s = self.clock()
+        with self.lenient(), self.index.changing() as change:
+            entry = Entry(wanted.kind, wanted.source, sha256, path.stat().st_size, now_s, now_s, now_s)
+            self.store.note_source(entry)
+            change.put(entry)
 
     def keep(
         self, file: Path, wanted: Wanted, sha256: str, told: Validators, *, since_s: float
@@ -135,6 +149,7 @@ class Keeper:
             wanted.kind, wanted.source, sha256, file.stat().st_size, since_s, since_s, now_s, 1, told
         )
         held: Held | None = None
+        self.store.sync(file)
         with self.lenient(), self.index.changing() as change:
             others = [one for one in change.entries() if one.key != entry.key]
             going = evictions([*others, entry], self.policy.policy, now_s)

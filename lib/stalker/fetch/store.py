@@ -85,11 +85,14 @@ class Store:
                 raise
             file.close()
 
-    def publish(self, file: Path, sha256: str) -> None:
-        """Move a finished file to its place, on disk before it is seen."""
-        target = self.content_path(sha256)
+    def sync(self, file: Path) -> None:
+        """Have a file's content on disk; done before others have to wait for it."""
         with file.open("rb") as opened:
             os.fsync(opened.fileno())
+
+    def publish(self, file: Path, sha256: str) -> None:
+        """Move a finished file that is on disk to its place."""
+        target = self.content_path(sha256)
         file.chmod(0o444)
         target.parent.mkdir(parents=True, exist_ok=True)
         file.replace(target)
@@ -126,8 +129,9 @@ class Store:
         try:
             with path.open("rb") as file:
                 if only is not None:
-                    if os.path.sameopenfile(file.fileno(), only.file.fileno()):
-                        path.unlink()
+                    if not os.path.sameopenfile(file.fileno(), only.file.fileno()):
+                        return False
+                    path.unlink()
                     return True
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,8 +176,9 @@ class Store:
                 yield Entry("file", f"sha256:{sha256}", sha256, size_bytes, used_s, used_s, used_s)
 
     def parts(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Give the files of downloads under way."""
-        for path in sorted((self.root / "parts").glob(".*")):
+        """Give the files of downloads under way, and of notes that were not finished."""
+        passing = (self.root / "sources").glob(".passing-*")
+        for path in (*sorted((self.root / "parts").glob(".*")), *sorted(passing)):
             with contextlib.suppress(OSError):
                 if _PART.fullmatch(path.name) and path.is_file():
                     yield path, path.stat()

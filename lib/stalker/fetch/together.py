@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
@@ -11,6 +10,7 @@ from stalker.errors import InputError, Interrupted, StalkerError
 from stalker.fetch.cache import Cache
 from stalker.fetch.files import file_name
 from stalker.fetch.meter import Meter, Moving
+from stalker.fetch.stopping import Stop
 from stalker.fetch.wanted import Fetched, Wanted
 
 DEFAULT_CONCURRENCY = 5
@@ -36,7 +36,7 @@ def fetched_together(
         InputError: something could not be had; the details name all that failed.
     """
     assert cache.keeper.policy  # what is wrong in it is told once
-    stop = threading.Event()
+    stop = Stop()
     meter = Meter(on_moving or (lambda _one, _all: None))
     meter.expect([file_name(one.source) for one in wanted])
     with contextlib.ExitStack() as files:
@@ -57,7 +57,7 @@ def fetched_together(
         yield [future.result() for future in futures]
 
 
-def _fetch(cache: Cache, wanted: Wanted, number: int, meter: Meter, stop: threading.Event) -> Fetched:
+def _fetch(cache: Cache, wanted: Wanted, number: int, meter: Meter, stop: Stop) -> Fetched:
     if stop.is_set():
         raise Interrupted("the download was stopped")
 

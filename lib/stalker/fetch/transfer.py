@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from stalker.fetch.checksum import Checksum, digests_of
 from stalker.fetch.entry import Validators
 from stalker.fetch.files import NoRoom, NotGenuine, NotReached, Progress, file_name, shown
 from stalker.fetch.partial import Partial
+from stalker.fetch.stopping import Stop
 
 if TYPE_CHECKING:
     import httpx
@@ -51,7 +51,7 @@ class Order:
     """What is to be had: its servers in order of preference, and what it must be.
 
     `known` is the version that is there already: nothing comes when the server has no other.
-    `headers` go to each server, and not with a redirect to another one.
+    `headers` go to the host of the first one alone, and credentials in them with no redirect to another.
     """
 
     urls: tuple[str, ...]
@@ -78,14 +78,14 @@ class Transfer:
         say: Progress = lambda _: None,
         moved: Moved = lambda _size, _total: None,
         patience: Patience | None = None,
-        stop: threading.Event | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self._order = order
         self._part = part
         self._say = say
         self._moved = moved
         self._patience = patience or Patience()
-        self._stop = stop or threading.Event()
+        self._stop = stop or Stop()
         self._urls = list(order.urls)
         self._refusals: list[InputError] = []
         self._is_mended = False
@@ -163,6 +163,7 @@ class Transfer:
                 self._attempt(client, url)
                 return
             except _TryAgain as trouble:
+                self._check_stop()
                 if self._part.size_bytes > most_bytes:
                     most_bytes, failures = self._part.size_bytes, 0
                 failures += 1
@@ -201,9 +202,11 @@ class Transfer:
         rest = part.request_headers(url, is_pinned=bool(self._order.sha256))
         newer = self._order.known.question() if self._order.known and not rest else {}
         # Bytes are taken as they travel, so that sizes and digests are those of the file itself.
-        headers = {"Accept-Encoding": "identity", **self._order.headers, **newer, **rest}
+        own = self._order.headers if _host(url) == _host(self._order.urls[0]) else {}
+        headers = {"Accept-Encoding": "identity", **own, **newer, **rest}
+        heard = {"trace": self._stop.trace}
         try:
-            with client.stream("GET", url, headers=headers) as response:
+            with client.stream("GET", url, headers=headers, extensions=heard) as response:
                 self._take_head(response, url, is_continued=bool(rest))
                 self._receive(response)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as error:
@@ -322,6 +325,10 @@ def wrong_digest(what: str, expected: Checksum, found: str, *, by: str = "tree")
         f"expected {expected.value}\nfound    {found}",
         "nothing was kept; correct the checksum only if its publisher states the one found",
     )
+
+
+def _host(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3]).lower()
 
 
 def check_urls(urls: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from stalker.fetch.cache import Cache
 from stalker.fetch.checksum import Checksum
 from stalker.fetch.files import NotGenuine, NotReached, old_path
 from stalker.fetch.policy_file import parse_policy
+from stalker.fetch.stopping import Stop
 from stalker.fetch.transfer import Patience
 from stalker.fetch.wanted import Wanted
 from unit.fetch.server import serving
@@ -435,6 +436,29 @@ def test_content_whose_source_nobody_knows_is_found_by_its_digest(box, served):
     assert box.get("http://127.0.0.1:1/x", sha256=DIGEST) == BODY
 
 
+def test_content_that_a_crash_left_is_taken_by_its_digest(box, served):
+    """Killed between the content and its entry: nothing is fetched again, and it has an entry now."""
+    box.get(f"{served.url}/file")
+    with box.index.changing() as change:
+        change.remove(("file", f"{served.url}/file"))
+
+    assert box.get("http://127.0.0.1:1/file", sha256=DIGEST) == BODY
+    assert box.entry("http://127.0.0.1:1/file").sha256 == DIGEST
+
+
+def test_nobody_else_reads_urls(box, served):
+    """They may hold credentials."""
+    served.tricks.extend(["cut 1000", *["503"] * 9])
+    with pytest.raises(NotReached):
+        box.get(f"{served.url}/file")
+    kept = [path.parent for path in box.folder.rglob("*.json")]
+    served.tricks.clear()
+    box.get(f"{served.url}/file")
+
+    private = [*kept, box.folder / "index.sqlite3", *(box.folder / "sources").iterdir()]
+    assert [path.stat().st_mode & 0o077 for path in private] == [0] * 3
+
+
 def test_foreign_files_are_left_alone(box, served):
     """Whatever somebody put into the folder."""
     from stalker.fetch.upkeep import prune, verify
@@ -578,7 +602,7 @@ def test_waiting_for_another_one_can_be_stopped(box, served):
     """Ctrl-C is not held up by another run."""
     path = box.cache.store.lock_path(("file", f"{served.url}/file"))
     path.parent.mkdir(parents=True)
-    stop = threading.Event()
+    stop = Stop()
     box.cache.say = lambda line: stop.set() if line.startswith("waiting") else None
     with path.with_name(f".{path.name}.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

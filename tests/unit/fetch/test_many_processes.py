@@ -37,10 +37,10 @@ with Cache(Path(folder), patience=Patience(3, 20.0)) as cache:
 """
 
 
-def start(folder, *urls):
+def start(folder, *urls, script=SCRIPT):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "lib")}
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder), *urls],
+        [sys.executable, "-c", script, str(folder), *urls],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -131,6 +131,36 @@ def test_killed_at_random_moments(tmp_path, seed):
     assert out.split() == [digest(data) for data in files.values()]
     assert {one.state for one in verify(Cache(tmp_path).keeper)} <= {"ok", "found"}
     assert {entry.sha256 for entry in Cache(tmp_path).keeper.index.entries()} == right
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from stalker.fetch.cache import Cache
+from stalker.fetch.together import fetched_together
+from stalker.fetch.wanted import Wanted
+with Cache(Path(sys.argv[1])) as cache:
+    with fetched_together(cache, [Wanted(url) for url in sys.argv[2:]]):
+        pass
+"""
+
+
+def test_ctrl_c_ends_all_downloads_at_once(tmp_path):
+    """Servers that say nothing are not waited for, and what came is kept."""
+    with serving(a=BODY, b=BODY[::-1]) as served:
+        served.gate, served.slow_at = threading.Event(), 1_500_000
+        process = start(tmp_path, f"{served.url}/a", f"{served.url}/b", script=INTERRUPTED)
+        while served.most_at_once < 2:
+            assert process.poll() is None
+        parts = tmp_path / "parts"
+        while sum(path.stat().st_size for path in parts.glob(".*.part")) < 2_000_000:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=15)
+        served.gate.set()
+
+    assert "KeyboardInterrupt" in err
+    assert len(list(parts.glob(".*.part"))) == 2
 
 
 @pytest.fixture

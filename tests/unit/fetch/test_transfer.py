@@ -1,8 +1,11 @@
 import hashlib
 import os
+import tempfile
 import threading
 from email.utils import formatdate
+from pathlib import Path
 
+import httpx
 import pytest
 
 from stalker.errors import InputError, Interrupted
@@ -10,6 +13,7 @@ from stalker.fetch.answers import retry_after_s
 from stalker.fetch.checksum import digests_of
 from stalker.fetch.files import NotGenuine, NotReached
 from stalker.fetch.partial import Partial
+from stalker.fetch.stopping import Stop
 from stalker.fetch.transfer import Order, Patience, Transfer, new_client
 from unit.fetch.server import serving
 
@@ -24,7 +28,7 @@ class Run:
     def __init__(self, folder):
         self.target = folder / "x"
         self.said, self.pauses, self.sizes = [], [], []
-        self.stop = threading.Event()
+        self.stop = Stop()
 
     def __call__(self, *urls, retries=3, **more):
         part = Partial(self.target, urls[0])
@@ -259,3 +263,84 @@ def test_retry_after_may_be_a_date():
     assert 50 < retry_after_s({"retry-after": formatdate(__import__("time").time() + 60, usegmt=True)}) <= 60
     assert retry_after_s({"retry-after": "soon"}) == 0
     assert retry_after_s({}) == 0
+
+
+@pytest.mark.parametrize("where", ["head", "body"])
+def test_stopping_wakes_who_waits_for_a_silent_server(run, where):
+    """Long before the time-out of the connection."""
+    with serving(file=BODY) as served:
+        served.gate = threading.Event()
+        served.slow_at = 300_000 if where == "body" else 0
+        part = Partial(run.target, f"{served.url}/file")
+        transfer = Transfer(Order((f"{served.url}/file",)), part, stop=run.stop)
+        ended = []
+
+        def work():
+            with new_client(60.0) as client:
+                try:
+                    transfer.run(client)
+                except Interrupted as error:
+                    ended.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        while not served.asked or (where == "body" and not served.reached.is_set()):
+            assert thread.is_alive()
+        run.stop.set()
+        thread.join(10)
+        served.gate.set()
+
+    assert len(ended) == 1
+
+
+def asked_of(handler, *urls, **more):
+    """Run a transfer against servers that are functions, and return the requests they saw."""
+    seen = []
+
+    def answer(request):
+        seen.append(request)
+        return handler(request)
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        httpx.Client(transport=httpx.MockTransport(answer), follow_redirects=True) as client,
+    ):
+        transfer = Transfer(Order(urls, **more), Partial(Path(folder) / "x", urls[0]), patience=Patience(0))
+        try:
+            transfer.run(client)
+        except InputError as error:
+            return seen, error
+    return seen, None
+
+
+def test_a_redirect_from_https_to_http_is_refused():
+    """What comes over http can be changed on its way."""
+
+    def answer(request):
+        if request.url.scheme == "https":
+            return httpx.Response(302, headers={"Location": "http://b/x"})
+        return httpx.Response(200, stream=httpx.ByteStream(BODY))
+
+    _, error = asked_of(answer, "https://a/x")
+    _, fine = asked_of(answer, "http://a/x")
+
+    assert "leads from https to http" in error.brief
+    assert fine is None
+
+
+def test_headers_go_to_the_first_host_alone():
+    """A mirror gets no token, nor does a host that is redirected to."""
+
+    def answer(request):
+        if request.url.host == "a":
+            return httpx.Response(302, headers={"Location": "https://c/x"})
+        return httpx.Response(503 if request.url.host == "c" else 200, stream=httpx.ByteStream(BODY))
+
+    seen, error = asked_of(answer, "https://a/x", "https://b/x", headers={"Authorization": "Bearer geheim"})
+
+    assert error is None
+    assert [(one.url.host, "authorization" in one.headers) for one in seen] == [
+        ("a", True),
+        ("c", False),
+        ("b", False),
+    ]
