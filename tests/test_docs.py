@@ -30,7 +30,7 @@ from stalker import errors
 from stalker.cli.image import COMMANDS as IMAGE_COMMANDS
 from stalker.cli.main import COMMANDS
 from stalker.cli.main import stalker as program
-from stalker.config import artifact_shapes, shapes
+from stalker.config import artifact_shapes, check_files, shapes
 from stalker.config.hjson_reader import read_hjson
 from stalker.fetch import policy_file
 from stalker.fetch.policy import STRATEGIES
@@ -142,6 +142,18 @@ def test_each_key_of_a_policy_is_in_the_reference_and_its_example_can_be_used():
     assert (
         policy_file.parse_policy(textwrap.dedent(found[0]), "cache.md").policy.limits.check_after_s == 86400
     )
+
+
+def test_the_tree_of_the_artifacts_page_is_right(tmp_path):
+    """Who copies it has a tree without a problem."""
+    example = next(block for block in blocks(REFERENCE / "artifacts.md") if block.language == "hjson")
+    (tmp_path / "stalks/stage4").mkdir(parents=True)
+    (tmp_path / "stalks/stage4/stage4.hjson").write_text(
+        "plugins: {\n go: { exec: true, text: '#!/bin/sh' }\n}\n", encoding="utf-8"
+    )
+    (tmp_path / "t.hjson").write_text(example.body, encoding="utf-8")
+
+    assert [str(problem) for problem in check_files([str(tmp_path / "t.hjson")], str(tmp_path))] == []
 
 
 def test_the_page_of_docker_opts_is_the_table():
