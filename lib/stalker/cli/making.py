@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from stalker.errors import Interrupted, NoEngine, StalkerError
 from stalker.image.origin import made_of, revision, tools
-from stalker.image.publish import Made, Origin, leftovers, make_artifact, sweep_alone
+from stalker.image.publish import Made, Origin, make_artifact
 from stalker.image.shelf import shelf_of
+from stalker.image.sweeping import leftovers, sweep_alone
 from stalker.model import events
 from stalker.model.artifacts import Disk
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
 from stalker import __version__
 from stalker.cli.settings import Planner, Settings, Wanted, connect, parse_overrides, read_tree
+from stalker.cli.told import Told, tell_files
 from stalker.errors import FilesError, Interrupted, PlanError, StalkerError
 from stalker.model import events
 
@@ -21,25 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from stalker.cli.making import Making
-    from stalker.config.evidence import Sight
-    from stalker.model.events import Event, Observer
+    from stalker.model.events import Event
     from stalker.model.tree import Tree
     from stalker.plan.actions import Plan
     from stalker.run.scheduler import RunResult
-
-
-@dataclass(slots=True)
-class Told:
-    """Passes each event to all observers, one at a time, in one order for all."""
-
-    observers: list[Observer]
-    _lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def emit(self, event: Event) -> None:
-        """Tell everyone."""
-        with self._lock:
-            for observer in self.observers:
-                observer.on_event(event)
 
 
 def run_tree(
@@ -90,7 +74,7 @@ def run_tree(
                 began_s, run, tree.name, tree.file, settings.workspace, tuple(sys.argv), __version__
             )
         )
-        _tell_files(tree, told.emit)
+        tell_files(tree, told.emit)
         plan, result = plan_and_execute(
             planner, secrets, told.emit, run, jobs=jobs, keep_going=keep_going, wait=wait
         )
@@ -105,114 +89,10 @@ def run_tree(
         observers.close()
         engine.close()
     if code == 0 and wanted == Wanted() and plan is not None and result is not None and not tree.warnings:
-        _note_unchanged(settings, config, planner, plan, result)
+        from stalker.cli.noting import note_for_next
+
+        note_for_next(settings, config, planner, plan, result)
     return code
-
-
-def _note_unchanged(settings: Settings, config: str, planner: Planner, plan: Plan, result: RunResult) -> None:
-    """Note what the next run rests on if it has nothing to do, for it to be quick."""
-    import contextlib
-
-    from stalker.cli.unchanged import note_unchanged
-    from stalker.config.compiled import kept_evidence
-    from stalker.journal.wording import nothing_words
-    from stalker.model import labels
-
-    tree = planner.tree
-    index = planner.index
-    evidence = kept_evidence(config, settings.workspace)
-    assert index is not None
-    if not evidence or not planner.address.startswith("unix://"):
-        return
-    names: dict[str, str] = {}
-    for action in plan.actions.values():
-        image = result.images.get(action.id, action.image)
-        if not image or action.link.is_taken:
-            return  # there is something to look at, or the tag itself is what counts
-        names[action.link.image_name] = image
-        if action.link.is_last:
-            names[f"{action.link.repository}:final"] = image
-    bases: dict[str, str] = {}
-    for base in plan.bases.values():
-        name = getattr(base.base, "name", base.name)
-        there = index.named(name)
-        if there is None or there.id != base.image:
-            return
-        (names if labels.VERSION in there.labels else bases)[name] = base.image
-    published = _sights_of_artifacts(plan)
-    if published is None:
-        return
-    with contextlib.suppress(OSError):
-        note_unchanged(
-            config,
-            settings.workspace,
-            os.environ,
-            evidence=evidence | published,
-            images=names,
-            bases=bases,
-            address=planner.address,
-            said=nothing_words(len(plan.actions), len(plan.artifacts)),
-            log_dir=os.path.join(tree.workspace, tree.log_dir),  # noqa: PTH118
-            journal=_journal_of_nothing(settings, tree, plan, result),
-        )
-
-
-def _sights_of_artifacts(plan: Plan) -> dict[str, Sight] | None:
-    """Return what is seen of the published artifacts; None when there is something to look at or tidy up."""
-    if not plan.artifacts:
-        return {}
-    from stalker.cli.settings import cache_dir
-    from stalker.image.publish import leftovers
-    from stalker.image.shelf import shelf_of, sights_of
-
-    found: dict[str, Sight] = {}
-    for action in plan.artifacts.values():
-        shelf = shelf_of(plan.links.tree, action.artifact, cache_dir())
-        sights = sights_of(shelf)
-        if sights is None or leftovers(shelf):
-            return None
-        found |= sights
-    return found
-
-
-def _journal_of_nothing(settings: Settings, tree: Tree, plan: Plan, result: RunResult) -> str:
-    """Return the journal that a run of an unchanged tree with nothing to do writes."""
-    import tempfile
-
-    from stalker.journal.writer import Journal
-
-    now = time.time()
-    with tempfile.TemporaryDirectory(prefix="stalker-") as folder:
-        journal = Journal(folder, "next")
-        told = Told([journal])
-        told.emit(events.RunStarted(now, "next", tree.name, tree.file, settings.workspace, (), __version__))
-        _tell_files(tree, told.emit)
-        _tell_reuse(plan, result, told.emit)
-        told.emit(
-            events.RunFinished(now, "next", 0, 0, len(plan.actions), (), (), 0.0, kept=len(plan.artifacts))
-        )
-        journal.close()
-        return journal.path.read_text(encoding="utf-8")
-
-
-def _tell_reuse(plan: Plan, result: RunResult, emit: Callable[[Event], None]) -> None:
-    now = time.time()
-    reused = [
-        events.PlannedStep(
-            action.id,
-            "REUSE",
-            "unchanged",
-            action.link.parent,
-            action.link.needs,
-            None,
-            result.images.get(action.id, action.image),
-        )
-        for action in plan.actions.values()
-    ]
-    kept = tuple(events.PlannedArtifact(name, "REUSE", "unchanged") for name in plan.artifacts)
-    emit(events.Planned(now, tuple(reused), (), kept))
-    for step in reused:
-        emit(events.StepReused(now, step.step, step.image, step.reason))
 
 
 def plan_and_execute(
@@ -355,14 +235,6 @@ def _require_secrets(plan: Plan) -> None:
         from stalker.config.secrets import read_secrets
 
         read_secrets(plan.links.tree, sorted(needed), os.environ)
-
-
-def _tell_files(tree: Tree, emit: Callable[[Event], None]) -> None:
-    now = time.time()
-    for file, digest in tree.files_read:
-        emit(events.FileRead(now, file, digest))
-    for text in tree.warnings:
-        emit(events.Note(now, text, "warning"))
 
 
 def _tell_plan(plan: Plan, emit: Callable[[Event], None]) -> None:

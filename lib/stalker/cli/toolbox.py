@@ -67,7 +67,8 @@ def _image_of(engine: DockerEngine, stalk: str, say: Callable[[str], None]) -> s
 
 
 def _run(planner: Planner, stalk: str, say: Callable[[str], None]) -> RunResult:
-    from stalker.cli.run import Told, plan_and_execute
+    from stalker.cli.run import plan_and_execute
+    from stalker.cli.told import Told
     from stalker.journal.steplogs import StepLogs
     from stalker.journal.writer import Journal
     from stalker.run.owner import new_run_id

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from stalker.errors import LockHeld, NotThere, StalkerError
+from stalker.errors import NotThere, StalkerError
 from stalker.image.checksums import sha256_of
 from stalker.image.manifest import (
     BadManifest,
@@ -33,8 +32,7 @@ from stalker.image.packages import Packages
 from stalker.image.produce import Produced, produce
 from stalker.image.proving import Proof
 from stalker.image.shelf import DIGITS, PART, UNPROVEN, Shelf, checksum_files, find_damage, shelf_of
-from stalker.run.lock import hold_names
-from stalker.run.owner import is_dead
+from stalker.image.sweeping import LINK, held, remove, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
     from stalker.plan.artifacts import ArtifactAction
 
 State = Literal["done", "unproven"]
-LINK = ".link"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ def make_artifact(
     shelf = shelf_of(workshop.tree, action.artifact, cache)
     with told(shelf.folder):
         shelf.folder.mkdir(parents=True, exist_ok=True)
-    with _held(shelf, workshop, wait=wait), told(shelf.folder):
+    with held(shelf, workshop, wait=wait), told(shelf.folder):
         sweep(shelf)
         _refuse_strangers(shelf)
         if action.verdict == "PROVE" and action.version is not None:
@@ -99,57 +96,6 @@ def told(folder: Path) -> Iterator[None]:
             str(error.strerror or error),
             "make room or mend the rights there; what was published before stays",
         ) from error
-
-
-@contextlib.contextmanager
-def _held(shelf: Shelf, workshop: Workshop, *, wait: bool) -> Iterator[None]:
-    who = f"run {workshop.run} (process {os.getpid()}, {workshop.tree.file})"
-    place = os.path.realpath(shelf.folder) + f"/{shelf.name}"
-
-    def say(text: str) -> None:
-        from stalker.model.events import Note
-
-        workshop.emit(Note(time.time(), text))
-
-    try:
-        with hold_names("artifact", [place], who, wait=wait, say=say):
-            yield
-    except LockHeld as error:
-        raise LockHeld(error.brief, "", error.resolution) from error
-
-
-def sweep(shelf: Shelf) -> None:
-    """Remove what dead runs left, and versions that nothing points at; to be called under the lock."""
-    for path in shelf.parts():
-        if path.name[len(shelf.name) + 1] == "~" or is_dead(_run_of(path, shelf)):
-            shutil.rmtree(path, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        for path in shelf.folder.iterdir():
-            named = path.name.startswith(f".{shelf.name}-") and path.name.endswith(LINK)
-            if named and is_dead(_run_of(path, shelf)):
-                path.unlink(missing_ok=True)
-    target = shelf.target()
-    for folder in shelf.folders():
-        if folder != target and not folder.name.endswith(UNPROVEN):
-            _remove(shelf, folder)
-
-
-def _run_of(path: Path, shelf: Shelf) -> str:
-    return path.stem.removeprefix(f".{shelf.name}-")
-
-
-def sweep_alone(shelf: Shelf, workshop: Workshop) -> None:
-    """Sweep where nothing is made; not while another run works on the artifact."""
-    with contextlib.suppress(LockHeld, OSError), _held(shelf, workshop, wait=False):
-        sweep(shelf)
-
-
-def leftovers(shelf: Shelf) -> bool:
-    """Say whether `sweep` would find something to look at."""
-    target = shelf.target()
-    return bool(shelf.parts()) or any(
-        folder != target and not folder.name.endswith(UNPROVEN) for folder in shelf.folders()
-    )
 
 
 def _refuse_strangers(shelf: Shelf) -> None:
@@ -273,7 +219,7 @@ def _publish(shelf: Shelf, folder: Path, manifest: Manifest, proof: Proof) -> Ma
     _sync(shelf.folder)
     for old in list(shelf.folders()):
         if old != final:
-            _remove(shelf, old)
+            remove(shelf, old)
     return Made("done", shelf.link, manifest.size_bytes, proof)
 
 
@@ -282,7 +228,7 @@ def _put_aside(shelf: Shelf, folder: Path, manifest: Manifest, proof: Proof) -> 
     aside = shelf.folder / f"{shelf.name}-{manifest.fingerprint[:DIGITS]}{UNPROVEN}"
     for old in list(shelf.folders()):
         if old.name.endswith(UNPROVEN):
-            _remove(shelf, old)
+            remove(shelf, old)
     folder.rename(aside)
     _sync(shelf.folder)
     return Made("unproven", aside, manifest.size_bytes, proof)
@@ -321,23 +267,6 @@ def _prove_again(action: ArtifactAction, shelf: Shelf, workshop: Workshop) -> Ma
     if is_aside:
         return _publish(shelf, folder, manifest, proof)
     return Made("done", shelf.link, manifest.size_bytes, proof)
-
-
-def _remove(shelf: Shelf, folder: Path) -> None:
-    """Remove a version if it is ours; under another name first, so that half of one never looks whole."""
-    try:
-        manifest = read_manifest(folder)
-    except BadManifest:
-        if any(folder.iterdir()) and not (folder / "manifest.json").exists():
-            return  # nothing says that we made it
-    else:
-        if manifest.artifact.rpartition("/")[2] != shelf.name:
-            return
-    shelf.evidence(folder).forget()
-    gone = shelf.folder / f".{shelf.name}~{secrets.token_hex(6)}{PART}"
-    with contextlib.suppress(OSError):
-        folder.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -13,7 +13,8 @@ from stalker.image.manifest import BadManifest, Manifest, read_manifest
 from stalker.image.shelf import shelf_of, stalk_folder
 from stalker.image.texts import aligned
 from stalker.model.units import age_text, size_text
-from stalker.plan.artifacts import Standing, definition
+from stalker.plan.artifacts import Standing
+from stalker.plan.definitions import definition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,8 +20,9 @@ from stalker.errors import Interrupted, LockHeld, StalkerError
 from stalker.image import publish
 from stalker.image.checksums import SETTLED_NS
 from stalker.image.manifest import read_manifest
-from stalker.image.publish import Origin, leftovers, make_artifact, sweep
+from stalker.image.publish import Origin, make_artifact
 from stalker.image.shelf import look_at_all, shelf_of
+from stalker.image.sweeping import leftovers, sweep
 from stalker.image.workshop import Workshop
 from stalker.model import events
 from stalker.model.artifacts import Artifact, Files, Repo, Rootfs, Write
@@ -372,7 +373,7 @@ MOMENTS = (
     "stalker.image.publish.write_manifest",
     "stalker.image.publish._publish",
     "stalker.image.shelf.Shelf.free_name",
-    "stalker.image.publish._remove",
+    "stalker.image.publish.remove",
     "pathlib.Path.symlink_to",
     "pathlib.Path.rename",
     "pathlib.Path.replace",
@@ -403,7 +404,7 @@ def test_whatever_stops_it_leaves_the_old_one(place, monkeypatch, moment, is_dea
     place.make()
 
     assert standing.published.trouble == ""
-    assert ("etc/motd" in during) == (moment != "stalker.image.publish._remove")
+    assert ("etc/motd" in during) == (moment != "stalker.image.publish.remove")
     assert "etc/motd" not in members(place.folder / "root/root.tar")
     if is_dead:
         sweep(place.shelf)

@@ -11,7 +11,8 @@ from stalker.image.shelf import shelf_of
 from stalker.image.stock import item_document, items_table, take_stock
 from stalker.model.artifacts import Artifact, Rootfs
 from stalker.model.places import Place
-from stalker.plan.artifacts import ArtifactAction, Standing, Version, definition
+from stalker.plan.artifacts import ArtifactAction, Standing, Version
+from stalker.plan.definitions import definition
 
 ARTIFACT = Artifact("root", "s", Place("trees/t/t.hjson"), Rootfs("r.tar"))
 VERSION = Version(

@@ -23,7 +23,8 @@ from stalker.model.artifacts import (
 from stalker.model.places import Place
 from stalker.model.tree import secret_marker
 from stalker.plan.actions import select
-from stalker.plan.artifacts import Standing, Version, definition, plan_artifacts, proof, steps_wanted
+from stalker.plan.artifacts import Standing, Version, plan_artifacts, steps_wanted
+from stalker.plan.definitions import definition, proof
 from stalker.plan.graph import link_steps, split_name
 
 PLACE = Place("trees/t/t.hjson", 9, 1)
