@@ -4,14 +4,13 @@
 import os
 
 from kantoo.configuration import main_repository
-from kantoo.utils import Failed, info, need, need_root, read, replace_file, run, setting, step
+from kantoo.utils import Failed, info, need, need_root, replace_file, run, setting, step
 
 
 def sync():
     need_root()
     need("emerge", "this is for Gentoo, Funtoo and what else has Portage")
-    name = main_repository()
-    location = read("portageq", "get_repo_path", "/", name)
+    name, location = main_repository()
     snapshot = setting("SNAPSHOT")
     if not snapshot:
         if not os.path.isdir(os.path.join(location, "profiles")):

@@ -73,7 +73,7 @@ def _as_folder(path):
 def set_profile(profile, config=CONFIG):
     """Make a profile of the main repository the system's; say whether it was another one before."""
     link = os.path.join(config, "make.profile")
-    location = read("portageq", "get_repo_path", "/", main_repository())
+    _, location = main_repository()
     target = os.path.join(location, "profiles", profile)
     if not os.path.isdir(target):
         raise Failed(
@@ -90,8 +90,12 @@ def set_profile(profile, config=CONFIG):
 
 
 def main_repository():
-    """Return the name of the main repository."""
-    return _repos_config().defaults().get("main-repo", "gentoo")
+    """Return the name of the main repository and its folder."""
+    parser = _repos_config()
+    name = parser.defaults().get("main-repo", "gentoo")
+    if name not in parser or not parser[name].get("location"):
+        raise Failed(f"Portage knows no repository '{name}'", "/etc/portage/repos.conf says where it is")
+    return name, parser[name]["location"]
 
 
 def _repos_config():

@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 INSTALLED = "/var/db/pkg"
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9+_.-]*/[A-Za-z0-9_][A-Za-z0-9+_-]*\Z")
 PRESERVED = "/var/lib/portage/preserved_libs_registry"
 REMEDY = "Portage's own words stand above; `stalker shell` opens the failed state"
 
@@ -108,8 +109,16 @@ def _how(jobs, options):
 
 
 def _installed(atom):
-    found = read("portageq", "match", "/", atom, accepted=(0, 1)).split()
-    if not found and not atom.startswith("@"):
+    """Return the versions of a package that are installed; a set has none of its own."""
+    if atom.startswith("@"):
+        return []
+    if PLAIN.match(atom):  # Portage would need half a second for what its folders tell
+        category = atom.partition("/")[0]
+        there = (f"{category}/{name}" for name in _folders(os.path.join(INSTALLED, category)))
+        found = [cpv for cpv in there if name_of(cpv) == atom]
+    else:
+        found = read("portageq", "match", "/", atom, accepted=(0, 1)).split()
+    if not found:
         raise Failed(f"{atom} is not installed, although emerge said nothing against it")
     return found
 
@@ -188,8 +197,8 @@ def install_binaries(atoms, source, *, world=False, options=()):
             "the stalk that makes them has another store, or somebody removed it: run its steps again",
         )
     names = {package.name for package in packages}
-    plain = [atom for atom in atoms if re.match(r"[A-Za-z0-9_][A-Za-z0-9+_.-]*/[A-Za-z0-9+_-]+\Z", atom)]
-    lacking = [atom for atom in plain if name_of(atom) not in names]
+    plain = [atom for atom in atoms if PLAIN.match(atom)]
+    lacking = [atom for atom in plain if atom not in names]
     if lacking:
         raise Failed(
             "not among the binary packages of {}: {}".format(source, ", ".join(lacking)),
@@ -201,4 +210,4 @@ def install_binaries(atoms, source, *, world=False, options=()):
         environment={"PKGDIR": source},
     )  # fmt: skip
     for atom in atoms:
-        info("{} is installed".format(", ".join(_installed(atom))))
+        info(f"{', '.join(_installed(atom)) or atom} is installed")
