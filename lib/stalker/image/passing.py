@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from stalker.errors import EngineError, StalkerError
 from stalker.image.overlay import TOUCHED, is_stub
 from stalker.image.patterns import matcher, path_bytes, path_text
+from stalker.image.refusals import cannot_write, check_can_be_filled, check_name, is_sparse
 from stalker.image.tarheader import BLOCK, PAX_GLOBAL, Header, new_header, plain
 from stalker.image.tarstream import END, ZEROS, walk
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 SEEN_MAX_BYTES = 16 << 20
 """Watchers get the content of files up to here; the package list of a large desktop has 6 MB."""
-
-FILLED_MAX_BYTES = 1 << 20
-"""Marks are filled in files up to here: they are configuration."""
 
 
 @dataclass(slots=True)
@@ -124,7 +122,7 @@ class Passing:
         """Show a member to the watchers; return it when its content is needed first."""
         is_filled = not self._unfilled.isdisjoint(paths)
         wanting: list[Watcher] = []
-        is_small = header.is_file and header.size <= SEEN_MAX_BYTES and not _is_sparse(header)
+        is_small = header.is_file and header.size <= SEEN_MAX_BYTES and not is_sparse(header)
         for watcher in self._content.watchers if paths else ():
             if is_small and watcher.wants(header):
                 wanting.append(watcher)
@@ -133,7 +131,7 @@ class Passing:
                     watcher.see(path, header, None)
         if is_filled:
             self._unfilled -= set(paths)
-            _check_can_be_filled(header)
+            check_can_be_filled(header)
         return _Kept(header, targets, paths, wanting, is_filled) if wanting or is_filled else None
 
     def _end(self, kept: _Kept) -> Iterator[Piece]:
@@ -152,7 +150,7 @@ class Passing:
             return [(part, header) for part in range(len(content.parts))], []
         path = header.path
         if b".." in path:
-            _check_name(path)
+            check_name(path)
         if path in TOUCHED and content.made_s > 0:
             header = header.clamped(content.made_s)
         if is_stub(header):
@@ -170,7 +168,7 @@ class Passing:
     def _route_folder(self, header: Header, path: bytes) -> list[Target] | None:
         content = self._content
         if path in content.writes:
-            raise _cannot_write(path, "it is a folder in the image", "name a file in it")
+            raise cannot_write(path, "it is a folder in the image", "name a file in it")
         if content.is_excluded(path):
             return None
         targets = []
@@ -191,13 +189,13 @@ class Passing:
             self._top_links[path] = header.link
         if path in self._missing and not content.is_excluded(path):
             below = next(write for write in content.writes if write.startswith(path + b"/"))
-            raise _cannot_write(below, self._said_of(path), "name the file by its real path")
+            raise cannot_write(below, self._said_of(path), "name the file by its real path")
         part = content.place(path)
         if part < 0:
             return None
         if header.kind == b"1":
             target = plain(header.link)
-            _check_name(target)
+            check_name(target)
             if content.place(target) != part:
                 self._homeless.setdefault(target, {}).setdefault(part, []).append(header)
                 return []
@@ -285,7 +283,7 @@ class Passing:
         mode, text = content.writes[path]
         part = content.part_of(path)
         if part < 0:
-            raise _cannot_write(path, "no partition holds that path", "give one of them `from: /`")
+            raise cannot_write(path, "no partition holds that path", "give one of them `from: /`")
         for above in sorted(self._missing.intersection(_above(path))):
             self._missing.discard(above)
             folder = new_header(above + b"/", b"5", mode=0o755, mtime_s=content.latest_s or 0)
@@ -305,36 +303,3 @@ def _above(path: bytes) -> list[bytes]:
     """Return the folders above a path, the outer ones first."""
     names = path.split(b"/")
     return [b"/".join(names[:count]) for count in range(1, len(names))]
-
-
-def _check_name(path: bytes) -> None:
-    if b".." in path.split(b"/"):
-        raise EngineError(
-            "the image holds a name that leads out of it",
-            f"{path_text(path)}: no file system has a file of that name",
-            "make the base it comes from again; this export is not to be trusted",
-        )
-
-
-def _check_can_be_filled(header: Header) -> None:
-    name = path_text(header.path)
-    if not header.is_file or _is_sparse(header):
-        raise StalkerError(
-            f"{name} is to be filled in, and is no plain file of its own",
-            f"it is a link to {header.link.decode('utf-8', 'replace')}" if header.link else "",
-            "name the file itself",
-        )
-    if header.size > FILLED_MAX_BYTES:
-        raise StalkerError(
-            f"{name} is to be filled in, and has {header.size} bytes",
-            f"marks are filled in files of up to {FILLED_MAX_BYTES} bytes",
-            "fill in a smaller one",
-        )
-
-
-def _is_sparse(header: Header) -> bool:
-    return header.kind == b"S" or any(key.startswith(b"GNU.sparse.") for key in header.records)
-
-
-def _cannot_write(path: bytes, details: str, resolution: str) -> StalkerError:
-    return StalkerError(f"{path_text(path)} cannot be written into the artifact", details, resolution)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from stalker.errors import StalkerError
 from stalker.image.patterns import path_text
+from stalker.image.refusals import is_sparse
 from stalker.image.tarheader import PAX_GLOBAL, Header, number, plain
 from stalker.image.tarstream import walk
 
@@ -81,7 +82,7 @@ def _check(header: Header, path: bytes) -> None:
     parts = path.split(b"/")
     if b".." in parts or b"" in parts or b"." in parts:
         raise _refused(path, "its name leads out of the folder")
-    if header.kind == b"S" or any(key.startswith(b"GNU.sparse.") for key in header.records):
+    if is_sparse(header):
         raise _refused(path, "it is a sparse file")
     if header.kind == b"2" and not _stays_inside(parts[:-1], header.link):
         raise _refused(path, f"it is a link to {header.link.decode('utf-8', 'replace')}, out of the folder")
