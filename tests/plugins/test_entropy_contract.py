@@ -12,7 +12,8 @@ import json
 import pytest
 
 pytest_plugins = ["gentoo"]
-pytestmark = pytest.mark.docker
+# the first test on an engine makes the image with Portage
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 NAME, TARGET = "testing.example.org", "/entropy/artifacts"
 SERVER = {"repository": NAME, "target": TARGET}

@@ -7,7 +7,8 @@ import pytest
 from portage_machine import PACKAGES
 
 pytest_plugins = ["gentoo"]
-pytestmark = pytest.mark.docker
+# the first test on an engine makes the image with Portage
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 TARGET = "/srv/repository"
 HELLO = "app-misc/hello-1.0.gpkg.tar"

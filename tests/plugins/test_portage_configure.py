@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 pytest_plugins = ["gentoo"]
-pytestmark = pytest.mark.docker
+# the first test on an engine makes the image with Portage
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 FILES = "find /etc/portage -type f | sort | xargs head -v -n 99"
 

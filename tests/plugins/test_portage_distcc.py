@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 pytest_plugins = ["gentoo"]
-pytestmark = pytest.mark.docker
+# the first test on an engine makes the image with Portage
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 # the program itself: it says how it was called, and compiles here
 DISTCC = '#!/bin/sh\necho "${0##*/} $(cat /etc/distcc/hosts)" >> /var/tmp/called\nexec tcc "$@"\n'

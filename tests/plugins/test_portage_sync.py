@@ -15,7 +15,8 @@ from unit.fetch.keys import KeyRing
 from unit.fetch.server import serving
 
 pytest_plugins = ["gentoo"]
-pytestmark = pytest.mark.docker
+# the first test on an engine makes the image with Portage
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 
 def test_a_repository_that_is_mounted_is_taken_as_it_is(gentoo, standin):

@@ -24,6 +24,7 @@ from unit.fetch.keys import KeyRing
 from unit.fetch.server import serving
 
 pytest_plugins = ["gentoo"]
+pytestmark = pytest.mark.timeout(900)  # the first run on an engine makes the image with Portage
 
 ROOT = Path(__file__).resolve().parents[2]
 STORES = ("packages", "distfiles", "repository", "entropy")
