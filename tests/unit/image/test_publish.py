@@ -25,7 +25,7 @@ from stalker.image.shelf import look_at_all, shelf_of
 from stalker.image.sweeping import leftovers, sweep
 from stalker.image.workshop import Workshop
 from stalker.model import events
-from stalker.model.artifacts import Artifact, Files, Repo, Rootfs, Write
+from stalker.model.artifacts import Artifact, Files, Gates, Repo, Rootfs, Write
 from stalker.model.places import Place
 from stalker.model.tree import secret_marker
 from stalker.plan.actions import select
@@ -455,3 +455,87 @@ def test_manifests_are_read_back_as_they_were_written(place):
 
     assert manifest.files[0].name == "root.tar"
     assert manifest.image == place.action().image
+
+
+# gates
+
+
+KEY = {**FILES, "/etc/ssh/ssh_host_rsa_key": b"-----BEGIN OPENSSH PRIVATE KEY-----\n"}
+WAIVED = Gates((("ssh_host_keys", "made at first boot"),))
+
+
+def test_what_a_gate_refuses_is_kept_aside_with_the_reason(tmp_path):
+    place = Bench(tmp_path, artifact(gates=Gates()), files=KEY)
+
+    made = place.make()
+
+    action = place.action()
+    assert made.state == "unproven"
+    assert made.proof.refused == "gate ssh_host_keys"
+    assert "/etc/ssh/ssh_host_rsa_key" in made.proof.details
+    assert place.names() == [f"root-{action.fingerprint[:12]}.unproven"]
+    assert (action.verdict, action.reason) == ("PROVE", "it was refused: gate ssh_host_keys")
+    assert read_manifest(made.folder).gates[0]["gate"] == "ssh_host_keys"
+
+
+def test_a_waiver_publishes_what_was_kept_aside_without_making_it_again(tmp_path):
+    place = Bench(tmp_path, artifact(gates=Gates()), files=KEY)
+    aside = place.make().folder
+    inode = (aside / "root.tar").stat().st_ino
+    place.given(artifact(gates=WAIVED))
+
+    made = place.make()
+
+    assert made.state == "done"
+    assert (place.folder / "root/root.tar").stat().st_ino == inode
+    assert len(place.names()) == 2
+    assert read_manifest(place.folder / "root").gates[0]["waived_by"] == "made at first boot"
+    assert place.action().verdict == "REUSE"
+
+
+def test_a_published_one_that_a_changed_gate_refuses_stays(tmp_path):
+    """Whoever uses it goes on; each run fails until it is settled."""
+    place = Bench(tmp_path, artifact(gates=WAIVED), files=KEY)
+    place.make()
+    before = place.names()
+    place.given(artifact(gates=Gates()))
+
+    made = place.make()
+
+    assert (made.state, made.folder) == ("unproven", place.folder / "root")
+    assert place.names() == before
+    assert place.action().verdict == "PROVE"
+    place.given(artifact(gates=WAIVED))
+    assert place.action().verdict == "REUSE"
+
+
+def test_a_newer_one_that_is_refused_leaves_the_older_one_published(tmp_path):
+    place = Bench(tmp_path, artifact(gates=WAIVED), files=KEY)
+    place.make()
+    place.given(artifact(gates=Gates(), exclude=("/etc/motd",)))
+
+    place.make()
+
+    assert "etc/motd" in members(place.folder / "root/root.tar")
+    assert len(place.names()) == 3
+    place.make()
+    assert len(place.names()) == 3
+
+
+def test_one_that_was_refused_goes_when_another_one_is_published(tmp_path):
+    place = Bench(tmp_path, artifact(gates=Gates()), files=KEY)
+    place.make()
+    place.given(artifact(gates=Gates(), exclude=("/etc/ssh",)))
+
+    assert place.make().state == "done"
+
+    assert len(place.names()) == 2
+
+
+def test_a_damaged_one_that_was_refused_is_made_again(tmp_path):
+    place = Bench(tmp_path, artifact(gates=Gates()), files=KEY)
+    spoil_a_byte(place.make().folder)
+
+    assert place.action().verdict == "MAKE"
+    assert place.make().state == "unproven"
+    assert len(place.names()) == 1
