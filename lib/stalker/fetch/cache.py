@@ -11,12 +11,15 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from stalker.errors import InputError
-from stalker.fetch.checksum import digests_of
+from stalker.fetch.checksum import digests_of, wrong_digest
+from stalker.fetch.client import check_urls, new_client
+from stalker.fetch.entry import Validators
 from stalker.fetch.files import (
     NotGenuine,
     Progress,
@@ -31,7 +34,7 @@ from stalker.fetch.meter import Teller
 from stalker.fetch.partial import Partial
 from stalker.fetch.policy_file import PolicyFile
 from stalker.fetch.stopping import Stop
-from stalker.fetch.transfer import Moved, Order, Patience, Transfer, check_urls, new_client, wrong_digest
+from stalker.fetch.transfer import Moved, Order, Patience, Transfer
 from stalker.fetch.wanted import Fetched, Wanted
 
 if TYPE_CHECKING:
@@ -98,14 +101,7 @@ class Cache:
         try:
             if not ruling.refusal and (there := self._find(wanted, began_s)):
                 return there
-            with contextlib.ExitStack() as locks:
-                name = file_name(wanted.source)
-                # The digest comes before the source, so that no two wait for each other.
-                if wanted.sha256:
-                    path = self.store.lock_path(("sha256", wanted.sha256.lower()))
-                    locks.enter_context(locked(path, self.say, name, stop))
-                path = self.store.lock_path(wanted.key)
-                locks.enter_context(locked(path, self.say, name, stop))
+            with self.alone(wanted, stop):
                 if not ruling.refusal:
                     self.keeper.take_over(wanted)
                     if there := self._find(wanted, began_s):
@@ -113,6 +109,65 @@ class Cache:
                 return self._fetch(wanted, moved, stop, is_kept=not ruling.refusal)
         except OSError as error:
             raise cannot_write(self.store.root, error) from error
+
+    # For what is had in another way than from one URL, such as an image from a registry
+
+    @contextlib.contextmanager
+    def alone(self, wanted: Wanted, stop: Stop | None = None) -> Iterator[None]:
+        """Hold the right to fetch a thing: others wait, and find it when this one is done."""
+        with contextlib.ExitStack() as locks:
+            name = file_name(wanted.source)
+            # The digest comes before the source, so that no two wait for each other.
+            if wanted.sha256:
+                path = self.store.lock_path(("sha256", wanted.sha256.lower()))
+                locks.enter_context(locked(path, self.say, name, stop))
+            path = self.store.lock_path(wanted.key)
+            locks.enter_context(locked(path, self.say, name, stop))
+            yield
+
+    def find(self, wanted: Wanted, told: Validators | None = None) -> Fetched | None:
+        """Return what is there and fresh, verified; None when it has to come.
+
+        `told` is what its origin says of it now: then that decides, and not the time since the last check.
+        """
+        if self.keeper.policy.policy.ruling(wanted.kind, wanted.source).refusal:
+            return None
+        now_s = self.keeper.clock()
+        entry = self.keeper.index.get(wanted.key) if told else None
+        if told is None or entry is None:
+            return None if told else self._find(wanted, now_s)
+        if not entry.validators.is_same(told):
+            return None
+        with self.keeper.lenient(), self.keeper.index.changing() as change:
+            change.note_check(wanted.key, now_s)
+        return self._find(replace(wanted, use="any"), now_s)
+
+    def new_file(self) -> Path:
+        """Return where a file can be made that is to be `put` here."""
+        path = self.store.part_target(("", "")).with_name(f".passing-{uuid.uuid4().hex}")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def put(self, wanted: Wanted, file: Path, told: Validators | None = None) -> Fetched:
+        """Take a finished `new_file` for what is wanted; it is moved, or gone once closed.
+
+        Raises:
+            NotGenuine: it is not what it must be; it is removed.
+        """
+        digests = digests_of(file, wanted.checksums)
+        if wrong := digests.wrong():
+            file.unlink()
+            raise wrong_digest(shown(wanted.source), *wrong)
+        size_bytes = file.stat().st_size
+        try:
+            if not self.keeper.policy.policy.ruling(wanted.kind, wanted.source).refusal:
+                since_s = self.keeper.clock()
+                kept = self.keeper.keep(file, wanted, digests.sha256, told or Validators(), since_s=since_s)
+                if kept:
+                    return kept
+        except OSError as error:
+            raise cannot_write(self.store.root, error) from error
+        return Fetched(file, digests.sha256, size_bytes, is_cached=False, passing=file)
 
     # What is there
 
@@ -186,7 +241,7 @@ class Cache:
         ):
             part.discard()
             return cached
-        passing = target.with_name(f".passing-{uuid.uuid4().hex}")
+        passing = self.new_file()
         part.publish(passing)
         return Fetched(passing, digest, size_bytes, is_cached=False, passing=passing)
 

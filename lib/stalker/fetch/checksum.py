@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from stalker.errors import InputError
-from stalker.fetch.files import CHUNK_BYTES
+from stalker.fetch.files import CHUNK_BYTES, NotGenuine
 
 ALGORITHMS = {
     "md5": 32,
@@ -23,6 +23,8 @@ ALGORITHMS = {
     "adler32": 8,
 }
 """Algorithm and its number of hexadecimal digits."""
+
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +111,14 @@ def digests_of(path: Path, checksums: Iterable[Checksum] = ()) -> Digests:
 
 def _new(name: str) -> _Hash:
     return _Adler32() if name == "adler32" else hashlib.new(name, usedforsecurity=False)
+
+
+def wrong_digest(what: str, expected: Checksum, found: str, *, by: str = "tree") -> NotGenuine:
+    """Return the error that shows both digests."""
+    name = "SHA-256" if expected.algorithm == "sha256" else expected.algorithm
+    says = "than its server says" if by == "server" else "than the tree says"
+    return NotGenuine(
+        f"{what} has another {name} {says}",
+        f"expected {expected.value}\nfound    {found}",
+        "nothing was kept; correct the checksum only if its publisher states the one found",
+    )

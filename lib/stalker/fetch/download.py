@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stalker.errors import InputError
-from stalker.fetch.checksum import Checksum
+from stalker.fetch.checksum import Checksum, wrong_digest
+from stalker.fetch.client import new_client
 from stalker.fetch.files import (
     CHUNK_BYTES,
     Progress,
@@ -21,7 +22,7 @@ from stalker.fetch.files import (
 )
 from stalker.fetch.meter import Teller
 from stalker.fetch.partial import Partial
-from stalker.fetch.transfer import Order, Patience, Transfer, new_client, wrong_digest
+from stalker.fetch.transfer import Order, Patience, Transfer
 
 
 def download(

@@ -103,10 +103,10 @@ class Index:
             return True
 
     def _read(self, query: str, values: Sequence[str]) -> list[Entry]:
-        import sqlite3
-
         if not self._path.exists() and not (self._root / "sources").is_dir():
             return []
+        import sqlite3  # late: looking into an empty cache does not pay for it
+
         try:
             with self._locked(fcntl.LOCK_SH), contextlib.closing(self._open()) as connection:
                 return [_entry(row) for row in connection.execute(query, values)]

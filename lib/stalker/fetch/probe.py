@@ -11,11 +11,11 @@ from pathlib import Path
 
 from stalker.errors import InputError
 from stalker.fetch.cache import Cache
+from stalker.fetch.client import new_client
 from stalker.fetch.files import local_path, shown
 from stalker.fetch.mirror import deb_lines
 from stalker.fetch.openpgp import full_fingerprint, gpg_obstacle
 from stalker.fetch.tarball import check_is_pinned
-from stalker.fetch.transfer import new_client
 from stalker.model.tree import BootstrapBase, TarballBase
 
 PATIENCE_S = 5.0

@@ -11,10 +11,9 @@ from typing import BinaryIO
 
 from stalker.errors import InputError
 from stalker.fetch.cache import Cache
-from stalker.fetch.checksum import Checksum
+from stalker.fetch.checksum import Checksum, wrong_digest
 from stalker.fetch.files import CHUNK_BYTES, NotGenuine, Progress, file_name, local_path, shown
 from stalker.fetch.openpgp import is_inline, verified_text, verify_detached
-from stalker.fetch.transfer import wrong_digest
 from stalker.fetch.wanted import Wanted
 from stalker.model.tree import TarballBase
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stalker.errors import InputError, Interrupted
 from stalker.fetch.answers import TRANSIENT, retry_after_s, sent_range, validators_of
-from stalker.fetch.checksum import Checksum, digests_of
+from stalker.fetch.checksum import EMPTY_SHA256, Checksum, digests_of, wrong_digest
+from stalker.fetch.client import host_of
 from stalker.fetch.entry import Validators
 from stalker.fetch.files import NoRoom, NotGenuine, NotReached, Progress, file_name, shown
 from stalker.fetch.partial import Partial
@@ -118,7 +119,7 @@ class Transfer:
     def _verified(self) -> str:
         """Return the digest of the part, or throw it away and raise NotGenuine."""
         part, order = self._part, self._order
-        if not part.size_bytes and not self._may_be_empty():
+        if not part.size_bytes and self._order.sha256.lower() != EMPTY_SHA256:
             part.discard()
             raise InputError(
                 f"{shown(self._urls.pop(0))} is empty",
@@ -141,9 +142,6 @@ class Transfer:
         else:
             del self._urls[0]
         raise error
-
-    def _may_be_empty(self) -> bool:
-        return self._order.sha256.lower() == EMPTY_SHA256
 
     def _verdict(self) -> InputError:
         """Return the error that says what became of each mirror."""
@@ -202,7 +200,7 @@ class Transfer:
         rest = part.request_headers(url, is_pinned=bool(self._order.sha256))
         newer = self._order.known.question() if self._order.known and not rest else {}
         # Bytes are taken as they travel, so that sizes and digests are those of the file itself.
-        own = self._order.headers if _host(url) == _host(self._order.urls[0]) else {}
+        own = self._order.headers if host_of(url) == host_of(self._order.urls[0]) else {}
         headers = {"Accept-Encoding": "identity", **own, **newer, **rest}
         heard = {"trace": self._stop.trace}
         try:
@@ -299,40 +297,3 @@ class Transfer:
                 if self._stop.is_set():
                     break
         self._check_stop()
-
-
-EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-
-def new_client(timeout_s: float, connections: int = 100) -> httpx.Client:
-    """Return an HTTP client that trusts the authorities of this system and follows redirects."""
-    import httpx  # late: it takes a tenth of a second
-
-    context = httpx.create_ssl_context()
-    context.load_default_certs()
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return httpx.Client(
-        follow_redirects=True, timeout=timeout_s, verify=context, max_redirects=10, limits=limits
-    )
-
-
-def wrong_digest(what: str, expected: Checksum, found: str, *, by: str = "tree") -> NotGenuine:
-    """Return the error that shows both digests."""
-    name = "SHA-256" if expected.algorithm == "sha256" else expected.algorithm
-    says = "than its server says" if by == "server" else "than the tree says"
-    return NotGenuine(
-        f"{what} has another {name} {says}",
-        f"expected {expected.value}\nfound    {found}",
-        "nothing was kept; correct the checksum only if its publisher states the one found",
-    )
-
-
-def _host(url: str) -> str:
-    return "/".join(url.split("/", 3)[:3]).lower()
-
-
-def check_urls(urls: Sequence[str]) -> None:
-    """Raise InputError unless each is http or https."""
-    for url in urls:
-        if not url.lower().startswith(("http://", "https://")):
-            raise InputError(f"{shown(url)} is neither http nor https", "", "correct the URL")

@@ -3,13 +3,17 @@ import hashlib
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from stalker.errors import FilesError, InputError, Interrupted
 from stalker.fetch.cache import Cache
 from stalker.fetch.checksum import Checksum
+from stalker.fetch.entry import Validators
 from stalker.fetch.files import NotGenuine, NotReached, old_path
 from stalker.fetch.policy_file import parse_policy
 from stalker.fetch.stopping import Stop
@@ -526,6 +530,53 @@ def test_urls_that_look_alike_do_not_collide(tmp_path):
             assert got == {path: path.encode() for path in paths if ".." not in path}
 
 
+def test_a_url_is_no_path_of_this_host(box, tmp_path):
+    """The first tool resolved links of the host in the path of a URL, so that two URLs were one."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with serving() as served:
+        served.files = {f"{tmp_path}/real/x": b"real", f"{tmp_path}/link/x": b"link"}
+        got = [box.get(f"{served.url}{tmp_path}/{name}/x", use="any") for name in ("real", "link")]
+
+    assert got == [b"real", b"link"]
+
+
+def test_the_version_is_that_of_the_answer_which_brought_the_content(box, served):
+    """The first tool asked once more after the download, and noted a newer version for the older content."""
+    served.gate, served.slow_at = threading.Event(), 500_000
+
+    def change():
+        served.reached.wait(10)
+        served.etag = '"v2"'
+        served.gate.set()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    box.get(f"{served.url}/file")
+    thread.join()
+
+    assert box.entry(f"{served.url}/file").validators.etag == '"v1"'
+    assert served.gets() == 1
+
+
+def test_looking_loads_neither_sqlite_nor_yaml_nor_http(tmp_path):
+    """A run that downloads nothing does not pay for it."""
+    script = (
+        "import sys\nfrom pathlib import Path\nimport stalker.fetch.bases\nfrom stalker.fetch.cache import Cache\n"
+        "Cache(Path(sys.argv[1])).keeper.has('http://x')\n"
+        "print({'sqlite3', 'yaml', 'httpx'} & set(sys.modules))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "none")],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "lib")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert out.stdout == "set()\n"
+
+
 def test_a_file_of_this_host_is_used_where_it_stands(box, tmp_path):
     """`file://` and paths are verified and not copied."""
     (tmp_path / "a b").write_bytes(BODY)
@@ -553,6 +604,48 @@ def test_credentials_go_with_the_request_and_into_no_message(box, served):
         box.get(url, headers={"Authorization": "Bearer geheim"})
 
     assert "geheim" not in f"{caught.value.brief}{caught.value.details}{caught.value.resolution}{box.said}"
+
+
+# what is had in another way
+
+IMAGE = Wanted("ghcr.io/kiwix/serve:3.5", kind="image")
+
+
+def test_what_was_made_elsewhere_is_kept_and_found(box):
+    """An image by its name: there, as long as the registry says the same of it."""
+    file = box.cache.new_file()
+    file.write_bytes(BODY)
+    with box.cache.alone(IMAGE), box.cache.put(IMAGE, file, Validators("sha256:1")) as kept:
+        assert kept.is_cached
+        assert kept.path.read_bytes() == BODY
+    box.clock.now_s += 60
+
+    assert box.cache.find(IMAGE) is None
+    assert box.cache.find(IMAGE, Validators("sha256:2")) is None
+    with box.cache.find(IMAGE, Validators("sha256:1")) as found:
+        assert found.sha256 == DIGEST
+    assert box.entry(IMAGE.source, "image").checked_s == box.clock.now_s
+    assert not file.exists()
+
+
+def test_what_was_made_elsewhere_must_be_right(box):
+    file = box.cache.new_file()
+    file.write_bytes(BODY)
+
+    with pytest.raises(NotGenuine):
+        box.cache.put(Wanted("x", kind="image", sha256="0" * 64), file)
+    assert box.files() == []
+
+
+def test_what_was_made_elsewhere_and_is_not_kept_is_gone_after_use(tmp_path):
+    box = Box(tmp_path / "cache", "oci_images: {enabled: false}\n")
+    file = box.cache.new_file()
+    file.write_bytes(BODY)
+
+    with box.cache.put(IMAGE, file) as passing:
+        assert (passing.path.read_bytes(), passing.is_cached) == (BODY, False)
+    assert box.files() == []
+    assert box.cache.find(IMAGE, Validators("x")) is None
 
 
 # several at once, in one process

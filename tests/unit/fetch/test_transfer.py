@@ -7,14 +7,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stalker.errors import InputError, Interrupted
 from stalker.fetch.answers import retry_after_s
 from stalker.fetch.checksum import digests_of
+from stalker.fetch.client import new_client
 from stalker.fetch.files import NotGenuine, NotReached
 from stalker.fetch.partial import Partial
 from stalker.fetch.stopping import Stop
-from stalker.fetch.transfer import Order, Patience, Transfer, new_client
+from stalker.fetch.transfer import Order, Patience, Transfer
 from unit.fetch.server import serving
 
 BODY = os.urandom(700_000)
@@ -344,3 +347,54 @@ def test_headers_go_to_the_first_host_alone():
         ("c", False),
         ("b", False),
     ]
+
+
+TRICKS = [
+    "ok",
+    "cut 1",
+    "cut 9000",
+    "cut 0",
+    "503",
+    "429",
+    "404",
+    "other-range",
+    "other-bytes",
+    "new-etag",
+    "long 7",
+    "short 7",
+    "no-length",
+    "chunked",
+]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.sampled_from(TRICKS), max_size=8),
+    st.lists(st.sampled_from(TRICKS), max_size=8),
+    st.booleans(),
+    st.booleans(),
+)
+def test_whatever_servers_do_it_is_the_right_file_or_an_error(
+    first_tricks, second_tricks, has_ranges, is_given_up
+):
+    """Two mirrors that fail in any order, over two runs: never anything but the whole file under its digest."""
+    body = BODY[:30_000]
+    wanted = hashlib.sha256(body).hexdigest()
+    found = ""
+    with tempfile.TemporaryDirectory() as folder, serving(file=body) as first, serving(file=body) as second:
+        run = Run(Path(folder))
+        first.tricks.extend(first_tricks)
+        second.tricks.extend(second_tricks)
+        second.etag, second.has_ranges = '"second"', has_ranges
+        for _ in range(2):
+            try:
+                found = run(
+                    f"{first.url}/file", f"{second.url}/file", sha256=wanted, retries=0 if is_given_up else 3
+                )
+            except NotReached:
+                assert set(run.left()) <= {".x.part", ".x.part.json"}
+            except InputError:
+                assert run.left() == []
+
+    assert found in {"", wanted}
+    assert found or first_tricks or second_tricks
