@@ -184,7 +184,7 @@ def kernel_arguments(test: BootTest, own: str, parts: Sequence[Part]) -> str:
     """Return the kernel's command line: the test's own, else that of the disk made fit for the machine.
 
     The console becomes the machine's. A root device that is named by its driver becomes that of the machine's
-    disk; one by PARTUUID, UUID or LABEL stays. `own` is empty for a disk without a cmdline.txt.
+    disk; one by PARTUUID, UUID or LABEL stays. Without any it is what holds `/`. `own` is empty for a disk without a cmdline.txt.
     """
     if test.append:
         return test.append
@@ -197,12 +197,19 @@ def kernel_arguments(test: BootTest, own: str, parts: Sequence[Part]) -> str:
         if not SERIAL_CONSOLE.fullmatch(word) and not re.fullmatch(unwanted, word)
     ]
     words = [ROOT.sub(rf"root=/dev/{board.disk}\1", word) for word in words]
-    if not any(word.startswith("root=") for word in words):
-        root = next((part for part in parts if part.source == "/"), None)
-        if root is not None:
-            by_uuid = f"PARTUUID={root.uuid}" if root.uuid else f"/dev/{board.disk}{root.number}"
-            words += [f"root={by_uuid}", "rw", "rootwait"]
+    root = next((part for part in parts if part.source == "/"), None)
+    if root is not None and not root.start_bytes:
+        words = [word for word in words if not word.startswith("root=")]
+    if root is not None and not any(word.startswith("root=") for word in words):
+        words += [f"root={_device(root, board)}", "rw", "rootwait"]
     return " ".join([*words, f"console={board.console}"])
+
+
+def _device(root: Part, board: Board) -> str:
+    """Return how the kernel finds a root: a file system that begins where the disk does is the whole disk."""
+    if not root.start_bytes:
+        return f"/dev/{board.disk.removesuffix('p')}"
+    return f"PARTUUID={root.uuid}" if root.uuid else f"/dev/{board.disk}{root.number}"
 
 
 def qemu_argv(

@@ -125,6 +125,17 @@ def test_a_root_without_a_uuid_is_named_by_its_number():
     assert kernel_arguments(boots("raspi2b"), "", parts).startswith("root=/dev/mmcblk0p2 ")
 
 
+@pytest.mark.parametrize(
+    ("machine", "root"), [("virt", "/dev/vda"), ("q35", "/dev/vda"), ("raspi2b", "/dev/mmcblk0")]
+)
+def test_a_disk_without_a_table_is_its_root(machine, root):
+    """So a root file system is booted that was published as a tar; a PARTUUID in it is of another disk."""
+    parts = (replace(ROOT, start_bytes=0),)
+
+    for own in ("quiet", "root=PARTUUID=1-2 quiet"):
+        assert kernel_arguments(boots(machine), own, parts).startswith(f"quiet root={root} rw rootwait ")
+
+
 def test_every_machine_that_a_tree_may_name_can_be_started():
     """The words of the tree file and what is done with them do not part."""
     for name, machine in MACHINES.items():
