@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 import branches
+import disk
 import export
 import machine
 import peer as peers
@@ -38,6 +39,7 @@ ROWS = {
     "writes": writes,
     "plan": plan,
     "export": export,
+    "disk": disk,
 }
 
 
