@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from stalker.errors import EngineError, StalkerError
 from stalker.image.bootfiles import FOLDER, NotBootable
-from stalker.image.console import Console, Failed, Passed, Type, too_long
+from stalker.image.console import Console, Failed, Passed, Type
 from stalker.image.kvm import accelerator_for
 from stalker.image.machines import Part, architecture_of
 from stalker.image.qemu import DISK_FOLDER, ENVIRONMENT, opened, prepared
+from stalker.image.typed import too_long
 from stalker.model.artifacts import Expectation
 from stalker.model.masking import Masker
 

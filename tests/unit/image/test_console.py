@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stalker.image.console import Console, Failed, Passed, Type, command_line, too_long
+from stalker.image.console import Console, Failed, Passed, Type
 from stalker.image.plaintext import PlainText
+from stalker.image.typed import command_line, too_long
 from stalker.model.artifacts import Expectation
 from stalker.model.places import Place
 
