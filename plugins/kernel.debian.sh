@@ -142,9 +142,11 @@ until found=$(device) && [ -n "$found" ]; do
 done
 [ -n "$is_quiet" ] || say "$root is $found"
 
-# Read-only first: systemd looks at the file system before it writes to it. Others get what was asked for.
+# Read-only first: systemd looks at the file system before it writes to it. Others get what was asked for,
+# and so does the first boot of an image: nobody has written to it, and there is no machine id yet.
 mount ${type:+-t "$type"} -o "ro$flags" "$found" /root || stop "$found could not be mounted"
-if [ -n "$is_rw" ] && { [ "$init" != /sbin/init ] || [ ! -e /root/lib/systemd/systemd-fsck ]; }; then
+if [ -n "$is_rw" ] &&
+    { [ "$init" != /sbin/init ] || [ ! -e /root/lib/systemd/systemd-fsck ] || [ ! -s /root/etc/machine-id ]; }; then
     mount -o remount,rw /root
 fi
 [ -x "/root$init" ] || [ -L "/root$init" ] || stop "there is no $init in $found"
