@@ -31,10 +31,11 @@ from stalker.fetch.files import (
 )
 from stalker.fetch.keeping import Keeper
 from stalker.fetch.meter import Teller
+from stalker.fetch.order import Order, Patience
 from stalker.fetch.partial import Partial
 from stalker.fetch.policy_file import PolicyFile
 from stalker.fetch.stopping import Stop
-from stalker.fetch.transfer import Moved, Order, Patience, Transfer
+from stalker.fetch.transfer import Moved, Transfer
 from stalker.fetch.wanted import Fetched, Wanted
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from stalker.fetch.files import (
     shown,
 )
 from stalker.fetch.meter import Teller
+from stalker.fetch.order import Order, Patience
 from stalker.fetch.partial import Partial
-from stalker.fetch.transfer import Order, Patience, Transfer
+from stalker.fetch.transfer import Transfer
 
 
 def download(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stalker.errors import InputError, Interrupted
 from stalker.fetch.answers import TRANSIENT, retry_after_s, sent_range, validators_of
 from stalker.fetch.checksum import EMPTY_SHA256, Checksum, digests_of, wrong_digest
 from stalker.fetch.client import host_of
-from stalker.fetch.entry import Validators
 from stalker.fetch.files import NoRoom, NotGenuine, NotReached, Progress, file_name, shown
+from stalker.fetch.order import Order, Patience
 from stalker.fetch.partial import Partial
 from stalker.fetch.stopping import Stop
 
@@ -35,37 +34,6 @@ class _TryAgain(Exception):
 
 class _Unchanged(Exception):
     """The server has nothing newer than what is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How often and how long a server is waited for."""
-
-    retries: int = 5
-    timeout_s: float = 30.0
-    pause: Callable[[float], object] | None = None
-    """Waits; None: until the time is over or the transfer is stopped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be had: its servers in order of preference, and what it must be.
-
-    `known` is the version that is there already: nothing comes when the server has no other.
-    `headers` go to the host of the first one alone, and credentials in them with no redirect to another.
-    """
-
-    urls: tuple[str, ...]
-    sha256: str = ""
-    checksum: Checksum | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    known: Validators | None = None
-
-    @property
-    def checksums(self) -> tuple[Checksum, ...]:
-        """All that the content is held against."""
-        own = (Checksum("sha256", self.sha256.lower()),) if self.sha256 else ()
-        return (*own, self.checksum) if self.checksum else own
 
 
 class Transfer:
@@ -115,6 +83,11 @@ class Transfer:
                 if not self._urls:
                     raise self._verdict() from error.__cause__
                 self._say(f"{error.brief}; trying {shown(self._urls[0])}")
+
+    @property
+    def _is_pinned(self) -> bool:
+        """Whether a digest tells in the end if pieces from several servers fit together."""
+        return bool(self._order.sha256 or self._part.validators.sha256)
 
     def _verified(self) -> str:
         """Return the digest of the part, or throw it away and raise NotGenuine."""
@@ -179,7 +152,7 @@ class Transfer:
             self._check_stop()
 
     def _unreached(self, trouble: _TryAgain, failures: int) -> NotReached:
-        is_kept = self._part.keep_or_discard(is_pinned=bool(self._order.sha256))
+        is_kept = self._part.keep_or_discard(is_pinned=self._is_pinned)
         return NotReached(
             f"{shown(self._urls[0])} could not be downloaded",
             f"{trouble}; tried {failures} times in a row",
@@ -189,7 +162,7 @@ class Transfer:
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            self._part.keep_or_discard(is_pinned=bool(self._order.sha256))
+            self._part.keep_or_discard(is_pinned=self._is_pinned)
             raise Interrupted("the download was stopped", shown(self._order.urls[0]), "")
 
     def _attempt(self, client: httpx.Client, url: str) -> None:
@@ -197,7 +170,7 @@ class Transfer:
         import httpx  # late: it takes a tenth of a second
 
         part = self._part
-        rest = part.request_headers(url, is_pinned=bool(self._order.sha256))
+        rest = part.request_headers(url, is_pinned=self._is_pinned)
         newer = self._order.known.question() if self._order.known and not rest else {}
         # Bytes are taken as they travel, so that sizes and digests are those of the file itself.
         own = self._order.headers if host_of(url) == host_of(self._order.urls[0]) else {}
@@ -242,7 +215,9 @@ class Transfer:
             validators = validators_of(headers, heads)
             if self._order.known is not None and self._order.known.is_same(validators):
                 raise _Unchanged
-            self._part.begin(url, validators, validators.length)
+            # Who redirects may lead to another mirror the next time.
+            server = str(response.url) if heads else url
+            self._part.begin(server, validators, validators.length)
         elif status == 304 and self._order.known is not None and not is_continued:
             raise _Unchanged
         elif status == 416 and is_continued:
@@ -262,7 +237,7 @@ class Transfer:
         """Hold a partial answer against what was asked for. Raises _TryAgain, for all of it."""
         part, sent = self._part, sent_range(headers)
         is_other = bool(
-            not self._order.sha256
+            not self._is_pinned
             and headers.get("etag")
             and part.validators.etag
             and headers["etag"] != part.validators.etag

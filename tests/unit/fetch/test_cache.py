@@ -15,9 +15,9 @@ from stalker.fetch.cache import Cache
 from stalker.fetch.checksum import Checksum
 from stalker.fetch.entry import Validators
 from stalker.fetch.files import NotGenuine, NotReached, old_path
+from stalker.fetch.order import Patience
 from stalker.fetch.policy_file import parse_policy
 from stalker.fetch.stopping import Stop
-from stalker.fetch.transfer import Patience
 from stalker.fetch.wanted import Wanted
 from unit.fetch.server import serving
 

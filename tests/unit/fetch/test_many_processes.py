@@ -15,7 +15,7 @@ from stalker.errors import InputError
 from stalker.fetch.cache import Cache
 from stalker.fetch.entry import Validators
 from stalker.fetch.files import NoRoom
-from stalker.fetch.transfer import Patience
+from stalker.fetch.order import Patience
 from stalker.fetch.upkeep import verify
 from stalker.fetch.wanted import Wanted
 from unit.fetch.server import serving
@@ -27,7 +27,7 @@ SCRIPT = """
 import hashlib, sys
 from pathlib import Path
 from stalker.fetch.cache import Cache
-from stalker.fetch.transfer import Patience
+from stalker.fetch.order import Patience
 from stalker.fetch.wanted import Wanted
 folder, *urls = sys.argv[1:]
 with Cache(Path(folder), patience=Patience(3, 20.0)) as cache:

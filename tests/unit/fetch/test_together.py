@@ -7,8 +7,8 @@ import pytest
 from stalker.errors import FilesError, InputError, Interrupted
 from stalker.fetch.cache import Cache
 from stalker.fetch.meter import Meter, Moving, Rate
+from stalker.fetch.order import Patience
 from stalker.fetch.together import DEFAULT_CONCURRENCY, _raise_failures, fetched_together
-from stalker.fetch.transfer import Patience
 from stalker.fetch.wanted import Wanted
 from unit.fetch.server import serving
 

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import os
 import tempfile
@@ -15,9 +16,10 @@ from stalker.fetch.answers import retry_after_s
 from stalker.fetch.checksum import digests_of
 from stalker.fetch.client import new_client
 from stalker.fetch.files import NotGenuine, NotReached
+from stalker.fetch.order import Order, Patience
 from stalker.fetch.partial import Partial
 from stalker.fetch.stopping import Stop
-from stalker.fetch.transfer import Order, Patience, Transfer
+from stalker.fetch.transfer import Transfer
 from unit.fetch.server import serving
 
 BODY = os.urandom(700_000)
@@ -177,6 +179,28 @@ def test_an_etag_that_changes_in_between_starts_over(run):
         digest = run(f"{served.url}/file")
 
     assert digest == hashlib.sha256(NEW).hexdigest()
+
+
+@pytest.mark.parametrize("how", ["wanted", "told", "unknown"])
+def test_a_redirect_to_another_mirror_goes_on_when_the_digest_is_known(run, how):
+    """Each mirror behind a redirector has ETags of its own."""
+    with serving(file=BODY) as served:
+        served.redirects["/x"] = "/file"
+        told = base64.b64encode(bytes.fromhex(DIGEST)).decode()
+        served.headers = {"Digest": f"SHA-256={told}"} if how == "told" else {}
+        served.tricks.extend(["ok", "cut 300000"])
+
+        def pause(_seconds):
+            served.etag = '"of another mirror"'
+
+        run.pauses = type("Pauses", (), {"append": staticmethod(pause)})()
+        digest = run(f"{served.url}/x", sha256=DIGEST if how == "wanted" else "")
+        sent = [start for _, path, start in served.asked if path == "/file"]
+
+    assert digest == DIGEST
+    assert sent == ["", "bytes=300000-"]
+    assert run.sizes[-1][0] == len(BODY)
+    assert (min(size for size, _ in run.sizes[-3:]) > 300_000) or how == "unknown"
 
 
 @pytest.mark.parametrize("has_digest", [True, False])
