@@ -57,7 +57,7 @@ def show(cache_dir: str | None, as_json: bool) -> None:
     if rows:
         click.echo(_table(("SIZE", "AGE", "USED", "TIMES", "POLICY", "SOURCE"), rows, right=(0, 1, 2, 3)))
         total = sum({entry.sha256: entry.size_bytes for entry in entries}.values())
-        click.echo(f"{len(rows)} downloads, {size_text(total)} in {keeper.store.root}", err=True)
+        click.echo(f"{_count(len(rows))}, {size_text(total)} in {keeper.store.root}", err=True)
     else:
         click.echo(f"nothing is cached in {keeper.store.root}", err=True)
     _tell_others(keeper, size_text)
@@ -90,7 +90,7 @@ def prune(cache_dir: str | None, dry_run: bool, as_json: bool) -> None:
     for one in done.in_use:
         click.echo(f"{_shown(one.entry.source)} stays, it is being used: {one.reason}", err=True)
     would = "would be" if dry_run else "were"
-    click.echo(f"{len(done.evicted)} downloads, {size_text(done.freed_bytes)} {would} removed", err=True)
+    click.echo(f"{_count(len(done.evicted))}, {size_text(done.freed_bytes)} {would} removed", err=True)
 
 
 @cache.command()
@@ -115,7 +115,7 @@ def verify(ctx: click.Context, cache_dir: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(documents, indent=2))
     bad = counts.get("damaged", 0) + counts.get("missing", 0)
-    click.echo(f"{counts.get('ok', 0)} downloads are as they were fetched, {bad} were dropped", err=True)
+    click.echo(f"{_count(counts.get('ok', 0))} as fetched, {bad} dropped", err=True)
     ctx.exit(1 if bad else 0)
 
 
@@ -173,6 +173,10 @@ def _document(entry: Entry, keeper: Keeper) -> dict[str, Any]:
     }
 
 
+def _count(number: int) -> str:
+    return f"{number} download{'' if number == 1 else 's'}"
+
+
 def _shown(source: str) -> str:
     from stalker.fetch.files import shown
 
@@ -183,7 +187,7 @@ def _tell_others(keeper: Keeper, size_text: Callable[[int], str]) -> None:
     """Tell of what stands beside the entries: downloads under way, and those of before the index."""
     parts = [stat.st_size for path, stat in keeper.store.parts() if path.suffix == ".part"]
     if parts:
-        click.echo(f"{len(parts)} downloads to go on with, {size_text(sum(parts))}", err=True)
+        click.echo(f"{_count(len(parts))} to go on with, {size_text(sum(parts))}", err=True)
     old = [
         path.stat().st_size
         for path in (keeper.store.root / "downloads").glob("*/*")
@@ -191,7 +195,7 @@ def _tell_others(keeper: Keeper, size_text: Callable[[int], str]) -> None:
     ]
     if old:
         click.echo(
-            f"{len(old)} downloads of an older version, {size_text(sum(old))}: each is taken over when it is asked for",
+            f"{_count(len(old))} of an older version, {size_text(sum(old))}: taken over when asked for",
             err=True,
         )
 

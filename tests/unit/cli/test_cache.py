@@ -63,7 +63,7 @@ def test_show_tells_of_downloads_of_before(folder):
     old.parent.mkdir(parents=True)
     old.write_bytes(b"x" * 5000)
 
-    assert "1 downloads of an older version, 5.0 kB" in call("show").stderr
+    assert "1 download of an older version, 5.0 kB" in call("show").stderr
 
 
 def test_an_empty_cache_is_said(tmp_path):
@@ -84,7 +84,7 @@ def test_prune_takes_what_the_policy_says(folder):
     assert left == 2
     assert would.stdout == done.stdout
     assert "past max_num (lru first)" in done.stdout
-    assert "1 downloads, 100 B were removed" in done.stderr
+    assert "1 download, 100 B were removed" in done.stderr
     assert list(contents(folder)) == [2000]
 
 
@@ -107,7 +107,7 @@ def test_verify_drops_what_is_damaged(folder):
     assert bad.stdout.startswith("damaged: http://127.0.0.1")
     assert f"expected {path.name}" in bad.stdout
     assert (good.exit_code, good.stdout) == (0, "")
-    assert "1 downloads are as they were fetched, 0 were dropped" in good.stderr
+    assert "1 download as fetched, 0 dropped" in good.stderr
     assert [one["state"] for one in json.loads(call("verify", "--json").stdout)] == ["ok"]
 
 
