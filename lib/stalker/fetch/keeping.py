@@ -35,8 +35,10 @@ class Keeper:
             self._policy = load_policy(self.store.root / FILE_NAME)
         return self._policy
 
-    def has(self, source: str) -> bool:
-        """Say whether a URL is there, fresh or not; nothing is verified."""
+    def has(self, source: str, sha256: str = "") -> bool:
+        """Say whether a URL, or its content from elsewhere, is there, fresh or not; nothing is verified."""
+        if sha256 and self.store.content_path(sha256.lower()).is_file():
+            return True
         if self.index.get(("file", source)) is not None:
             return True
         return old_path(self.store.root, source).is_file()

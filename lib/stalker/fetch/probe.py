@@ -37,8 +37,8 @@ def tarball_obstacle(base: TarballBase, workspace: Path, cache_dir: Path) -> str
         for key in base.keys:
             if not (workspace / key).is_file():
                 return f"there is no key file {workspace / key}"
-    for source in filter(None, (base.source, base.signature)):
-        if problem := _source_obstacle(source, workspace, cache_dir):
+    for source, sha256 in ((base.source, base.sha256), (base.signature, "")):
+        if source and (problem := _source_obstacle(source, sha256, workspace, cache_dir)):
             return problem
     return ""
 
@@ -52,7 +52,7 @@ def suite_obstacle(base: BootstrapBase) -> str:
     return f"{shown(mirror)} has no suite {base.suite}" if status in {404, 410} else ""
 
 
-def _source_obstacle(source: str, workspace: Path, cache_dir: Path) -> str:
+def _source_obstacle(source: str, sha256: str, workspace: Path, cache_dir: Path) -> str:
     path = local_path(source, workspace)
     if path is not None:
         if not path.is_file():
@@ -60,7 +60,7 @@ def _source_obstacle(source: str, workspace: Path, cache_dir: Path) -> str:
         return "" if path.stat().st_size else f"{path} is empty"
     if not re.match(r"https?://", source, re.IGNORECASE):
         return f"{shown(source)} is neither http, https, file nor a path"
-    if Cache(cache_dir).keeper.has(source):
+    if Cache(cache_dir).keeper.has(source, sha256):
         return ""
     status, reason = _ask(source)
     if not status:

@@ -1,7 +1,9 @@
 import pytest
 
+from stalker.fetch.cache import Cache
 from stalker.fetch.files import old_path
 from stalker.fetch.probe import suite_obstacle, tarball_obstacle
+from stalker.fetch.wanted import Wanted
 from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase, TarballBase
 from unit.fetch.server import serving
@@ -82,6 +84,20 @@ def test_a_server_that_is_not_there_is_an_obstacle_unless_the_cache_has_the_file
 
     assert "cannot be reached" in before
     assert ask(base, tmp_path) == ""
+
+
+def test_content_that_came_from_elsewhere_is_no_obstacle(tmp_path):
+    """The URL of a pinned tarball may change; its content is there."""
+    body = b"x" * 100
+    with (
+        serving(file=body) as served,
+        Cache(tmp_path / "cache") as cache,
+        cache.get(Wanted(f"{served.url}/file")) as file,
+    ):
+        sha256 = file.sha256
+
+    assert ask(TarballBase("http://127.0.0.1:1/other", PLACE, sha256=sha256.upper()), tmp_path) == ""
+    assert "cannot be reached" in ask(TarballBase("http://127.0.0.1:1/other", PLACE, sha256=SHA), tmp_path)
 
 
 def test_a_suite_that_the_mirror_does_not_have_is_said():
