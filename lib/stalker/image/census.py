@@ -64,14 +64,15 @@ class Part:
                 self.has_lost_found = self.has_lost_found or path == b"lost+found"
         if is_link:
             return
-        if header.is_folder:
+        kind = header.kind
+        if kind == b"2":
+            measure.data_blocks += len(header.link) >= SHORT_LINK_BYTES
+        elif header.is_folder:
             measure.folder_blocks += bool(path)
             self._rooms.setdefault(path, FOLDER_ROOM_BYTES - 24)
         elif header.is_file:
             size = header.size if header.content is None else len(header.content)
             measure.data_blocks += -(-size // BLOCK) + (size // EXTENT_BYTES > EXTENTS_IN_INODE)
-        elif header.kind == b"2":
-            measure.data_blocks += len(header.link) >= SHORT_LINK_BYTES
         xattrs = header.xattrs if header.records else {}
         if xattrs:
             taken = sum(len(name) + len(value) + 16 for name, value in xattrs.items())
