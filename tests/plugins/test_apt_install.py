@@ -106,6 +106,8 @@ REFUSED = [
     ({"packages": []}, "the list is empty"),
     ({"packages": ["less"], "update": "maybe"}, "neither true nor false"),
     ({"packages": ["less"], "clean": ""}, "neither true nor false"),
+    ({"packages": ["less"], "max_age_h": 24}, "must stay"),
+    ({"packages": ["less"], "clean": False, "max_age_h": "a day"}, "is no number of hours"),
 ]
 
 
@@ -119,3 +121,15 @@ def test_bad_arguments_are_refused(machine, arguments, message):
     assert ran.code == 1
     assert message in ran.output
     assert machine.listing() == listing
+
+
+def test_lists_of_a_moment_ago_are_taken_as_they_are(online):
+    """The second package comes without a question to the mirror; with other sources there is one again."""
+    first = online.use("apt.install", packages=["less"], clean=False, max_age_h=1)
+    second = online.use("apt.install", packages=["bc"], clean=False, max_age_h=1)
+    online.read("echo '# another line' >>/etc/apt/sources.list")
+    third = online.use("apt.install", packages=["ed"], clean=False, max_age_h=1)
+
+    assert (first.code, second.code, third.code) == (0, 0, 0), first.output + second.output + third.output
+    told = [("InRelease" in ran.output, "no older than 1 h" in ran.output) for ran in (first, second, third)]
+    assert told == [(True, False), (False, True), (True, False)]
