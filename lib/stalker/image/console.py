@@ -256,7 +256,7 @@ class Console:
             self._fail(reason, said)
 
     def _missed(self, now: Expectation, limit: str) -> str:
-        hint = find_hint(self._tail())
+        hint = find_hint(self._tail(), out_of_time=True)
         return f"{self._not_met(now)} within {limit}" + (f": {hint}" if hint else "")
 
     def _tail(self) -> str:

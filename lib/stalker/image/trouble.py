@@ -55,9 +55,17 @@ PROMPTS = (
 HINTS = (
     (r"Waiting for root device (.*?)\.\.\.", "the kernel waits for the root device {}, which is not there"),
     (r"^Booting from Hard Disk\.\.\.", "the first sector of the disk starts nothing"),
-    (r"Unable to handle kernel|Internal error: Oops|BUG: ", "the kernel stumbled: {}"),
+    (r"Unable to handle kernel|Internal error: Oops|BUG: (?!soft lockup)", "the kernel stumbled: {}"),
 )
 """What may be why nothing more comes, once it is clear that nothing does."""
+
+SLOW = (
+    (
+        r"BUG: soft lockup|detected stalls? on CPU",
+        "the machine got too little of this host's time; try again when the host has less to do",
+    ),
+)
+"""What a machine says that is starved, and that may go on none the less."""
 
 
 def find_trouble(text: str, before: str = "", *, of_kernel_only: bool = False) -> str:
@@ -78,12 +86,15 @@ def find_prompt(line: str) -> str:
     return _first(line, PROMPTS)
 
 
-def find_hint(text: str) -> str:
-    """Return what a text says about why nothing more came, empty for nothing."""
+def find_hint(text: str, *, out_of_time: bool = False) -> str:
+    """Return what a text says about why nothing more came, empty for nothing.
+
+    A machine that is only slow is told when it is `out_of_time`; until then it may go on.
+    """
     if not text.strip():
         return "the console was silent: is it that of the kernel's `console=`?"
     for line in reversed(text.splitlines()):
-        said = _first(f"{line}\n", HINTS)
+        said = _first(f"{line}\n", (*HINTS, *SLOW) if out_of_time else HINTS)
         if said:
             return said
     return ""

@@ -172,6 +172,11 @@ FAILING = {
         "[    1.123456] Waiting for root device /dev/mmcblk0p9...\r\n",
         r"^the kernel waits for the root device /dev/mmcblk0p9, which is not there$",
     ),
+    "a machine that is starved for longer than the test lasts": (
+        [wait("login:")],
+        "[  126.488051] watchdog: BUG: soft lockup - CPU#0 stuck for 24s! [kworker/0:1:16]\r\n",
+        r"^'login:' did not come within the 300 s .*: the machine got too little of this host's time",
+    ),
     "no shell": ([run("id", timeout_s=5)], "pi login: ", r"^`id` was typed, but no shell ran it within 5 s"),
 }  # fmt: skip
 
