@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from stalker.errors import InputError
-from stalker.fetch.download import download
+from unit.fetch.downloading import download
 from unit.fetch.server import serving
 
 BODY = bytes(range(256)) * 4000

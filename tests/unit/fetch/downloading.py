@@ -1,4 +1,4 @@
-"""Downloads that end complete and verified, or leave nothing under the final name."""
+"""One download into one file, by the transfer that the cache uses: what its tests call."""
 
 from __future__ import annotations
 
