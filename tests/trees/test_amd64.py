@@ -39,6 +39,18 @@ def test_the_password_reaches_one_step_and_no_file():
     assert [write for one in stalk.artifacts for write in one.writes if write.variables] == []
 
 
+def test_a_busy_host_does_not_stop_the_boot():
+    """Neither the image nor its test gives up while devices and services are merely slow to come."""
+    (stalk,) = read_tree("amd64", str(ROOT)).stalks
+    (disk,) = stalk.artifacts
+    (fstab,) = [one.content.decode() for one in disk.writes if one.path == "/etc/fstab"]
+    (esp,) = [line for line in fstab.splitlines() if "/boot/efi" in line]
+    (settled,) = [one for one in disk.boot_test.expectations if "is-system-running" in one.text]
+
+    assert {"nofail", "x-systemd.device-timeout=5min"} <= set(esp.split()[3].split(","))
+    assert disk.boot_test.timeout_s > settled.timeout_s >= 600
+
+
 @pytest.fixture(scope="module")
 def copy(new_copy):
     """A copy whose password nobody else's image has: steps are taken over from other trees by what they do."""
