@@ -126,7 +126,8 @@ def prune(
 
     Only what stalker made is removed; what others named or derived stays.
     """
-    from stalker.image.pruning import Limits, stalks_below
+    from stalker.image.below import stalks_below
+    from stalker.image.pruning import Limits
 
     settings: Settings = ctx.obj
     limits = Limits(_duration(older_than), keep, failed_only=failed, bases=bases)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from stalker.image.listing import Owned
     from stalker.model.images import Image
-    from stalker.model.tree import Stalk, Tree
+    from stalker.model.tree import Stalk
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,37 +83,6 @@ class Pruning:
 
 def _title(image: Image) -> str:
     return ", ".join(image.tags) or short_id(image.id)
-
-
-def stalks_below(tree: Tree, name: str) -> list[Stalk]:
-    """Return a stalk and all that grow on it, all of the tree for an empty name, in the tree's order.
-
-    Raises:
-        KeyError: the tree has no such stalk.
-    """
-    if not name:
-        return list(tree.stalks)
-    found = {tree.stalk(name).name}
-    grown = True
-    while grown:
-        more = {
-            stalk.name
-            for stalk in tree.stalks
-            if stalk.parent in found
-            or (stalk.start and stalk.start.partition(":")[0] in found)
-            or any(_names_one_of(base, tree, found) for base in stalk.bases)
-        }
-        grown = not more <= found
-        found |= more
-    return [stalk for stalk in tree.stalks if stalk.name in found]
-
-
-def _names_one_of(base: object, tree: Tree, stalks: set[str]) -> bool:
-    """Say whether a base is the image of one of some stalks."""
-    if not isinstance(base, TagBase) or base.name.endswith(":initial"):
-        return False
-    repository = base.name.rpartition(":")[0]
-    return any(stalk.repository == repository for stalk in tree.stalks if stalk.name in stalks)
 
 
 def plan_prune(
@@ -223,12 +192,25 @@ class _Planner:
         if one.kind != "base" or not self.limits.bases:
             return False
         stalks = [name.rpartition(":")[0] for name in one.image.tags if self._is_in_scope(name)]
-        return any(self._is_emptied(stalk) for stalk in stalks) if one.image.tags else all_go
+        if not one.image.tags:
+            return all_go
+        return any(self._is_emptied(stalk) for stalk in stalks) or self._is_left_over(one.image, stalks)
+
+    def _is_left_over(self, image: Image, repositories: Sequence[str]) -> bool:
+        """Say whether a base is all that a stalk has here, as a prune without `bases` leaves it."""
+        older_s = self.limits.older_than_s
+        if self.limits.failed_only or (older_s is not None and image.created_s >= self.now_s - older_s):
+            return False
+        return any(not self._states_of(repository) for repository in repositories)
+
+    def _states_of(self, repository: str) -> list[Owned]:
+        """Return the committed states that a stalk has here."""
+        steps = [one for one in self.owned.values() if one.kind == "step"]
+        return [one for one in steps if repository in self._stalks_of(one)]
 
     def _is_emptied(self, repository: str) -> bool:
         """Say whether a stalk had committed states here and none is left; asked when all were judged."""
-        steps = [one for one in self.owned.values() if one.kind == "step"]
-        own = [one for one in steps if repository in self._stalks_of(one)]
+        own = self._states_of(repository)
         return bool(own) and all(self.states.get(one.image.id) in {"goes", "unnamed"} for one in own)
 
     def _state(self, one: Owned) -> State:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from stalker.engine.interface import ContainerSpec
 from stalker.errors import EngineError, NoEngine
+from stalker.image.below import stalks_below
 from stalker.image.prune import carry_out, draw_up, stores_of
-from stalker.image.pruning import Limits, Pruning, stalks_below
+from stalker.image.pruning import Limits, Pruning
 from stalker.model import labels
 from stalker.model.tree import TagBase
 from unit.image.forest import NOW_S, PLACE, TREE, Forest, grown, stalk
@@ -229,6 +230,38 @@ def test_a_base_goes_with_its_tree_when_asked():
     prune(forest, bases=True)
 
     assert forest.engine.images_by_id == {}
+
+
+def test_a_base_goes_after_its_steps_did():
+    """A prune says that --bases takes it too, and then that has to do so."""
+    forest = grown()
+    prune(forest)
+    assert forest.names() == {"base:initial"}
+
+    assert plan(forest).removals == ()
+    prune(forest, bases=True)
+
+    assert forest.engine.images_by_id == {}
+
+
+@pytest.mark.parametrize("limits", [{"failed_only": True}, {"older_than_s": 60 * DAY_S}])
+def test_the_limits_are_for_a_base_that_is_left_over_too(limits):
+    """It is 50 days old, and no failed state."""
+    forest = grown()
+    prune(forest)
+
+    assert plan(forest, bases=True, **limits).removals == ()
+
+
+def test_a_left_over_base_stays_while_something_is_on_it():
+    forest = grown()
+    prune(forest)
+    forest.grow("foreign:x", forest.base)
+
+    found = plan(forest, bases=True)
+
+    assert found.removals == ()
+    assert kept(found) == {"base:initial": "foreign:x grows on it"}
 
 
 def foreign_base(name: str, *more: str) -> Forest:
