@@ -84,9 +84,10 @@ def see_device(path: str, sys: str = "/sys", proc: str = "/proc") -> Device:
             if stat.S_ISREG(found.st_mode)
             else "no disk"
         )
-        raise PlanError(
-            f"{path} is no block device", f"it is {what}", "lsblk lists the disks of this machine"
-        )
+        resolution = "lsblk lists the disks of this machine"
+        if stat.S_ISREG(found.st_mode):
+            resolution += "; a plain image is made by zstd -d or cp, a disk of a file by losetup and --fixed"
+        raise PlanError(f"{path} is no block device", f"it is {what}", resolution)
     number = os.major(found.st_rdev), os.minor(found.st_rdev)
     folder = Path(sys, "dev/block", f"{number[0]}:{number[1]}").resolve()
     if (folder / "partition").exists():

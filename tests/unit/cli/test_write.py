@@ -95,9 +95,12 @@ def test_nothing_is_written_without_being_sure(image, device, card, arguments, s
 
 
 def test_a_file_is_no_device(image, card):
+    """What to do for a plain file stands there, too."""
     done = call(image, card, "--yes", "--fixed")
 
     assert (done.returncode, "is no block device" in done.stderr) == (2, True)
+    assert "zstd -d or cp" in done.stderr
+    assert "losetup and --fixed" in done.stderr
 
 
 def test_an_image_that_is_not_there_is_told(device):
