@@ -181,13 +181,14 @@ def as_document(run: RunSummary) -> dict[str, Any]:
         "reused": run.reused,
         "failed": list(run.failed),
         "blocked": list(run.blocked),
+        "unmade": list(run.unmade),
         "brief": run.brief,
         "journal": run.path,
     }
 
 
 def as_table(runs: list[RunSummary]) -> str:
-    """Return the runs as a table, and the failed steps by name."""
+    """Return the runs as a table, and by name the steps that failed and the artifacts that were not made."""
     if not runs:
         return "no run yet"
     rows: list[tuple[str, ...]] = [
@@ -201,7 +202,7 @@ def as_table(runs: list[RunSummary]) -> str:
             "" if run.duration_s is None else took(run.duration_s),
             state_of(run),
             *("" if run.exit_code is None else str(n) for n in (run.ran, run.reused, len(run.blocked))),
-            " ".join(run.failed),
+            " ".join((*run.failed, *run.unmade)),
         )
         for run in runs
     ]

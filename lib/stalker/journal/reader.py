@@ -19,7 +19,7 @@ class RunSummary:
     """One run as its journal tells it.
 
     `started_at` is Unix time. `duration_s` and `exit_code` are None for a run that was killed or still
-    goes on; then the counts are 0. `failed` and `blocked` are step ids.
+    goes on; then the counts are 0. `failed` and `blocked` are step ids, `unmade` are those of artifacts.
     """
 
     run: str
@@ -33,6 +33,7 @@ class RunSummary:
     reused: int = 0
     failed: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
+    unmade: tuple[str, ...] = ()
     brief: str = ""
 
 
@@ -87,6 +88,7 @@ def _summary(run: str, path: Path) -> RunSummary | None:
         reused=_number(last, "reused", 0),
         failed=_texts(last, "failed"),
         blocked=_texts(last, "blocked"),
+        unmade=_texts(last, "unmade"),
         brief=_text(last, "brief"),
     )
 

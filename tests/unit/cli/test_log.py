@@ -205,6 +205,14 @@ def test_the_runs_are_a_table_the_newest_first(space):
     assert lines[2].split()[4:] == ["2.0", "s", "1", "2", "3", "1", "web:b"]
 
 
+def test_an_artifact_that_was_not_made_is_named_beside_failed_steps(space):
+    """Else a run that ended with 1 looks as if nothing had gone wrong."""
+    space.journal("r1", "trees/t.hjson", 1000.0, exit_code=1, failed=["web:b"], unmade=["web/disk"])
+
+    assert space.log().stdout.splitlines()[1].split()[-2:] == ["web:b", "web/disk"]
+    assert json.loads(space.log("--json").stdout)[0]["unmade"] == ["web/disk"]
+
+
 def test_only_the_runs_of_a_tree_are_listed_when_one_is_named(space):
     space.tree("t")
     space.journal("r1", "trees/t.hjson", 1000.0, exit_code=0)
@@ -232,6 +240,7 @@ def test_a_run_as_json_has_all_that_is_known(space):
         "reused": 0,
         "failed": ["web:b"],
         "blocked": [],
+        "unmade": [],
         "brief": "web:b failed",
         "journal": str(space.root / "logs/runs/r1/eliot.txt"),
     }
