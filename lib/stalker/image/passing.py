@@ -292,6 +292,8 @@ class Passing:
             if above in self._mounts:
                 targets.append((self._mounts[above], folder.renamed(b"./", b"")))
             yield from self._told(targets)
+            for watcher in content.watchers if targets else ():
+                watcher.see(above, folder, None)
         text = content.filled(path, text)
         header = new_header(path, b"0", mode=mode, mtime_s=content.latest_s or 0).filled(text)
         yield from self._told([(part, content.moved(header, part))])

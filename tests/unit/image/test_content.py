@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stalker.errors import EngineError, StalkerError
+from stalker.image.census import Census
 from stalker.image.content import Content
-from stalker.model.artifacts import Artifact, Disk, Files, Rootfs, Write
+from stalker.model.artifacts import Artifact, Disk, Files, Partition, Rootfs, Write
 from stalker.model.places import Place
 from stalker.model.tree import secret_marker
 from unit.image.tars import FORMATS, device, folder, hard_link, link, make_tar, member, pieces, read_tar
@@ -205,6 +206,19 @@ def test_written_files_go_to_their_partition():
     assert {"srv", "srv/data"} < set(root)
     assert list(home) == [".", "pi", "k"]
     assert list(data) == [".", "z"]
+
+
+def test_folders_that_are_made_are_counted_on_their_partitions():
+    """The folders that a written file lacks, and the mount point among them, are in the census once each."""
+    census = Census([Partition(path, PLACE, "ext4", source=path) for path in ("/", "/srv/data")])
+    made = artifact(disk(), writes={"/srv/data/in/hello.txt": b"hello"})
+
+    streamed(make_tar(folder("etc")), made, parts=("/", "/srv/data"), watchers=(census,))
+
+    root, data = (part.measure for part in census.parts)
+    assert root.inodes == 3  # etc, srv, srv/data
+    assert data.inodes == 2  # in, in/hello.txt
+    assert root.folder_blocks == 3
 
 
 def test_a_file_that_is_written_where_no_partition_is():
