@@ -182,11 +182,11 @@ def _decide(
             return replace(action, verdict="BLOCKED", reason=f"{step.link.image_name} is not in the engine")
         return replace(action, verdict="MAKE", reason=_why_make(action, standing))
     action = replace(action, version=version)
-    if version.refused:
-        return replace(action, verdict="PROVE", reason=f"it was refused: {version.refused}")
     changed = [_said(name) for name in _differing(version.proof_inputs, action.proof_inputs)]
     if changed:
         return replace(action, verdict="PROVE", reason=_joined(list(dict.fromkeys(changed))))
+    if version.refused:
+        return replace(action, verdict="PROVE", reason=f"it was refused: {version.refused}")
     return action
 
 

@@ -185,6 +185,17 @@ def test_a_refused_one_is_proven_again_and_not_made_again(engine):
     assert found == ("PROVE", "it was refused: 'login:' did not come")
 
 
+def test_a_refused_one_whose_test_was_changed_is_told_by_the_change(engine):
+    """What it was refused for is of the old test, and says nothing of the new one."""
+    before, after = of(artifact(**GATED)), of(artifact(**{**GATED, "boot_test": None}))
+    run(before, engine)
+    version = replace(published(before, engine)["s/root"].published, refused="'login:' did not come")
+
+    found = verdict(after, engine, {"s/root": Standing(unproven=(version,))})
+
+    assert found == ("PROVE", "the boot test changed")
+
+
 def test_a_refused_one_of_older_things_is_made_again(engine):
     run(of(), engine)
     version = replace(published(of(), engine)["s/root"].published, refused="no login", fingerprint="0" * 64)
