@@ -30,7 +30,8 @@ ALIGN_MIN_BYTES, ALIGN_MAX_BYTES = 4 << 10, 1 << 30
 MBR_PARTITIONS = 4
 GPT_PARTITIONS = 128
 
-_MARK = re.compile(r"@(PARTUUID|UUID|LABEL):([^@\s]+)@")
+_MARKS = ("PARTUUID", "UUID", "LABEL")
+_MARK = re.compile(r"@([A-Z]+):([^@\s]+)@")
 
 
 def read_disk(node: Node, file: str, writes: Sequence[Write], reader: ArtifactReader) -> Disk | None:
@@ -184,7 +185,10 @@ def _tell_marks(disk: Disk, node: Node, writes: Sequence[Write], reader: Artifac
         place = text.place if text is not None else write.place
         for kind, name in dict.fromkeys(_MARK.findall(write.content.decode("utf-8", "replace"))):
             one = partitions.get(name)
-            if one is None:
+            if kind not in _MARKS:
+                hint = did_you_mean(kind, _MARKS, "kinds")
+                reader.report.problem(place, f"@{kind}:{name}@: {kind} is no kind of mark", hint)
+            elif one is None:
                 hint = did_you_mean(name, partitions, "partitions")
                 reader.report.problem(place, f"@{kind}:{name}@: there is no partition '{name}'", hint)
             elif kind == "UUID" and one.filesystem in {"", "squashfs"}:

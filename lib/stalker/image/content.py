@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from stalker.config.report import did_you_mean
 from stalker.config.substitution import fill_secrets
 from stalker.errors import EngineError, InputError, StalkerError
 from stalker.image import passing
@@ -29,6 +30,9 @@ DROPPED = -1
 """The part of what is left out."""
 
 MARK = re.compile(rb"@(?:PARTUUID|UUID|LABEL):[^@\s]+@")
+KINDS = ("PARTUUID", "UUID", "LABEL")
+LIKE_A_MARK = re.compile(rb"@([A-Z]+):[^@\s]+@")
+"""What is a mark, or was meant as one."""
 
 
 class Watcher(Protocol):
@@ -134,6 +138,14 @@ class Content:
         """Return a content with its marks replaced. Raises StalkerError for one that means nothing here."""
         if not self._marks:
             return content
+        for found in LIKE_A_MARK.finditer(content):
+            kind = found[1].decode()
+            if kind not in KINDS:
+                raise StalkerError(
+                    f"{path_text(path)} holds {found[0].decode('utf-8', 'replace')}, and {kind} is no kind of mark",
+                    "",
+                    did_you_mean(kind, KINDS, "kinds"),
+                )
         for mark in set(MARK.findall(content)) - self._marks.keys():
             raise StalkerError(
                 f"{path_text(path)} holds {mark.decode('utf-8', 'replace')}, which no partition has",

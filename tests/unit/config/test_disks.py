@@ -273,6 +273,10 @@ WRONG = {
         disk("write: { '/etc/fstab': 'PARTUUID=@PARTUUID:rot@' }"),
         "12:25: image.write./etc/fstab: @PARTUUID:rot@: there is no partition 'rot'\n  did you mean 'root'?",
     ),
+    "a misspelt mark": (
+        disk("write: { '/etc/fstab': '@LABLE:root@' }"),
+        "12:25: image.write./etc/fstab: @LABLE:root@: LABLE is no kind of mark\n  did you mean 'LABEL'?",
+    ),
     "a mark of no label": (
         disk("write: { '/etc/fstab': { text: '@LABEL:root@' } }"),
         "12:33: image.write./etc/fstab.text: @LABEL:root@: 'root' has no label\n  give it one",

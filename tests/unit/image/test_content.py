@@ -269,6 +269,19 @@ def test_what_cannot_be_filled_is_said(fill, marks, said):
         streamed(board(), artifact(disk(fill)), parts=DISK_PARTS, marks=marks)
 
 
+def test_a_misspelt_mark_is_not_published_as_text():
+    """Whether it stands in a file of the image that is filled, or in a written one."""
+    said = "/etc/fstab holds @LABLE:root@, and LABLE is no kind of mark"
+    image = make_tar(folder("etc"), (member("etc/fstab"), b"LABEL=@LABLE:root@ / ext4\n"))
+    for data, made in (
+        (image, artifact(disk("/etc/fstab"))),
+        (make_tar(folder("etc")), artifact(disk(), writes={"/etc/fstab": b"@LABLE:root@ / ext4\n"})),
+    ):
+        with pytest.raises(StalkerError, match=said) as caught:
+            streamed(data, made, marks=MARKS)
+        assert "did you mean 'LABEL'?" in caught.value.resolution
+
+
 # files
 
 
