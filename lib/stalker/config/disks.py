@@ -62,6 +62,7 @@ def read_disk(node: Node, file: str, writes: Sequence[Write], reader: ArtifactRe
         formats=_formats(node.get("formats"), reader),
     )
     _tell_excluded(disk, reader.patterns(node.get("exclude")), reader.report)
+    _tell_excluded_fill(disk, node, writes, reader)
     _tell_marks(disk, node, writes, reader)
     return disk if file and partitions else None
 
@@ -173,6 +174,22 @@ def _tell_excluded(disk: Disk, exclude: Sequence[str], report: Report) -> None:
         if path and one.source:
             what = f"{one.source} is excluded, so nothing would be in '{one.name}'"
             report.problem(one.place, what, f"leave {path} out of 'exclude'")
+
+
+def _tell_excluded_fill(disk: Disk, node: Node, writes: Sequence[Write], reader: ArtifactReader) -> None:
+    """Tell files that are to be filled in and are excluded."""
+    around = node.get("fill")
+    if around is None:
+        return
+    exclude = reader.patterns(node.get("exclude"))
+    written = {write.path for write in writes}
+    for path in disk.fill:
+        pattern = next((one for one in exclude if f"{path}/".startswith(one + "/")), "")
+        if pattern and path not in written:
+            what = f"{path} is excluded, so there is nothing to fill in"
+            reader.report.problem(
+                around.place, what, f"leave {pattern} out of 'exclude', or {path} out of 'fill'"
+            )
 
 
 def _tell_marks(disk: Disk, node: Node, writes: Sequence[Write], reader: ArtifactReader) -> None:

@@ -289,6 +289,10 @@ WRONG = {
         disk("exclude: '/srv'", "a: { filesystem: 'ext4', from: '/srv/www' }"),
         "13:16: image.partitions.a: /srv/www is excluded, so nothing would be in 'a'\n  leave /srv out of 'exclude'",
     ),
+    "an excluded file to fill in": (
+        disk("exclude: '/boot', fill: '/boot/cmdline.txt'"),
+        "12:26: image.fill: /boot/cmdline.txt is excluded, so there is nothing to fill in\n  leave /boot out of 'exclude', or /boot/cmdline.txt out of 'fill'",
+    ),
 }
 
 
