@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stalker.image.content import Watcher
+    from stalker.image.gates import Finding
     from stalker.image.workshop import Workshop
     from stalker.model.artifacts import Artifact
     from stalker.model.images import Image
@@ -88,7 +89,7 @@ class Proof:
         if len(open_ones) > FINDINGS_MAX:
             lines.append(f"and {len(open_ones) - FINDINGS_MAX} more, see the manifest")
         self.details = "\n".join(lines)
-        self.resolution = "\n".join(dict.fromkeys(one.remedy for one in open_ones if one.remedy))
+        self.resolution = remedies(open_ones)
 
     def _boot(self, folder: Path, disk: Mapping[str, Any], image: Image) -> None:
         """Boot it; what does not come up as expected refuses the artifact."""
@@ -123,3 +124,11 @@ class Proof:
         self.last_lines = result.last_lines
         self.has_log = True
         self.resolution = "look at its console, then mend the image, or the test in the tree file"
+
+
+def remedies(findings: Iterable[Finding]) -> str:
+    """Return what to do about each gate's findings, a line for each, and how to let one pass."""
+    by_gate = {one.gate: one.remedy for one in findings if one.remedy}
+    lines = [f"{gate}: {remedy}" for gate, remedy in by_gate.items()]
+    gate = next(iter(by_gate), "NAME")
+    return "\n".join([*lines, f"or waive it with a reason: gates: {{ waive: {{ {gate}: 'WHY' }} }}"])
