@@ -6,8 +6,15 @@ import re
 
 _KERNEL = r"^(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? )?"
 _EMERGENCY = "systemd is in emergency mode"
-_FAILED = re.compile(r"^\[(?:FAILED| TIME )\] (.*)$", re.MULTILINE)
-"""What systemd tells of a unit that failed, or of a device that it has waited for in vain."""
+_CAUSES = (
+    re.compile(r"\[(?:FAILED| TIME )\] (.*)$", re.MULTILINE),
+    re.compile(r"systemd\[1\]: (Timed out waiting for device .*)$", re.MULTILINE),
+    re.compile(r"(?:\[DEPEND\]|systemd\[1\]:) (Dependency failed for .*)$", re.MULTILINE),
+)
+"""What systemd tells of a unit that failed, or of a device that it has waited for in vain; the surest first.
+
+It may stand behind what systemd says of the time that it waits, which ends in no line end.
+"""
 
 _NO_SWITCH = (
     "the machine halted without going off: its kernel has no driver that switches it off "
@@ -74,10 +81,11 @@ def find_trouble(text: str, before: str = "", *, of_kernel_only: bool = False) -
     `text` begins at the beginning of a line. `before` is what came before it, which may tell the cause.
     """
     said = _first(text, OF_KERNEL) or ("" if of_kernel_only else _first(text, OF_PROGRAMS))
-    causes = _FAILED.findall(before) if said == _EMERGENCY else []
-    if causes:
-        # The first one that failed took the others with it.
-        return f"{said}: {causes[0].strip()}"
+    for pattern in _CAUSES if said == _EMERGENCY else ():
+        cause = pattern.search(before)
+        if cause:
+            # The first one that failed took the others with it.
+            return f"{said}: {cause[1].strip()}"
     return said
 
 
