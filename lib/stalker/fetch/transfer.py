@@ -67,7 +67,7 @@ class Transfer:
         Raises:
             NotGenuine: what came is not what it must be; nothing of it is kept.
             NotReached: nobody gave all of it; what came is kept if it can be continued.
-            InputError: it is not to be had.
+            InputError: it is not to be had; nothing of it is kept.
         """
         while True:
             try:
@@ -81,6 +81,7 @@ class Transfer:
             except InputError as error:
                 self._refusals.append(error)
                 if not self._urls:
+                    self._part.discard()  # of what one server has begun, no server has the rest
                     raise self._verdict() from error.__cause__
                 self._say(f"{error.brief}; trying {shown(self._urls[0])}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stalker.errors import InputError, Interrupted
@@ -398,6 +398,7 @@ TRICKS = [
     st.booleans(),
     st.booleans(),
 )
+@example(["404"], ["cut 1", "404"], False, False)
 def test_whatever_servers_do_it_is_the_right_file_or_an_error(
     first_tricks, second_tricks, has_ranges, is_given_up
 ):
