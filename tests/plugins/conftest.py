@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -119,6 +120,16 @@ def environment_of(plugin: str, arguments: dict[str, object]) -> dict[str, str]:
     return {name.upper(): _text(value) for name, value in values.items()}
 
 
+def digest_of(plugin: str, arguments: dict[str, object]) -> str:
+    """Return what tells apart what a plugin makes with these arguments, as a tag: by the bytes that take part in it."""
+    parts = [PLUGINS / f"{plugin}.sh", PLUGINS / f"{plugin}.hjson", *sorted((PLUGINS / "lib/bash").iterdir())]
+    whole = hashlib.sha256(docker("image", "inspect", "--format={{.Id}}", DEBIAN).encode())
+    whole.update(repr(sorted(arguments.items())).encode())
+    for part in parts:
+        whole.update(hashlib.sha256(part.read_bytes()).digest())
+    return whole.hexdigest()[:12]
+
+
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -169,26 +180,27 @@ def start() -> Iterator[Callable[..., Machine]]:
 
 
 @pytest.fixture
-def keep(debian: str, start: Callable[..., Machine]) -> Callable[..., None]:
-    """See to an image that a plugin made of Debian: `keep(image, plugin, **arguments)`; it is made once."""
+def keep(debian: str, start: Callable[..., Machine]) -> Callable[..., str]:
+    """Return the image that a plugin makes of Debian: `keep(name, plugin, **arguments)`; made once, again when the plugin changes."""
 
-    def keep_one(image: str, plugin: str, **arguments: object) -> None:
+    def keep_one(name: str, plugin: str, **arguments: object) -> str:
+        image = f"{name}:{digest_of(plugin, arguments)}"
         if not image_is_there(image):
             maker = start(debian)
             made = maker.use(plugin, **arguments)
             assert made.code == 0, made.output
             maker.commit(image)
+        return image
 
     return keep_one
 
 
 @pytest.fixture
-def derived(keep: Callable[..., None], start: Callable[..., Machine]) -> Callable[[str, list[str]], Machine]:
-    """Start a Debian with more packages: `derived(image, packages)`; the image is made once and kept."""
+def derived(keep: Callable[..., str], start: Callable[..., Machine]) -> Callable[..., Machine]:
+    """Start a Debian with more packages, `derived(name, packages, *options)`; the image is made once and kept."""
 
-    def start_derived(image: str, packages: list[str]) -> Machine:
-        keep(image, "apt.install", packages=packages)
-        return start(image, "--network", "none")
+    def start_derived(name: str, packages: list[str], *options: str) -> Machine:
+        return start(keep(name, "apt.install", packages=packages), *(options or ("--network=none",)))
 
     return start_derived
 

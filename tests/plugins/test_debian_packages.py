@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.docker
 
-BUILDER = "stalker-test/debian-builder:bookworm"
+BUILDER = "stalker-test/debian-builder"
 TOOLS = ["dpkg-dev", "gcc", "libc6-dev", "make", "ccache", "apt-utils", "gpg", "gpg-agent"]
 SOURCE = Path(__file__).resolve().parents[2] / "stalks/package_boardinfo/source"
 BUILT, OTHER, REPO = "b" * 64, "c" * 64, "d" * 64
@@ -25,13 +25,12 @@ def store():
 
 
 @pytest.fixture
-def builder(derived, start, store):
+def builder(derived, store):
     """A Debian with a compiler, without network, the source of boardinfo and the store in it."""
 
     def start_builder(*options, fingerprint=BUILT, needs=""):
-        derived(BUILDER, TOOLS)
         mounts = (f"--volume={SOURCE}:/usr/src/boardinfo:ro", f"--volume={store}:/exchange")
-        machine = start(BUILDER, "--network=none", *mounts, *options)
+        machine = derived(BUILDER, TOOLS, "--network=none", *mounts, *options)
         machine.environment = {"STALKER_FINGERPRINT": fingerprint, "STALKER_NEEDS": needs}
         return machine
 

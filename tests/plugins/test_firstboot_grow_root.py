@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.docker
 
-IMAGE = "stalker-test/debian-fdisk:bookworm"
+IMAGE = "stalker-test/debian-fdisk"
 UNIT = "/etc/systemd/system/grow-root.service"
 RIGHTS = (
     "--cap-add=SYS_ADMIN",
@@ -26,10 +26,9 @@ RIGHTS = (
 @pytest.fixture
 def ready(derived):
     """A Debian with the tools, in which the plugin has run."""
-    derived(IMAGE, ["fdisk", "e2fsprogs"])
 
-    def use(start, *options, **arguments):
-        machine = start(IMAGE, "--network", "none", *options)
+    def use(*options, **arguments):
+        machine = derived(IMAGE, ["fdisk", "e2fsprogs"], "--network=none", *options)
         ran = machine.use("firstboot.grow_root", **arguments)
         assert ran.code == 0, ran.output
         return machine
@@ -57,12 +56,12 @@ class Disk:
 
 
 @pytest.fixture
-def disk(ready, start):
+def disk(ready):
     """Make a disk by a table that sfdisk reads: it was 48 MiB, and was put on a card of 128 MiB."""
     made = []
 
     def make(table, **arguments):
-        machine = ready(start, *RIGHTS, **arguments)
+        machine = ready(*RIGHTS, **arguments)
         loop = machine.read("truncate -s 48M /disk.img; losetup --find --show /disk.img")
         made.append((machine, loop))
         machine.read(f"sfdisk --quiet --no-reread --no-tell-kernel {loop} <<'END'\n{table}\nEND")
@@ -140,9 +139,9 @@ def test_a_growth_that_was_cut_off_is_ended(disk):
     assert int(one.machine.read(f"mount {one.part} /mnt/x; stat -f -c %b /mnt/x; umount /mnt/x")) > 105 * 1024
 
 
-def test_a_root_that_is_no_partition_is_left_alone(ready, start):
+def test_a_root_that_is_no_partition_is_left_alone(ready):
     """In a container / is an overlay: the service ends well and does nothing."""
-    machine = ready(start)
+    machine = ready()
 
     ran = machine.sh("grow-root")
 
@@ -150,9 +149,9 @@ def test_a_root_that_is_no_partition_is_left_alone(ready, start):
     assert "is no partition" in ran.output
 
 
-def test_systemd_takes_the_unit_and_it_is_enabled_once(ready, start):
+def test_systemd_takes_the_unit_and_it_is_enabled_once(ready):
     """A second use changes nothing."""
-    machine = ready(start)
+    machine = ready()
     listing = machine.listing()
 
     again = machine.use("firstboot.grow_root")

@@ -6,8 +6,8 @@ import pytest
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
-IMAGE = "stalker-test/debian-kernel:bookworm"
-FDISK = "stalker-test/debian-fdisk:bookworm"
+IMAGE = "stalker-test/debian-kernel"
+FDISK = "stalker-test/debian-fdisk"
 KERNEL = {"package": "linux-image-cloud-amd64", "modules": ["ext4", "xfs", "crc32c-generic"]}
 UNPACK = "mkdir /tmp/x; cd /tmp/x; gzip -dc /boot/initrd.img-* | cpio --quiet --extract --make-directories"
 RIGHTS = (
@@ -23,8 +23,7 @@ def kernel(keep, start):
     """A Debian with a kernel by kernel.debian; its image is made once and kept."""
 
     def start_kernel(*options):
-        keep(IMAGE, "kernel.debian", **KERNEL)
-        return start(IMAGE, *(options or ("--network=none",)))
+        return start(keep(IMAGE, "kernel.debian", **KERNEL), *(options or ("--network=none",)))
 
     return start_kernel
 
@@ -95,10 +94,9 @@ def test_a_module_that_the_kernel_lacks_is_named(kernel):
     ],
     ids=["mbr", "gpt"],
 )
-def test_the_root_is_found_by_its_partuuid(kernel, derived, start, table, uuid):
+def test_the_root_is_found_by_its_partuuid(kernel, derived, table, uuid):
     """What the initramfs reads in the table is what sfdisk wrote there."""
-    derived(FDISK, ["fdisk", "e2fsprogs"])
-    machine, maker = kernel(*RIGHTS), start(FDISK, *RIGHTS)
+    machine, maker = kernel(*RIGHTS), derived(FDISK, ["fdisk", "e2fsprogs"], *RIGHTS)
     machine.read(f"{UNPACK}; sed -n '/^bytes()/,/^device()/p' init | sed '$d' >functions")
     loop = maker.read("truncate -s 16M /disk.img; losetup --find --show /disk.img")
     try:

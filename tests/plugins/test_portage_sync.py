@@ -53,7 +53,7 @@ def test_a_snapshot_without_keys_to_check_it_is_refused(gentoo, standin):
     assert "/usr/share/openpgp-keys/gentoo-release.asc is not in this image" in ran.output
 
 
-TOOLED = f"{KEPT}/tooled:bookworm"
+TOOLED = f"{KEPT}/tooled"
 """The stand-in with what emerge-webrsync runs; kept."""
 
 DAY = "20260131"
@@ -75,11 +75,14 @@ def keys(tmp_path):
 @pytest.fixture
 def tooled(gentoo, standin):
     """A machine with the programs, an empty repository that Portage knows, and no key yet."""
-    if not image_is_there(TOOLED):
+    tooled = (
+        f"{TOOLED}:{docker('image', 'inspect', '--format={{.Id}}', standin).removeprefix('sha256:')[:12]}"
+    )
+    if not image_is_there(tooled):
         maker = gentoo(standin, is_bare=True)
         maker.read("apt-get -qq update && apt-get -qq install --no-install-recommends gnupg wget rsync 2>&1")
-        maker.commit(TOOLED)
-    machine = gentoo(TOOLED, is_bare=True)
+        maker.commit(tooled)
+    machine = gentoo(tooled, is_bare=True)
     machine.read("mkdir -p /etc/portage /usr/share/openpgp-keys")
     machine.read(
         f"printf '[DEFAULT]\\nmain-repo=gentoo\\n[gentoo]\\nlocation={LOCATION}\\n' > /etc/portage/repos.conf"

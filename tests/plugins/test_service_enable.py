@@ -6,7 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.docker
 
-OPENRC = "stalker-test/debian-openrc:bookworm"
+OPENRC = "stalker-test/debian-openrc"
 
 
 def test_systemd_services_are_enabled_and_disabled(machine):
