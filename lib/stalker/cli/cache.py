@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stalker.cli.lazy import Group
 from stalker.cli.settings import cache_dir
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _in_folder = click.option(
 _as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
-@click.group()
+@click.group(cls=Group)
 def cache() -> None:
     """Look at the downloads that are kept, and look after them."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stalker.cli.lazy import Group
 from stalker.cli.settings import Settings, connect, read_tree
 from stalker.errors import FilesError, NoEngine, PlanError
 
@@ -22,7 +23,7 @@ SYSTEMS = {"linux", "windows", "darwin"}
 COLOURS = {"ok": "32", "warning": "33", "wrong": "31"}
 
 
-@click.group()
+@click.group(cls=Group)
 def engine() -> None:
     """See to an engine that answers."""
 

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 
 import click
 
 from stalker import __version__
+from stalker.cli.lazy import LazyGroup
 from stalker.cli.settings import Settings
 from stalker.errors import StalkerError
 
@@ -37,50 +37,13 @@ COMMANDS = {
     "doctor": ("stalker.cli.engine", "doctor", "what is wrong here and the command that mends it"),
 }
 
-
-class Commands(click.Group):
-    """A group that imports a command's module when the command is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the contract."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the nearest command for one that is not there."""
-        if args and args[0] not in COMMANDS:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f"did you mean '{near[0]}'?" if near else "`./stalker --help` lists the commands"
-            ctx.fail(f"no command named '{args[0]}'; {hint}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
-
-
 CONTEXT = {
     "token_normalize_func": lambda token: token.replace("_", "-"),
     "help_option_names": ["-h", "--help"],
 }
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings=CONTEXT)
+@click.group(cls=LazyGroup, table=COMMANDS, invoke_without_command=True, context_settings=CONTEXT)
 @click.option("--config", metavar="TREE", help="Run this tree: the same as `run TREE`.")
 @click.option("--watch-stdout", is_flag=True, help="With --config: show each step's output.")
 @click.option("--eliot-info", is_flag=True, help="With --config: show what is done on stdout.")
