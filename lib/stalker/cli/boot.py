@@ -84,7 +84,7 @@ def boot(
 @contextlib.contextmanager
 def _opened(engine: DockerEngine, path: Path) -> Iterator[tuple[Toolbox, Path]]:
     """Give a toolbox and the raw image; a packed one is unpacked into a folder that goes at the end."""
-    from stalker.cli.image_read import Meter
+    from stalker.cli.progress import Display
     from stalker.cli.settings import cache_dir
     from stalker.cli.toolbox import image_maker
     from stalker.image.readback import is_packed, unpack_image
@@ -97,10 +97,11 @@ def _opened(engine: DockerEngine, path: Path) -> Iterator[tuple[Toolbox, Path]]:
         yield toolbox, path
         return
     with tempfile.TemporaryDirectory(prefix="stalker-boot-") as scratch:
-        meter = Meter(f"unpacking {path.name}", path.stat().st_size)
+        display = Display(quiet_s=1.0)
+        adder = display.adder(f"unpacking {path.name}", path.stat().st_size)
         with toolbox.opened("toolbox", folder=Path(scratch)) as tool:
-            unpack_image(path, tool, "/out/disk.img", meter.add)
-        meter.end()
+            unpack_image(path, tool, "/out/disk.img", adder)
+        display.end()
         yield toolbox, Path(scratch) / "disk.img"
 
 

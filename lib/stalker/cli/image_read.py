@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stalker.cli.progress import Display
 from stalker.errors import StalkerError
 
 if TYPE_CHECKING:
@@ -22,38 +23,6 @@ if TYPE_CHECKING:
     from stalker.image.toolbox import Tool
 
 QUIET_S = 1.0
-
-
-class Meter:
-    """Shows on a terminal how far something long is, after its first second."""
-
-    def __init__(self, doing: str, total_bytes: int) -> None:
-        self._doing, self._total = doing, total_bytes
-        self._done = 0
-        self._began_s = self._told_s = time.monotonic()
-        self._is_shown = False
-
-    def add(self, count: int) -> None:
-        """Say that so many more bytes are done."""
-        self._done += count
-        now = time.monotonic()
-        if now - self._told_s < QUIET_S / 4 or now - self._began_s < QUIET_S or not sys.stderr.isatty():
-            return
-        self._told_s, self._is_shown = now, True
-        rate = self._done / (now - self._began_s)
-        left_s = max(self._total - self._done, 0) / rate
-        share = min(100 * self._done // max(self._total, 1), 100)
-        print(
-            f"\r{self._doing}: {share} %, {rate / 1e6:.0f} MB/s, {left_s:.0f} s left \x1b[K",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    def end(self) -> None:
-        """Take it away."""
-        if self._is_shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def existing(name: str) -> Path:
@@ -88,9 +57,14 @@ def _tool_with(path: Path) -> Iterator[tuple[Tool, Path, str]]:
         with tempfile.TemporaryDirectory(prefix="stalker-image-") as scratch:
             raw = Path(scratch) / "disk.img"
             with toolbox.opened("toolbox", folder=Path(scratch)) as tool:
-                meter = Meter(f"unpacking {path.name}", path.stat().st_size)
-                unpack_image(path, tool, "/out/disk.img", meter.add)
-                meter.end()
+                display = Display(quiet_s=QUIET_S)
+                unpack_image(
+                    path,
+                    tool,
+                    "/out/disk.img",
+                    display.adder(f"unpacking {path.name}", path.stat().st_size),
+                )
+                display.end()
                 yield tool, raw, "/out/disk.img"
     finally:
         engine.close()
@@ -174,9 +148,9 @@ def verify(ctx: click.Context, image: str, as_json: bool) -> None:
 def _checks(path: Path) -> Iterator[Check]:
     from stalker.image import readback
 
-    meter = Meter(f"reading {path.name}", path.stat().st_size)
-    yield from readback.check_checksum(path, meter.add)
-    meter.end()
+    display = Display(quiet_s=QUIET_S)
+    yield from readback.check_checksum(path, display.adder(f"reading {path.name}", path.stat().st_size))
+    display.end()
     manifest = readback.manifest_beside(path)
     with _tool_with(path) as (tool, raw, target):
         facts = readback.read_disk(raw)

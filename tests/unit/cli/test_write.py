@@ -12,7 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from stalker.cli.write import progress_text
+from stalker.cli.progress import progress_text
 from stalker.image.formats import bmap_text
 from unit.image.loops import blank, loop_device
 
