@@ -19,6 +19,10 @@ OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("img", "img.zst", "img.xz", "img.gz"
 DATA = "/data"
 """Where the data partition is mounted in the machine: what `files` name begins with it."""
 
+CONFIG_COPIES = ("/conf/image.yaml", "/image.yaml")
+"""Where `write_config` puts the configuration in the data partition: the original's manual says the one, its
+program does the other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Digest:
@@ -86,7 +90,7 @@ class DataFile:
 
     to: str
     place: Place
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)
     source: Source | None = None
     via: Via = "direct"
     size_bytes: int | None = None
@@ -125,7 +129,8 @@ class SecretText:
 class User:
     """An account to be made, or changed where it is there.
 
-    `password` is a text that is hashed, or a hash (`$6$...`), None for one that cannot log in by password.
+    `password` is a text that is hashed (what comes from `env` or a file), or a hash (`$6$...`); None for one that
+    cannot log in by password.
     """
 
     name: str
@@ -159,7 +164,7 @@ class InjectedFile:
     partition: str
     to: str
     place: Place
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)
     source: Source | None = None
     mode: int = 0o644
     uid: int = 0
@@ -187,16 +192,19 @@ class Injections:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """A whole configuration. `text` is the file as it was read; `warnings` what its author should know."""
+    """A whole configuration. `text` is the file as it was read; `warnings` what its author should know.
+
+    What may hold a secret is not in its repr.
+    """
 
     file: str
-    text: str
+    text: str = field(repr=False)
     base: BaseImage
     output: Output = Output()
     images: tuple[OciImage, ...] = ()
     files: tuple[DataFile, ...] = ()
     writes_config: bool = False
-    offspot: Mapping[str, Any] | None = None
+    offspot: Mapping[str, Any] | None = field(default=None, repr=False)
     """Plain values that become offspot.yaml at the root of the boot partition."""
 
     injections: Injections = Injections()
