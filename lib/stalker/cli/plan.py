@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stalker.cli.settings import Planner, Wanted, connect, parse_overrides, read_tree
+from stalker.cli.selecting import selects_steps
+from stalker.cli.settings import Planner, Wanted, connect, read_tree
 from stalker.journal.wording import count
 
 if TYPE_CHECKING:
@@ -21,27 +22,12 @@ COLOURS = {"RUN": "33", "REUSE": "32", "BLOCKED": "31", "MAKE": "33", "PROVE": "
 
 @click.command()
 @click.argument("tree")
-@click.option("--from", "start", metavar="STALK[:STEP]", help="As if run again from there.")
-@click.option("--until", metavar="STALK[:STEP]", help="Only that and what it grows on.")
-@click.option("--only", metavar="STALK[:STEP]", help="Only that; all else is taken as it is committed.")
-@click.option("--no-cache", is_flag=True, help="Reuse nothing.")
+@selects_steps
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Steps at a time, for the estimate.")
-@click.option("--set", "overrides", multiple=True, metavar="VAR=VALUE", help="Set a variable.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-def plan(
-    ctx: click.Context,
-    tree: str,
-    start: str | None,
-    until: str | None,
-    only: str | None,
-    no_cache: bool,
-    jobs: int | None,
-    overrides: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def plan(ctx: click.Context, tree: str, wanted: Wanted, jobs: int | None, as_json: bool) -> None:
     """Print the verdict and the reason for each step of TREE; touches nothing."""
-    wanted = Wanted(start or "", until or "", only or "", no_cache, parse_overrides(overrides))
     read = read_tree(ctx.obj, tree, wanted.overrides)
     engine = connect()
     planner = Planner.of(ctx.obj, read, engine, wanted, yes=False)

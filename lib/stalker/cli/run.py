@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from stalker import __version__
-from stalker.cli.settings import Planner, Settings, Wanted, connect, parse_overrides, read_tree
+from stalker.cli.execute import Terms, plan_and_execute
+from stalker.cli.selecting import selects_steps
+from stalker.cli.settings import Planner, Settings, Wanted, connect, read_tree
 from stalker.cli.told import Told, tell_files
-from stalker.errors import FilesError, Interrupted, PlanError, StalkerError
+from stalker.errors import FilesError, Interrupted, StalkerError
 from stalker.model import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from stalker.cli.making import Making
-    from stalker.model.events import Event
     from stalker.model.tree import Tree
     from stalker.plan.actions import Plan
     from stalker.run.scheduler import RunResult
@@ -75,9 +73,8 @@ def run_tree(
             )
         )
         tell_files(tree, told.emit)
-        plan, result = plan_and_execute(
-            planner, secrets, told.emit, run, jobs=jobs, keep_going=keep_going, wait=wait
-        )
+        terms = Terms(run, told.emit, secrets, jobs or os.cpu_count() or 1, keep_going=keep_going, wait=wait)
+        plan, result = plan_and_execute(planner, terms)
         error = result.error
     except StalkerError as raised:
         error = raised
@@ -95,112 +92,6 @@ def run_tree(
     return code
 
 
-def plan_and_execute(
-    planner: Planner,
-    secrets: Mapping[str, str],
-    emit: Callable[[Event], None],
-    run: str,
-    *,
-    jobs: int,
-    keep_going: bool,
-    wait: bool,
-) -> tuple[Plan, RunResult]:
-    """Sweep, plan and run what is not there; the toolbox is made by this too."""
-    from stalker.run.scheduler import RunOptions, RunResult, execute, provide_bases, repair_tags
-    from stalker.run.sweep import sweep
-
-    def note(text: str) -> None:
-        emit(events.Note(time.time(), text))
-
-    planner.say = note
-    looked_s = time.time()
-    plan = planner.draw()
-    assert planner.index is not None
-    sweep(planner.engine, planner.index.all, note)
-    if not plan.to_run and not plan.blocked:
-        _tell_plan(plan, emit)
-        for said in repair_tags(plan, planner.engine, planner.index.ids()):
-            note(said)
-        result = RunResult()
-        _require_secrets(plan)
-        making = _making(planner, plan, secrets, emit, run, jobs=jobs, keep_going=keep_going, wait=wait)
-        if making is not None:
-            with making:
-                making.start()
-                making.finish(result)
-        return plan, result
-    from stalker.run.lock import engine_key, hold_names
-
-    stalks = [action.link.repository for action in plan.to_run]
-    who = f"run {run} (process {os.getpid()}, {planner.tree.file})"
-    engine_id = engine_key(planner.address, lambda: planner.engine.info().id)
-    with hold_names(engine_id, stalks, who, wait=wait, say=note, since_s=looked_s) as was_held:
-        if was_held:
-            plan = planner.draw()  # what another run did meanwhile is there now
-        _refuse_blocked(plan, keep_going=keep_going)
-        _require_secrets(plan)
-        jobs = jobs or os.cpu_count() or 1
-        if any(base.verdict == "RUN" for base in plan.bases.values()):
-            provide_bases(plan, planner.provider, emit, jobs=jobs)
-            plan = planner.draw()  # now the fingerprints of what grows on them are known
-        _tell_plan(plan, emit)
-        for text in planner.cautions:
-            emit(events.Note(time.time(), text, "warning"))
-        for said in repair_tags(plan, planner.engine, planner.index.ids()):
-            note(said)
-        options = RunOptions(run, planner.tree.file, jobs, keep_going=keep_going)
-        making = _making(planner, plan, secrets, emit, run, jobs=jobs, keep_going=keep_going, wait=wait)
-        if making is None:
-            return plan, execute(plan, planner.engine, secrets, emit, options)
-        with making:
-            making.start()
-            result = execute(plan, planner.engine, secrets, emit, options, on_done=making.step_done)
-            making.finish(result)
-        return plan, result
-
-
-def _making(
-    planner: Planner,
-    plan: Plan,
-    secrets: Mapping[str, str],
-    emit: Callable[[Event], None],
-    run: str,
-    *,
-    jobs: int,
-    keep_going: bool,
-    wait: bool,
-) -> Making | None:
-    """Return who makes the artifacts of a plan, None where it has none; nothing is begun yet."""
-    if not plan.artifacts:
-        return None
-    from stalker.cli.making import Making
-    from stalker.cli.settings import cache_dir
-    from stalker.cli.toolbox import image_maker
-    from stalker.engine.docker import DockerEngine
-    from stalker.image.produce import check_can_be_packed
-    from stalker.image.toolbox import Toolbox
-    from stalker.image.workshop import Workshop
-
-    check_can_be_packed([action.artifact for action in plan.to_make])
-    workshop = Workshop(planner.engine, planner.tree, planner.tree.workspace, secrets, emit, run)
-    assert isinstance(planner.engine, DockerEngine)
-    image_of = image_maker(planner.engine, lambda text: emit(events.Note(time.time(), text)))
-    workshop.toolbox = Toolbox(planner.engine, image_of, run, workshop.cancel, cache_dir())
-    jobs = jobs or os.cpu_count() or 1
-    return Making(plan, workshop, cache_dir(), jobs=jobs, keep_going=keep_going, wait=wait)
-
-
-def _refuse_blocked(plan: Plan, *, keep_going: bool) -> None:
-    """Raise when something asked for cannot be: nothing has run yet."""
-    if not plan.blocked or (keep_going and plan.to_run):
-        return
-    raise PlanError(
-        "the plan has steps that cannot run",
-        "\n".join(f"{action.id}: {action.reason}" for action in plan.blocked[:10]),
-        "`./stalker plan` shows all; give the stalk a base that can be had here, or make the image",
-    )
-
-
 def _readable_secrets(tree: Tree) -> dict[str, str]:
     """Return the values of the tree's secrets that can be read here: all are masked, if used or not."""
     if not tree.secrets:
@@ -214,67 +105,6 @@ def _readable_secrets(tree: Tree) -> dict[str, str]:
         with contextlib.suppress(FilesError):
             found.update(read_secrets(tree, [source.name], os.environ))
     return found
-
-
-def _require_secrets(plan: Plan) -> None:
-    """Raise when a step or artifact that has to be made needs a secret that cannot be read. Raises FilesError."""
-    needed = {
-        variable.secret
-        for action in plan.actions.values()
-        if action.verdict == "RUN" or action.step.daemonize  # it is started again for later steps
-        for variables in (action.step.variables, *(file.variables for file in action.step.files))
-        for variable in variables
-        if variable.secret
-    }
-    for making in plan.to_make:
-        test = making.artifact.boot_test
-        needed |= {one.secret for one in (test.expectations if test else ()) if one.secret}
-        for write in making.artifact.writes:
-            needed |= {variable.secret for variable in write.variables if variable.secret}
-    if needed:
-        from stalker.config.secrets import read_secrets
-
-        read_secrets(plan.links.tree, sorted(needed), os.environ)
-
-
-def _tell_plan(plan: Plan, emit: Callable[[Event], None]) -> None:
-    now = time.time()
-    for action in plan.to_run:
-        emit(
-            events.VariablesSet(
-                now,
-                action.id,
-                tuple(
-                    (variable.name, "***" if variable.secret else variable.value, str(variable.place))
-                    for variable in action.step.variables
-                ),
-            )
-        )
-    emit(
-        events.Planned(
-            now,
-            tuple(
-                events.PlannedStep(
-                    action.id,
-                    action.verdict,
-                    action.reason,
-                    action.link.parent,
-                    action.link.needs,
-                    action.estimate_s,
-                    action.image,
-                )
-                for action in plan.actions.values()
-            ),
-            tuple(
-                events.PlannedBase(base.stalk, base.verdict, base.reason, base.image)
-                for base in plan.bases.values()
-            ),
-            tuple(events.PlannedArtifact(one.id, one.verdict, one.reason) for one in plan.artifacts.values()),
-        )
-    )
-    for action in plan.actions.values():
-        if action.verdict == "REUSE":
-            emit(events.StepReused(now, action.id, action.image, action.reason))
 
 
 def _finished(
@@ -305,13 +135,9 @@ def _finished(
 
 @click.command()
 @click.argument("tree")
-@click.option("--from", "start", metavar="STALK[:STEP]", help="Run again from there.")
-@click.option("--until", metavar="STALK[:STEP]", help="Only that and what it grows on.")
-@click.option("--only", metavar="STALK[:STEP]", help="Only that; all else is taken as it is committed.")
-@click.option("--no-cache", is_flag=True, help="Reuse nothing.")
+@selects_steps
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Steps at a time; default: the cores here.")
 @click.option("--keep-going", "-k", is_flag=True, help="A failed step blocks only what grows on it.")
-@click.option("--set", "overrides", multiple=True, metavar="VAR=VALUE", help="Set a variable.")
 @click.option("--wait", is_flag=True, help="Wait for another run on the same names.")
 @click.option("--yes", "-y", is_flag=True, help="Answer questions with yes.")
 @click.option("--watch-stdout", is_flag=True, help="Show each step's output.")
@@ -322,13 +148,9 @@ def _finished(
 def run(
     ctx: click.Context,
     tree: str,
-    start: str | None,
-    until: str | None,
-    only: str | None,
-    no_cache: bool,
+    wanted: Wanted,
     jobs: int | None,
     keep_going: bool,
-    overrides: tuple[str, ...],
     wait: bool,
     yes: bool,
     watch_stdout: bool,
@@ -344,7 +166,7 @@ def run(
         run_tree(
             ctx.obj,
             tree,
-            wanted=Wanted(start or "", until or "", only or "", no_cache, parse_overrides(overrides)),
+            wanted=wanted,
             jobs=jobs or 0,
             keep_going=keep_going,
             wait=wait,

@@ -67,7 +67,7 @@ def _image_of(engine: DockerEngine, stalk: str, say: Callable[[str], None]) -> s
 
 
 def _run(planner: Planner, stalk: str, say: Callable[[str], None]) -> RunResult:
-    from stalker.cli.run import plan_and_execute
+    from stalker.cli.execute import Terms, plan_and_execute
     from stalker.cli.told import Told
     from stalker.journal.steplogs import StepLogs
     from stalker.journal.writer import Journal
@@ -81,7 +81,7 @@ def _run(planner: Planner, stalk: str, say: Callable[[str], None]) -> RunResult:
     result, error = None, None
     told.emit(events.RunStarted(began_s, run, tree.name, tree.file, tree.workspace, (), __version__))
     try:
-        _, result = plan_and_execute(planner, {}, told.emit, run, jobs=0, keep_going=False, wait=True)
+        _, result = plan_and_execute(planner, Terms(run, told.emit, {}, wait=True))
         error = result.error
     except StalkerError as raised:
         error = raised
