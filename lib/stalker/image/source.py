@@ -6,21 +6,17 @@ With a block map only what holds data is given; else every byte counts, and runs
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
-import lzma
 import os
-import shutil
-import subprocess
-import zipfile
-import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from stalker.errors import InputError, PlanError
 from stalker.image.blockmap import BlockMap, find_map, read_map
 from stalker.image.checksums import sha256_of
 from stalker.image.formats import data_ranges
+from stalker.image.packed import PIECE_BYTES, check_unpacker, damaged, packing_of_file, told_bytes, unpacked
+from stalker.model.packed import ZSTD_HEAD_BYTES, images_in, zstd_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 4 << 20
 ENDINGS = (".zst", ".xz", ".gz", ".zip")
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class Piece(NamedTuple):
@@ -51,6 +46,7 @@ class Source:
     size_bytes: int | None
     map: BlockMap | None = None
     digest: str = ""
+    is_packed: bool = False
 
     @property
     def work_bytes(self) -> int | None:
@@ -63,7 +59,7 @@ class Source:
         Raises:
             InputError: it is damaged: it does not unpack, ends early, or a checksum is wrong.
         """
-        stream = self._raw() if self.path.suffix not in ENDINGS else self._packed()
+        stream = self._packed() if self.is_packed else self._raw()
         with contextlib.closing(stream):
             yield from _checked(stream, self.map, self.path) if self.map is not None else stream
 
@@ -83,7 +79,7 @@ class Source:
                 for start in range(begin, end, PIECE_BYTES):
                     data = _read_all(file, min(PIECE_BYTES, end - start), start)
                     if len(data) < min(PIECE_BYTES, end - start):
-                        raise _damaged(self.path, f"it ends at {start + len(data)}")
+                        raise damaged(self.path, f"it ends at {start + len(data)}")
                     yield _piece(start, data, keeps_zeros=self.map is not None)
                 at = end
             if at < size and self.map is None:
@@ -95,7 +91,7 @@ class Source:
             [(one.begin, one.end) for one in self.map.ranges] if self.map is not None else [(0, 1 << 62)]
         )
         begin, end = next(wanted, (1 << 62, 1 << 62))
-        for data in _unpacked(self.path):
+        for data in unpacked(self.path):
             # A chunk may hold several ranges, and a range several chunks.
             left = memoryview(data)
             while left:
@@ -109,7 +105,7 @@ class Source:
                 if at == end:
                     begin, end = next(wanted, (1 << 62, 1 << 62))
         if self.map is not None and at != self.map.image_bytes:
-            raise _damaged(
+            raise damaged(
                 self.path, f"it unpacks to {at} bytes, and its map tells of {self.map.image_bytes}"
             )
 
@@ -123,9 +119,8 @@ def open_source(path: Path, *, whole: bool = False) -> Source:
     """
     if not path.is_file():
         raise PlanError(f"{path}: there is no such image", "", "./stalker artifacts lists those of a tree")
-    if path.suffix == ".zst" and not shutil.which("zstd"):
-        raise PlanError(f"{path} cannot be unpacked", "zstd is not installed", "apt-get install zstd")
-    size = path.stat().st_size if path.suffix not in ENDINGS else _told_size(path)
+    check_unpacker(path)
+    size = told_bytes(path)
     if size == 0:
         raise PlanError(f"{path} is empty", "", "make it again")
     found = None if whole else find_map(path)
@@ -136,7 +131,8 @@ def open_source(path: Path, *, whole: bool = False) -> Source:
             f"of one with {blocks.image_bytes} bytes; {path.name} has {size}",
             "remove it, or write all of the image: --whole",
         )
-    return Source(path, size if blocks is None else blocks.image_bytes, blocks, _told_digest(path))
+    is_packed = bool(packing_of_file(path))
+    return Source(path, size if blocks is None else blocks.image_bytes, blocks, _told_digest(path), is_packed)
 
 
 def check_digest(source: Source, on_bytes: Callable[[int], None]) -> None:
@@ -144,11 +140,11 @@ def check_digest(source: Source, on_bytes: Callable[[int], None]) -> None:
 
     A map has checksums of its own for an unpacked image. Raises InputError.
     """
-    if not source.digest or (source.map is not None and source.path.suffix not in ENDINGS):
+    if not source.digest or (source.map is not None and not source.is_packed):
         return
     found = sha256_of(source.path, on_bytes)
     if found != source.digest:
-        raise _damaged(
+        raise damaged(
             source.path, f"its SHA-256 is {found}, and {source.path.name}.sha256 says {source.digest}"
         )
 
@@ -172,105 +168,12 @@ def _checked(pieces: Iterator[Piece], blocks: BlockMap, path: Path) -> Iterator[
         yield piece
         if piece.start + piece.length == now.end:
             if now.digest and state.hexdigest() != now.digest:
-                raise _damaged(
+                raise damaged(
                     path, f"the bytes from {now.begin} to {now.end} are not those of its block map"
                 )
             now, state = next(ranges, None), hashlib.new(blocks.checksum)
     if now is not None:
-        raise _damaged(path, f"it ends before byte {now.end}")
-
-
-def _unpacked(path: Path) -> Iterator[bytes]:
-    """Yield an image's bytes, unpacked."""
-    try:
-        with contextlib.ExitStack() as opened:
-            stream = _opened(path, opened)
-            while data := _fill(stream):
-                yield data
-    except (EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
-        raise _damaged(path, str(error)) from error
-
-
-def _opened(path: Path, opened: contextlib.ExitStack) -> IO[bytes]:
-    match path.suffix:
-        case ".gz":
-            return cast("IO[bytes]", opened.enter_context(gzip.open(path)))
-        case ".xz":
-            return opened.enter_context(lzma.open(path))
-        case ".zip":
-            archive = opened.enter_context(zipfile.ZipFile(path))
-            return opened.enter_context(archive.open(_member(archive, path)))
-        case _:
-            return opened.enter_context(_zstd(path))
-
-
-@contextlib.contextmanager
-def _zstd(path: Path) -> Iterator[IO[bytes]]:
-    """Give the output of zstd; its failure is that of the image."""
-    process = subprocess.Popen(
-        ["zstd", "-dcq", "--long=31", "--", str(path)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        yield process.stdout
-        said = process.stderr.read().decode("utf-8", "replace").strip()
-        if process.wait():
-            raise _damaged(path, said or f"zstd ended with {process.returncode}")
-    finally:
-        process.stdout.close()
-        process.stderr.close()
-        process.kill()
-        process.wait()
-
-
-def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    """Return the one image in a zip."""
-    files = [one for one in archive.infolist() if not one.is_dir()]
-    images = [one for one in files if one.filename.endswith((".img", ".iso", ".raw"))] or files
-    if len(images) != 1:
-        raise InputError(
-            f"{path} holds {len(images) or 'no'} images", "one is written to a card", "unpack it: unzip"
-        )
-    return images[0]
-
-
-def _fill(stream: IO[bytes]) -> bytes:
-    """Read a whole piece, shorter only at the end: what a pipe gives at once is small."""
-    parts: list[bytes] = []
-    left = PIECE_BYTES
-    while left and (data := stream.read(left)):
-        parts.append(data)
-        left -= len(data)
-    return b"".join(parts)
-
-
-def _told_size(path: Path) -> int | None:
-    """Return how large a packed image is unpacked, as far as the file tells without unpacking it."""
-    if path.suffix == ".zip":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return _member(archive, path).file_size
-        except zipfile.BadZipFile as error:
-            raise _damaged(path, str(error)) from error
-    if path.suffix == ".zst":
-        with path.open("rb") as file:
-            return _zstd_size(file.read(18), path.stat().st_size)
-    return None
-
-
-def _zstd_size(head: bytes, file_bytes: int) -> int | None:
-    """Return the size that a frame of Zstandard tells. Source: RFC 8878, 3.1.1.1."""
-    if head[:4] != ZSTD_MAGIC or len(head) < 18 or file_bytes < 18:
-        return None
-    flags = head[4]
-    is_single = flags >> 5 & 1
-    at = 5 + (0 if is_single else 1) + (0, 1, 2, 4)[flags & 3]
-    length = (is_single, 2, 4, 8)[flags >> 6]
-    if not length:
-        return None
-    return int.from_bytes(head[at : at + length], "little") + (256 if length == 2 else 0)
+        raise damaged(path, f"it ends before byte {now.end}")
 
 
 def _told_digest(path: Path) -> str:
@@ -289,7 +192,3 @@ def _read_all(file: IO[bytes], count: int, start: int) -> bytes:
         parts.append(data)
         count, start = count - len(data), start + len(data)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _damaged(path: Path, why: str) -> InputError:
-    return InputError(f"{path} is damaged", why, "make it or fetch it again")
