@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     import httpx
 
 
-def new_client(timeout_s: float, connections: int = 100) -> httpx.Client:
-    """Return an HTTP client that trusts the authorities of this system and follows redirects."""
+def new_client(timeout_s: float, connections: int = 100, *, trusts_anyone: bool = False) -> httpx.Client:
+    """Return an HTTP client that trusts the authorities of this system and follows redirects.
+
+    One that `trusts_anyone` does not look at certificates: for servers that the user calls insecure.
+    """
     import httpx  # late: it takes a tenth of a second
 
-    context = httpx.create_ssl_context()
-    context.load_default_certs()
+    context = httpx.create_ssl_context(verify=not trusts_anyone)
+    if not trusts_anyone:
+        context.load_default_certs()
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     return httpx.Client(
         follow_redirects=True, timeout=timeout_s, verify=context, max_redirects=10, limits=limits
