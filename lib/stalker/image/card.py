@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from stalker.errors import InputError, PlanError, StalkerError
 from stalker.image.device import SECTOR
 from stalker.image.holes import zeros_that_count
-from stalker.image.source import PIECE_BYTES, Piece
+from stalker.image.packed import PIECE_BYTES
+from stalker.image.source import Piece
 from stalker.image.table import read_table
 
 if TYPE_CHECKING:

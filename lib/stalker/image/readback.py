@@ -13,6 +13,7 @@ from stalker.image.checksums import sha256_of
 from stalker.image.layout import RESERVED_INODES
 from stalker.image.manifest import NAME as MANIFEST
 from stalker.image.manifest import BadManifest, Manifest, read_manifest
+from stalker.image.packed import packing_of
 from stalker.image.superblock import FileSystemFacts, inspect
 from stalker.image.table import EXTENDED, Entry, Table, read_table
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from stalker.image.packed import Packing
     from stalker.image.toolbox import Tool
 
 CHUNK_BYTES = 1 << 18
@@ -30,12 +32,13 @@ _TO_SPARSE = (
 )
 """Run a program and write its output with holes for zeros; end as the program did."""
 
-UNPACKERS = {
-    ".img.zst": ("zstd", "-q", "-dc"),
-    ".img.xz": ("xz", "-dc"),
-    ".img.gz": ("pigz", "-dc"),
-    ".zip": ("pigz", "-dc"),
+UNPACKERS: dict[Packing, tuple[str, ...]] = {
+    "zst": ("zstd", "-q", "-dc"),
+    "xz": ("xz", "-dc"),
+    "gz": ("pigz", "-dc"),
+    "zip": ("pigz", "-dc"),
 }
+"""The toolbox has all of them, which this host may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,10 @@ class Check:
 
 def is_packed(path: Path) -> bool:
     """Say whether an image has to be unpacked first."""
-    return any(path.name.endswith(ending) for ending in UNPACKERS)
+    try:
+        return bool(packing_of(path))
+    except OSError:
+        return False  # who reads it tells why not
 
 
 def read_disk(path: Path) -> DiskFacts:
@@ -110,7 +116,7 @@ def read_disk(path: Path) -> DiskFacts:
 
 def unpack_image(path: Path, tool: Tool, target: str, on_bytes: Callable[[int], None]) -> None:
     """Unpack an image as a sparse file `target` of the container. Raises StalkerError when it is damaged."""
-    argv = next(argv for ending, argv in UNPACKERS.items() if path.name.endswith(ending))
+    argv = UNPACKERS[packing_of(path)]
 
     def chunks() -> Iterator[bytes]:
         with path.open("rb") as stream:

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from stalker.image.unpacked import write_sparse
+from stalker.image.edit.copying import place
 from stalker.model.artifacts import Disk, Partition
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 FOLDER = ".boot"
 ROOM_BYTES = 256 << 20
 """What a system that starts for the first time writes: keys, logs, its own growth."""
-
-CHUNK_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
@@ -44,14 +42,9 @@ def rootfs_disk(
         facts = made.facts["partitions"][0]
         path = inside / "root.img"
         with (inside / kind.file).open("rb") as source, path.open("xb") as target:
-            source.seek(facts["start_bytes"])
-            left = facts["size_bytes"]
-            while left:
-                workshop.check()
-                data = source.read(min(left, CHUNK_BYTES))
-                write_sparse(target, data)
-                left -= len(data)
             target.truncate(facts["size_bytes"])
+            start, size = facts["start_bytes"], facts["size_bytes"]
+            place(source.fileno(), target.fileno(), 0, size, source_start=start, check=workshop.check)
         (inside / kind.file).unlink()
         yield path, [{**facts, "start_bytes": 0}]
     finally:

@@ -15,15 +15,11 @@ from stalker.errors import InputError, PlanError
 from stalker.image.blockmap import BlockMap, find_map, read_map
 from stalker.image.checksums import sha256_of
 from stalker.image.formats import data_ranges
-from stalker.image.packed import PIECE_BYTES, check_unpacker, damaged, packing_of_file, told_bytes, unpacked
-from stalker.model.packed import ZSTD_HEAD_BYTES, images_in, zstd_size
+from stalker.image.packed import PIECE_BYTES, check_unpacker, packing_of, told_bytes, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
-
-PIECE_BYTES = 4 << 20
-ENDINGS = (".zst", ".xz", ".gz", ".zip")
 
 
 class Piece(NamedTuple):
@@ -79,7 +75,7 @@ class Source:
                 for start in range(begin, end, PIECE_BYTES):
                     data = _read_all(file, min(PIECE_BYTES, end - start), start)
                     if len(data) < min(PIECE_BYTES, end - start):
-                        raise damaged(self.path, f"it ends at {start + len(data)}")
+                        raise _damaged(self.path, f"it ends at {start + len(data)}")
                     yield _piece(start, data, keeps_zeros=self.map is not None)
                 at = end
             if at < size and self.map is None:
@@ -105,7 +101,7 @@ class Source:
                 if at == end:
                     begin, end = next(wanted, (1 << 62, 1 << 62))
         if self.map is not None and at != self.map.image_bytes:
-            raise damaged(
+            raise _damaged(
                 self.path, f"it unpacks to {at} bytes, and its map tells of {self.map.image_bytes}"
             )
 
@@ -131,7 +127,7 @@ def open_source(path: Path, *, whole: bool = False) -> Source:
             f"of one with {blocks.image_bytes} bytes; {path.name} has {size}",
             "remove it, or write all of the image: --whole",
         )
-    is_packed = bool(packing_of_file(path))
+    is_packed = bool(packing_of(path))
     return Source(path, size if blocks is None else blocks.image_bytes, blocks, _told_digest(path), is_packed)
 
 
@@ -144,7 +140,7 @@ def check_digest(source: Source, on_bytes: Callable[[int], None]) -> None:
         return
     found = sha256_of(source.path, on_bytes)
     if found != source.digest:
-        raise damaged(
+        raise _damaged(
             source.path, f"its SHA-256 is {found}, and {source.path.name}.sha256 says {source.digest}"
         )
 
@@ -168,12 +164,12 @@ def _checked(pieces: Iterator[Piece], blocks: BlockMap, path: Path) -> Iterator[
         yield piece
         if piece.start + piece.length == now.end:
             if now.digest and state.hexdigest() != now.digest:
-                raise damaged(
+                raise _damaged(
                     path, f"the bytes from {now.begin} to {now.end} are not those of its block map"
                 )
             now, state = next(ranges, None), hashlib.new(blocks.checksum)
     if now is not None:
-        raise damaged(path, f"it ends before byte {now.end}")
+        raise _damaged(path, f"it ends before byte {now.end}")
 
 
 def _told_digest(path: Path) -> str:
@@ -192,3 +188,7 @@ def _read_all(file: IO[bytes], count: int, start: int) -> bytes:
         parts.append(data)
         count, start = count - len(data), start + len(data)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(f"{path} is damaged", why, "make it or fetch it again")

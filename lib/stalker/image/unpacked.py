@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shutil
-import subprocess
-import tempfile
-import zipfile
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from stalker.errors import StalkerError
+from stalker.image.edit.copying import nothing, unpack_base
 from stalker.image.folder_tar import tar_of_folder
+from stalker.image.packed import unpacked
 from stalker.model.artifacts import Files, Repo, Rootfs
 
 if TYPE_CHECKING:
@@ -22,9 +19,6 @@ if TYPE_CHECKING:
     from stalker.model.artifacts import Artifact, Disk, Partition
 
 CHUNK_BYTES = 1 << 18
-BLOCK_BYTES = 4096
-
-PROGRAMS = {".zst": ("zstd", "-q", "-d", "-c"), ".xz": ("xz", "-d", "-c"), ".gz": ("gzip", "-d", "-c")}
 
 
 def tar_for(
@@ -50,10 +44,8 @@ def tar_for(
 
 
 def plain(path: Path) -> Iterator[bytes]:
-    """Yield what is in a file, unpacked as its ending says. Raises StalkerError."""
-    with _opened(path) as stream:
-        while data := stream.read(CHUNK_BYTES):
-            yield data
+    """Yield what is in a file, unpacked. Raises StalkerError."""
+    yield from unpacked(path, piece_bytes=CHUNK_BYTES)
 
 
 @contextlib.contextmanager
@@ -70,52 +62,7 @@ def raw_disk(folder: Path, disk: Disk, check: Callable[[], None]) -> Iterator[Pa
     path = folder / f".{disk.file}.{secrets.token_hex(6)}"
     try:
         with path.open("xb") as target:
-            for data in plain(packed):
-                check()
-                write_sparse(target, data)
-            target.truncate()
+            unpack_base(packed, target, nothing, check)
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-def write_sparse(target: IO[bytes], data: bytes) -> None:
-    """Write to a new file and leave holes for zeros; its size has to be set at the end."""
-    for at in range(0, len(data), BLOCK_BYTES):
-        block = data[at : at + BLOCK_BYTES]
-        if block.count(0) == len(block):
-            target.seek(len(block), 1)
-        else:
-            target.write(block)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as member:
-            yield member
-        return
-    argv = PROGRAMS.get(".gz" if path.suffix == ".tgz" else path.suffix)
-    if argv is None:
-        with path.open("rb", buffering=0) as stream:
-            yield stream
-        return
-    if shutil.which(argv[0]) is None:
-        raise StalkerError(
-            f"{argv[0]} is not installed", f"{path} is packed with it", f"apt-get install {argv[0]}"
-        )
-    with tempfile.TemporaryFile() as said, path.open("rb") as source:
-        process = subprocess.Popen(
-            argv, stdin=source, stdout=subprocess.PIPE, stderr=said, start_new_session=True
-        )
-        assert process.stdout is not None
-        try:
-            yield process.stdout
-            if process.wait() != 0:
-                said.seek(0)
-                text = said.read().decode("utf-8", "replace").strip()
-                raise StalkerError(f"{path} could not be unpacked", text, "remove it, and run again")
-        finally:
-            process.kill()
-            process.stdout.close()
-            process.wait()
