@@ -13,11 +13,15 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema(kind: Literal["tree", "stalk", "plugin"]) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a kind of file."""
-    shape = shapes.KINDS[kind]
-    document = {"$schema": DIALECT, "title": f"stalker {kind}", **_schema(shape)}
+    document = document_schema(shapes.KINDS[kind], f"stalker {kind}")
     if kind == "tree":
         document["$defs"] = {name: _schema(named) for name, named in shapes.NAMED.items()}
     return document
+
+
+def document_schema(shape: Keys, title: str) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a file of one shape."""
+    return {"$schema": DIALECT, "title": title, **_schema(shape)}
 
 
 def _schema(shape: Shape) -> dict[str, Any]:
