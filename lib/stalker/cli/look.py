@@ -224,9 +224,10 @@ def printable(value: str) -> str:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.pass_context
 def check(ctx: click.Context, files: tuple[str, ...]) -> None:
-    """Print all problems of trees, stalks and sidecars; exit code 2 when there are any.
+    """Print all problems of trees, stalks, sidecars and card images; exit code 2 when there are any.
 
-    FILE is also the name of a tree; a tree is checked with all that hangs on it.
+    FILE is also the name of a tree; a tree is checked with all that hangs on it. YAML is the configuration of
+    a card image.
     """
     from stalker.config.checks import check_all
 
@@ -253,12 +254,14 @@ def _count(number: int, noun: str) -> str:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["tree", "stalk", "plugin"]))
+@click.argument("kind", type=click.Choice(["tree", "stalk", "plugin", "image"]))
 def schema(kind: Any) -> None:
     """Print the JSON Schema of a kind of file, for editors."""
-    from stalker.config import schema as schemas
+    from stalker.config.creation_shapes import creation_schema
+    from stalker.config.schema import schema as schema_of
 
-    print(json.dumps(schemas.schema(kind), indent=2, ensure_ascii=False))
+    document = creation_schema() if kind == "image" else schema_of(kind)
+    print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 @click.command()

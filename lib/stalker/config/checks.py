@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.config import shapes
+from stalker.config.creation import YAML_ENDINGS, check_creation
 from stalker.config.docker_opts import read_options
 from stalker.config.locate import find_tree
 from stalker.config.plugins import read_plugins
@@ -18,7 +20,7 @@ from stalker.config.reusable import ENDINGS, read_sidecar
 from stalker.config.scope import Scope, settings_of
 from stalker.config.shape import check
 from stalker.config.trees import load_tree, tree_files
-from stalker.config.workspace import Workspace
+from stalker.config.workspace import Workspace, decoded
 from stalker.model.places import Place, Problem
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class Checked:
 
 
 def check_files(paths: Iterable[str], workspace: str) -> list[Problem]:
-    """Return all problems and warnings of trees, stalks and sidecars, by file, then line.
+    """Return all problems and warnings of trees, stalks, sidecars and card images, by file, then line.
 
     A tree is checked with all that hangs on it. In a stalk that is checked by itself anything that
     it inherits counts as set. Each path is a file, relative to the current folder or to the workspace,
@@ -81,6 +83,9 @@ def _no_file(path: str, files: Workspace) -> Problem:
 def _check_file(found: str, files: Workspace, report: Report) -> set[str]:
     """Check a file that is there; return the names of all files that were read."""
     kind = kind_of_file(found, files)
+    if not kind and _is_image(found, files):
+        _check_image(found, files, report)
+        return set(files.digests)
     if kind != "tree":
         document = files.document(found)
         if document is None or document.root is None:
@@ -91,8 +96,8 @@ def _check_file(found: str, files: Workspace, report: Report) -> set[str]:
         elif kind == "plugin":
             _check_sidecar(document.root, files, report)
         elif not kind:
-            hint = "a tree has 'stalks', a stalk 'plugins', a sidecar 'summary'"
-            what = "neither a tree, nor a stalk, nor a plugin's sidecar"
+            hint = "a tree has 'stalks', a stalk 'plugins', a sidecar 'summary', a card image 'base'"
+            what = "neither a tree, nor a stalk, nor a plugin's sidecar, nor a card image"
             report.problem(document.root.place, what, hint)
     if kind != "tree":
         return set(files.digests)
@@ -116,6 +121,23 @@ def _kind_by_keys(root: Node) -> str:
         if root.get(key) is not None:
             return kind
     return ""
+
+
+def _is_image(found: str, files: Workspace) -> bool:
+    """Whether a file configures a card image: YAML does, and Hjson with the key that no other kind has."""
+    if found.lower().endswith(YAML_ENDINGS):
+        return True
+    document = Workspace(files.path, Report()).document(found)
+    root = document.root if document is not None else None
+    return root is not None and not _kind_by_keys(root) and root.get("base") is not None
+
+
+def _check_image(found: str, files: Workspace, report: Report) -> None:
+    here = Place(files.shown(found))
+    data = files.read(found, here)
+    text = decoded(data, here, report) if data is not None else None
+    if text is not None:
+        report.take(check_creation(text, here.file, Path(found).parent))
 
 
 def _check_stalk(root: Node, files: Workspace, report: Report) -> None:

@@ -22,7 +22,7 @@ from stalker.config.hjson_reader import read_hjson
 from stalker.config.report import Report
 from stalker.config.shape import check
 from stalker.errors import FilesError
-from stalker.model.creation import Creation
+from stalker.model.creation import BaseImage, Creation
 from stalker.model.places import Place, Problem
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from stalker.config.document import Document, Node
 
-__all__ = ["BASE_PATTERN", "check_creation", "read_creation", "size_bytes"]
+__all__ = ["BASE_PATTERN", "YAML_ENDINGS", "check_creation", "read_creation", "size_bytes"]
 
 BASE_PATTERN = "https://drive.offspot.it/base/offspot-base-arm64-{version}.img"
 """Where the official images are; their MD5 is at the same address with `.md5`."""
@@ -40,8 +40,11 @@ BASE_PATTERN = "https://drive.offspot.it/base/offspot-base-arm64-{version}.img"
 DATA_LABEL = "data"
 
 _HJSON_ENDINGS = (".hjson", ".json")
-_YAML_ENDINGS = (".yaml", ".yml")
+YAML_ENDINGS = (".yaml", ".yml")
 _BEGINS_WITH_BRACE = re.compile(r"\ufeff?(?:\s+|#[^\n]*|//[^\n]*|/\*.*?\*/)*\{", re.DOTALL)
+_SHOWN = re.compile(r"'(?!password').*'", re.DOTALL)
+"""What a message shows of a file, but for the name of the key."""
+
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _THEIRS = ("base", "output", "oci_images", "files", "write_config", "wite_config", "offspot")
 
@@ -88,11 +91,10 @@ def _read(text: str, file: str, base_pattern: str, folder: Path | None) -> tuple
     for node in halves:
         report.problem(node.place, "half of a surrogate pair, which is no character")
     _leave_out_empty(root)
-    base = root.get("base") if check(root, IMAGE, {}, report) and not halves else None
-    if base is None:
+    check(root, IMAGE, {}, report)
+    if halves:  # they cannot be written to any file
         return None, report
-    reader = CreationReader(report, folder, base_pattern)
-    creation = _creation(root, base, reader)
+    creation = _creation(root, CreationReader(report, folder, base_pattern))
     if is_yaml and creation.offspot and not report.has_errors:
         from stalker.config.creation_offspot import offspot_of  # late: YAML takes 20 ms
 
@@ -108,13 +110,14 @@ def _document(text: str, file: str) -> tuple[Document, bool]:
     from stalker.config.yaml_reader import read_yaml  # late: YAML takes 20 ms
 
     document = read_yaml(text, file)
-    may_be_hjson = not name.endswith(_YAML_ENDINGS) and _BEGINS_WITH_BRACE.match(text)
+    may_be_hjson = not name.endswith(YAML_ENDINGS) and _BEGINS_WITH_BRACE.match(text)
     if document.problems and may_be_hjson:
         return read_hjson(text, file), False
     return document, True
 
 
-def _creation(root: Node, base: Node, reader: CreationReader) -> Creation:
+def _creation(root: Node, reader: CreationReader) -> Creation:
+    base = root.get("base")
     writes_config = _writes_config(root, reader.report)
     files = read_files(items_of(root.get("files")), reader, writes_config=writes_config)
     injections = read_injections(root.get("injections"), files, reader)
@@ -128,7 +131,7 @@ def _creation(root: Node, base: Node, reader: CreationReader) -> Creation:
     return Creation(
         file=root.document.file,
         text=root.document.text,
-        base=read_base(base, reader),
+        base=read_base(base, reader) if base is not None else BaseImage(root.place),
         output=read_output(root.get("output"), reader),
         images=read_images(items_of(root.get("oci_images")), reader),
         files=files,
@@ -194,8 +197,8 @@ def _without_secrets(document: Document) -> Iterator[Problem]:
     """Give what the reader of the syntax found; of passwords without what they are, which it shows."""
     for problem in document.problems:
         path = problem.place.path.split(".")
-        if problem.is_warning and path[0] == "injections" and "password" in path:
-            what = "text without quotes that may hold more than was meant"
-            yield replace(problem, what=what, hint="put it in quotes")
+        if path[0] == "injections" and "password" in path:
+            hint = "put it in quotes" if "'" in problem.hint else problem.hint
+            yield replace(problem, what=_SHOWN.sub("'***'", problem.what), hint=hint)
         else:
             yield problem

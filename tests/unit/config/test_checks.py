@@ -51,7 +51,7 @@ def test_a_file_elsewhere_is_known_by_its_keys(space):
     problems = checked(space, *(f"x/{name}.hjson" for name in ("tree", "stalk", "sidecar", "other")))
 
     assert [problem.split("\n")[0] for problem in problems] == [
-        "x/other.hjson:1:1: neither a tree, nor a stalk, nor a plugin's sidecar",
+        "x/other.hjson:1:1: neither a tree, nor a stalk, nor a plugin's sidecar, nor a card image",
         "x/sidecar.hjson:1:1: a sidecar without a script",
         "x/sidecar.hjson:1:12: summary: must be text, is a number",
         "x/stalk.hjson:1:17: plugins.a: must be a mapping, is a number",
