@@ -20,7 +20,7 @@ from stalker.model import labels
 from workspace import busybox_rootfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from stalker.model.images import Image
 
@@ -54,11 +54,11 @@ def busybox_image(engine: DockerEngine, name: str = BUSYBOX) -> Iterator[str]:
         remove_names(engine, [name])
 
 
-def rootfs() -> bytes:
-    """Return a root file system of nothing but a busybox that needs no libraries, as a tar."""
+def rootfs(more: Mapping[str, bytes] | None = None) -> bytes:
+    """Return a root file system of nothing but a busybox that needs no libraries and `more`, as a tar."""
     program = shutil.which("busybox")
     if program is not None and b"/ld-linux" not in Path(program).read_bytes()[:4096]:
-        return busybox_rootfs()
+        return busybox_rootfs(more)
     with tempfile.TemporaryDirectory() as folder:
         get = "apt-get download -q busybox-static && dpkg-deb -x busybox-static_*.deb ."
         done = subprocess.run(["sh", "-c", get], cwd=folder, capture_output=True, text=True, check=False)
@@ -67,7 +67,7 @@ def rootfs() -> bytes:
         path = os.environ["PATH"]
         os.environ["PATH"] = f"{folder}/bin:{path}"
         try:
-            return busybox_rootfs()
+            return busybox_rootfs(more)
         finally:
             os.environ["PATH"] = path
 

@@ -25,7 +25,7 @@ from doc_pages import (
     prose,
     screen_text,
 )
-from engines import busybox_image, real_engine, remove_all_below
+from engines import remove_all_below
 from stalker import errors
 from stalker.cli.image import COMMANDS as IMAGE_COMMANDS
 from stalker.cli.main import COMMANDS
@@ -338,19 +338,6 @@ def test_each_exit_code_is_in_the_reference():
 
 
 # stories
-
-
-@pytest.fixture(scope="module")
-def engine():
-    engine = real_engine()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def busybox(engine):
-    with busybox_image(engine, f"stalker-test/docs:{uuid.uuid4().hex[:8]}") as name:
-        yield name
 
 
 @pytest.fixture

@@ -11,26 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from engines import busybox_image, real_engine
 from workspace import finish, read_until, space_on
 
 pytestmark = pytest.mark.docker
 
 ELIOT_TREE = Path(sys.executable).parent / "eliot-tree"
 RUN = ("run", "trees/t/t.hjson", "--json", "--keep-going", "--jobs", "2")
-
-
-@pytest.fixture(scope="module")
-def engine():
-    engine = real_engine()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def busybox(engine):
-    with busybox_image(engine) as name:
-        yield name
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import threading
 import pyte
 import pytest
 
-from engines import busybox_image, real_engine
 from workspace import DEADLINE_S, space_on
 
 pytestmark = pytest.mark.docker
@@ -23,19 +22,6 @@ WAIT = "until [ -e /gate/%s ]; do usleep 20000; done"
 """A step goes on when the test has put a file there."""
 
 RUN = ("run", "trees/t/t.hjson")
-
-
-@pytest.fixture(scope="module")
-def engine():
-    engine = real_engine()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def busybox(engine):
-    with busybox_image(engine) as name:
-        yield name
 
 
 @pytest.fixture

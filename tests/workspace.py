@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from stalker.engine.docker import DockerEngine
 
@@ -27,8 +27,8 @@ LIB = Path(__file__).resolve().parents[1] / "lib"
 DEADLINE_S = 60
 
 
-def busybox_rootfs() -> bytes:
-    """Return a root file system of nothing but busybox, as a tar."""
+def busybox_rootfs(more: Mapping[str, bytes] | None = None) -> bytes:
+    """Return a root file system of nothing but busybox and the files of `more`, as a tar."""
     program = shutil.which("busybox")
     if program is None:
         pytest.skip("busybox is not installed: apt-get install busybox-static")
@@ -42,6 +42,7 @@ def busybox_rootfs() -> bytes:
         for name, content in (
             ("bin/busybox", Path(program).read_bytes()),
             ("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n"),
+            *(more or {}).items(),
         ):
             file = tarfile.TarInfo(name)
             file.size, file.mode = len(content), 0o755

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from build import step
-from engines import BUSYBOX, busybox_image, real_engine, remove_all_below
+from engines import remove_all_below
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.engine.interface import ContainerSpec
 from stalker.model import labels
@@ -21,7 +21,6 @@ from stalker.run.payload import Report, feed_text, make_payload
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from stalker.engine.docker import DockerEngine
     from stalker.engine.interface import Engine
     from stalker.run.payload import Payload
 
@@ -114,20 +113,6 @@ class FakeWorld(World):
         self.scripts[name] = does
 
 
-@pytest.fixture(scope="session")
-def docker_engine() -> Iterator[DockerEngine]:
-    """The engine that answers."""
-    engine = real_engine()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="session")
-def docker_base(docker_engine: DockerEngine) -> Iterator[str]:
-    with busybox_image(docker_engine, f"{BUSYBOX}-contract") as name:
-        yield name
-
-
 @pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.docker)])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """The fake always, a real engine where there is one: the two cannot part."""
@@ -138,8 +123,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         made.engine.import_rootfs([one_file("etc/passwd", b"root:x:0:0\n")], made.base, {}, "")
         yield made
         return
-    engine = request.getfixturevalue("docker_engine")
-    made = World(engine, request.getfixturevalue("docker_base"), prefix)
+    engine = request.getfixturevalue("engine")
+    made = World(engine, request.getfixturevalue("busybox"), prefix)
     try:
         yield made
     finally:

@@ -674,23 +674,23 @@ def test_a_volume_outlives_the_containers_that_mount_it(world):
     assert world.engine.volumes({"a.mark": name}) == [name]
 
 
-def test_what_is_in_a_volume_can_be_had_without_starting_anything(docker_engine, docker_base):
+def test_what_is_in_a_volume_can_be_had_without_starting_anything(engine, busybox):
     """A package repository in a store is read so, read-only, with nothing of the image running."""
-    world = World(docker_engine, docker_base, f"stalker-test/contract-{uuid.uuid4().hex[:8]}")
+    world = World(engine, busybox, f"stalker-test/contract-{uuid.uuid4().hex[:8]}")
     name = f"stalker-test-{uuid.uuid4().hex[:8]}"
-    docker_engine.ensure_volume(name, {})
+    engine.ensure_volume(name, {})
     try:
         filled = world.container(mounts=(Mount("/store", "store", name, writable=True, place=PLACE),))
         world.write(filled, "/store/Packages", "one")
-        docker_engine.remove_container(filled)
+        engine.remove_container(filled)
         reader = world.container(
             start=False, mounts=(Mount("/store", "store", name, writable=False, place=PLACE),)
         )
-        data = b"".join(docker_engine.get(reader, "/store"))
+        data = b"".join(engine.get(reader, "/store"))
     finally:
         for container in world.containers:
-            docker_engine.remove_container(container)
-        docker_engine.remove_volume(name)
+            engine.remove_container(container)
+        engine.remove_volume(name)
 
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         assert archive.extractfile("store/Packages").read() == b"one"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engines import busybox_image, real_engine, remove_all_below
+from engines import remove_all_below
 from run_space import Space
 
 if TYPE_CHECKING:
@@ -23,19 +23,10 @@ SESSION = f"s{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[DockerEngine]:
+def engine(engine: DockerEngine) -> Iterator[DockerEngine]:
     """The engine that answers; what these tests left in it goes at the end."""
-    engine = real_engine()
     yield engine
     remove_all_below(engine, f"stalker-test/{SESSION}/")
-    engine.close()
-
-
-@pytest.fixture(scope="session")
-def busybox(engine: DockerEngine) -> Iterator[str]:
-    """The name of an image of nothing but busybox."""
-    with busybox_image(engine) as name:
-        yield name
 
 
 @pytest.fixture

@@ -18,8 +18,6 @@ import uuid
 
 import pytest
 
-from stalker.engine.discovery import answering, find_address
-from stalker.engine.docker import DockerEngine
 from stalker.errors import EngineError, InputError, NotThere
 from stalker.fetch.bases import Bases
 from stalker.model.bases import base_key, find_base
@@ -42,13 +40,6 @@ PACKERS = [
 
 def quiet(_):
     pass
-
-
-@pytest.fixture(scope="module")
-def engine():
-    engine = DockerEngine(answering(find_address(os.environ, os.path.expanduser("~"))).address)
-    yield engine
-    engine.close()
 
 
 @pytest.fixture(scope="module")

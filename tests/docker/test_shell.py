@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from stalker.engine.discovery import answering, find_address
-from stalker.engine.docker import DockerEngine
+from engines import rootfs
 from stalker.model import labels
 
 pytestmark = pytest.mark.docker
@@ -66,32 +64,6 @@ STALK = """{
 """
 
 
-def busybox_rootfs():
-    """A root file system of nothing but busybox, and an /etc/motd of its own."""
-    program = shutil.which("busybox")
-    if program is None:
-        pytest.skip("busybox is not installed: apt-get install busybox-static")
-    applets = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    content = {"bin/busybox": Path(program).read_bytes(), "etc/motd": b"the image's own\n"}
-    content["etc/passwd"] = b"root:x:0:0:root:/root:/bin/sh\n"
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name in ("bin", "etc", "root", "tmp"):
-            entry = tarfile.TarInfo(name)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-            archive.addfile(entry)
-        for name, data in content.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(data), 0o755
-            archive.addfile(entry, io.BytesIO(data))
-        for applet in applets:
-            if applet != "busybox":
-                entry = tarfile.TarInfo(f"bin/{applet}")
-                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
-                archive.addfile(entry)
-    return buffer.getvalue()
-
-
 class Box:
     """A workspace with one stalk whose first step is committed and whose second failed."""
 
@@ -108,7 +80,7 @@ class Box:
         (root / "data/given").write_text("from the host\n")
         (root / "trees/t.hjson").write_text(TREE % {"unique": unique, "base": self.base})
         (root / "stalks/box/box.hjson").write_text(STALK)
-        engine.import_rootfs([busybox_rootfs()], self.base, {}, "")
+        engine.import_rootfs([rootfs({"etc/motd": b"the image's own\n"})], self.base, {}, "")
 
     def argv(self, *arguments):
         return [sys.executable, "-m", "stalker.cli", "--workspace", str(self.root), *arguments]
@@ -157,8 +129,7 @@ class Box:
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory):
-    engine = DockerEngine(answering(find_address(os.environ, os.path.expanduser("~"))).address)
+def box(tmp_path_factory, engine):
     made = Box(tmp_path_factory.mktemp("box"), engine)
     ran = made.stalker("run", "t")
     assert ran.returncode == 1, ran.stderr.decode()
@@ -166,7 +137,6 @@ def box(tmp_path_factory):
     assert made.image("break.failed")
     yield made
     made.remove()
-    engine.close()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engines import real_engine, remove_all_below
+from engines import remove_all_below
 from stalker.errors import NotThere
 from workspace import Done, Workspace
 
@@ -59,14 +59,6 @@ class Copy(Workspace):
     def image(self, step: str) -> str:
         """Return the full name of a step's image: `stalk:step`."""
         return f"{self.os}/x86-64bit/generic_64/{step}"
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[DockerEngine]:
-    """The engine that answers."""
-    found = real_engine()
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="session")
