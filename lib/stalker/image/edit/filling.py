@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from typing import TYPE_CHECKING
 
 from stalker.errors import InputError
+from stalker.image.edit.copying import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from stalker.image.edit.entries import Range
 
     Data = bytes | memoryview
-
-PIECE_BYTES = 8 << 20
-"""How much is copied at once: often enough for a progress that moves, and for Ctrl-C."""
-
-_NOT_HERE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 def fill_from_file(
@@ -31,19 +26,19 @@ def fill_from_file(
         InputError: it is shorter or longer than the ranges: somebody changed it meanwhile.
         OSError: it could not be read, or the image not be written.
     """
+    wanted = sum(one.length for one in ranges)
     with source.open("rb") as stream:
+        size_bytes = os.fstat(stream.fileno()).st_size
+        if size_bytes != wanted:
+            raise InputError(
+                f"{source.name} changed while it was copied",
+                f"it has {size_bytes} bytes, {wanted} were expected",
+                "run again when nobody writes to it",
+            )
         at = 0
         for start, length in ranges:
-            done = 0
-            while done < length:
-                count = _copy(stream.fileno(), at, descriptor, start + done, min(length - done, PIECE_BYTES))
-                if not count:
-                    raise _changed(source, at, sum(one.length for one in ranges))
-                done += count
-                at += count
-                on_bytes(count)
-        if os.fstat(stream.fileno()).st_size != at:
-            raise _changed(source, os.fstat(stream.fileno()).st_size, at)
+            place(stream.fileno(), descriptor, start, length, source_start=at, on_bytes=on_bytes)
+            at += length
 
 
 def fill_from_pieces(
@@ -77,21 +72,3 @@ def fill_from_pieces(
                 left.pop(0)
     if written != wanted:
         raise InputError(f"{name} ends early", f"{written} of {wanted} bytes came", "fetch it again")
-
-
-def _copy(source: int, at: int, target: int, start: int, count: int) -> int:
-    try:
-        return os.copy_file_range(source, target, count, at, start)
-    except OSError as error:
-        if error.errno not in _NOT_HERE:
-            raise
-    data = os.pread(source, count, at)
-    return os.pwrite(target, data, start) if data else 0
-
-
-def _changed(source: Path, size_bytes: int, wanted: int) -> InputError:
-    return InputError(
-        f"{source.name} changed while it was copied",
-        f"it has {size_bytes} bytes, {wanted} were expected",
-        "run again when nobody writes to it",
-    )

@@ -1,0 +1,103 @@
+"""The file systems of one image, each opened for changes when it is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stalker.errors import StalkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from stalker.image.edit.entries import Editor
+    from stalker.image.readback import PartitionFacts
+    from stalker.image.toolbox import Tool
+
+ROLES = ("boot", "root", "data")
+
+
+class Editors:
+    """Opens the file systems of a raw image, once each.
+
+    `partitions` maps `boot`, `root`, `data` and numbers as text to what is known of them. `tool` gives the
+    toolbox, which is not started for a FAT; `device` is the image as it is seen there.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        partitions: Mapping[str, PartitionFacts],
+        tool: Callable[[], Tool],
+        device: str,
+        *,
+        mtime_s: int,
+    ) -> None:
+        self._descriptor = descriptor
+        self._partitions = partitions
+        self._tool = tool
+        self._device = device
+        self._mtime_s = mtime_s
+        self._open: dict[int, Editor] = {}
+
+    def has(self, name: str) -> bool:
+        """Say whether there is such a partition."""
+        return name in self._partitions
+
+    def of(self, name: str) -> Editor:
+        """Return the file system of a partition. Raises StalkerError when there is none that can be changed."""
+        one = self._partitions.get(name)
+        if one is None:
+            known = ", ".join(sorted(self._partitions))
+            raise StalkerError(f"the image has no partition '{name}'", "", f"it has: {known}")
+        number = one.entry.number
+        if number not in self._open:
+            self._open[number] = self._opened(name, one)
+        return self._open[number]
+
+    @property
+    def boot(self) -> Editor | None:
+        """The FAT that the machine starts from, None where there is none."""
+        return self.of("boot") if self.has("boot") else None
+
+    @property
+    def root(self) -> Editor | None:
+        """The file system of the system, None where there is none."""
+        return self.of("root") if self.has("root") else None
+
+    @property
+    def data(self) -> Editor | None:
+        """The data partition, None where there is none."""
+        return self.of("data") if self.has("data") else None
+
+    def opened(self) -> Sequence[Editor]:
+        """Return those that were asked for, in the order of the disk."""
+        return [self._open[number] for number in sorted(self._open)]
+
+    def finish(self) -> None:
+        """Finish all that were opened. Raises StalkerError when one is not sound."""
+        for one in self.opened():
+            one.finish()
+
+    def _opened(self, name: str, one: PartitionFacts) -> Editor:
+        kind = one.filesystem.kind
+        if kind.startswith("fat"):
+            from stalker.image.edit.fat import FatEditor
+
+            return FatEditor(self._descriptor, one.start_bytes, one.size_bytes, mtime_s=self._mtime_s)
+        if kind.startswith("ext"):
+            from stalker.image.edit.ext4 import Ext4Editor
+
+            device = f"{self._device}?offset={one.start_bytes}"
+            return Ext4Editor(
+                self._tool(),
+                device,
+                self._descriptor,
+                one.start_bytes,
+                one.size_bytes,
+                mtime_s=self._mtime_s,
+            )
+        raise StalkerError(
+            f"partition '{name}' holds {kind or 'no file system that is known'}",
+            "files can be put into FAT and ext2, ext3 or ext4",
+            "choose another partition, or another base",
+        )

@@ -1,0 +1,191 @@
+"""What goes onto the data partition: each entry, and where its bytes come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stalker.errors import InputError
+from stalker.image.edit.archives import contents, members
+from stalker.image.edit.entries import Entry
+from stalker.image.edit.filling import fill_from_file, fill_from_pieces
+from stalker.image.layout import Measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from stalker.image.edit.entries import Editor, Range
+    from stalker.model.creation import DataFile, OciImage, Via
+
+BLOCK_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """A file whose content is at hand."""
+
+    entry: Entry
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A file of this host, taken as it is."""
+
+    entry: Entry
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """An archive of this host, and what is in it."""
+
+    path: Path
+    via: Via
+    entries: Sequence[Entry]
+
+
+@dataclass(slots=True)
+class Stock:
+    """What is to be put into one file system, in order."""
+
+    parts: list[Bytes | Copied | Unpacked] = field(default_factory=list)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All of it."""
+        found: list[Entry] = []
+        for part in self.parts:
+            found += part.entries if isinstance(part, Unpacked) else [part.entry]
+        return found
+
+    @property
+    def content_bytes(self) -> int:
+        """The bytes of all files."""
+        return sum(one.size_bytes for one in self.entries if one.kind == "file")
+
+    def measure(self) -> Measure:
+        """Count what it takes in an ext4."""
+        measure = Measure()
+        folders: set[str] = set()
+        for one in self.entries:
+            above = one.path.rpartition("/")[0]
+            while above and above not in folders:
+                folders.add(above)
+                above = above.rpartition("/")[0]
+            if one.kind == "folder":
+                folders.add(one.path)
+            elif one.kind == "file":
+                measure.inodes += 1
+                measure.data_blocks += -(-one.size_bytes // BLOCK_BYTES)
+            elif one.kind == "link":
+                measure.inodes += 1
+                measure.data_blocks += len(one.target.encode("utf-8", "surrogateescape")) > 59
+        measure.inodes += len(folders)
+        measure.folder_blocks += len(folders) + len(self.entries) // 30
+        return measure
+
+    def put(self, editor: Editor, descriptor: int, on_bytes: Callable[[int], None]) -> None:
+        """Put all of it into a file system of the image `descriptor`.
+
+        Raises:
+            InputError: a source changed, or an archive does not hold what it said.
+            StalkerError: the file system cannot take it.
+        """
+        room = editor.put(self.entries)
+        for part in self.parts:
+            match part:
+                case Bytes(entry, content):
+                    fill_from_pieces(descriptor, room.get(entry.path, ()), [content], entry.path, on_bytes)
+                case Copied(entry, path):
+                    fill_from_file(descriptor, room.get(entry.path, ()), path, on_bytes)
+                case Unpacked():
+                    _unpack(part, room, descriptor, on_bytes)
+
+
+def _unpack(
+    part: Unpacked, room: Mapping[str, Sequence[Range]], descriptor: int, on_bytes: Callable[[int], None]
+) -> None:
+    for entry, pieces in contents(part.path, part.via, part.entries):
+        fill_from_pieces(descriptor, room.get(entry.path, ()), pieces, entry.path, on_bytes)
+
+
+def stock_of(
+    files: Sequence[tuple[DataFile, Path | None]],
+    images: Sequence[tuple[OciImage, str, Path]],
+    config: str | None,
+    *,
+    mtime_s: int,
+) -> Stock:
+    """Take stock: files with what was fetched for them, images with their file names and archives, and `config`.
+
+    Raises:
+        InputError: an archive is damaged, or a member of it would leave its folder; all of them are told.
+    """
+    stock = Stock()
+    wrong: list[InputError] = []
+    for file, path in files:
+        try:
+            stock.parts.append(_part_of(file, path, mtime_s))
+        except InputError as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        raise InputError(
+            f"{len(wrong)} archives cannot be unpacked",
+            "\n".join(f"{error.brief}\n{error.details}".strip() for error in wrong),
+            wrong[0].resolution,
+        )
+    for _, name, path in images:
+        stock.parts.append(Copied(_file(f"/images/{name}", path.stat().st_size, mtime_s), path))
+    if config is not None:
+        content = config.encode()
+        stock.parts.append(Bytes(_file("/image.yaml", len(content), mtime_s), content))
+    _refuse_doubles(stock)
+    return stock
+
+
+def _part_of(file: DataFile, path: Path | None, mtime_s: int) -> Bytes | Copied | Unpacked:
+    if file.content is not None:
+        content = file.content
+        if file.via == "base64":
+            content = _decoded(file, content)
+        return Bytes(_file(file.to, len(content), mtime_s), content)
+    assert path is not None
+    if file.via == "direct":
+        return Copied(_file(file.to, path.stat().st_size, mtime_s), path)
+    return Unpacked(path, file.via, members(path, file.via, file.to))
+
+
+def _decoded(file: DataFile, content: bytes) -> bytes:
+    import base64
+    import binascii
+
+    try:
+        return base64.b64decode(b"".join(content.split()), validate=True)
+    except binascii.Error as error:
+        raise InputError(
+            f"the content of {file.to} is no base64", f"{file.place}: {error}", "encode it: base64 FILE"
+        ) from error
+
+
+def _file(path: str, size_bytes: int, mtime_s: int) -> Entry:
+    return Entry(path, "file", size_bytes, mtime_s=mtime_s)
+
+
+def _refuse_doubles(stock: Stock) -> None:
+    """Raise when two parts want one path: folders may be shared, all else would replace one another."""
+    seen: dict[str, Entry] = {}
+    doubles = []
+    for one in stock.entries:
+        other = seen.setdefault(one.path, one)
+        if other is not one and not (one.kind == other.kind == "folder"):
+            doubles.append(one.path)
+    if doubles:
+        raise InputError(
+            f"{len(doubles)} paths of the data partition are wanted twice",
+            "\n".join(doubles[:10]),
+            "give them other places",
+        )

@@ -1,0 +1,191 @@
+"""OUTPUT is replaced by a finished image or not at all; only what we made is ever removed."""
+
+import fcntl
+import os
+import subprocess
+import sys
+
+import pytest
+
+from stalker.errors import PlanError, StalkerError
+from stalker.image.edit.output import IMAGE, MARK, check_output, format_of, publish, working
+
+
+def nothing(*_):
+    return None
+
+
+def fail_in(work, error):
+    with work as folder:
+        (folder / IMAGE).write_text("half")
+        raise error
+
+
+@pytest.fixture
+def output(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder / "card.img"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.write_text("old"), "is there already"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (os.mkfifo, "no ordinary file"),
+        (lambda path: path.parent.rmdir(), "there is no folder"),
+    ],
+    ids=["file", "folder", "pipe", "no-folder"],
+)
+def test_what_stands_there_is_refused_and_stays(output, make, words):
+    """Before anything is begun."""
+    make(output)
+
+    with pytest.raises(PlanError, match=words):
+        check_output(output, overwrites=False, base=None)
+
+
+def test_the_base_is_never_the_output(output, tmp_path):
+    """Not with -X either, and not under another name."""
+    output.write_text("base")
+    other = tmp_path / "other.img"
+    other.symlink_to(output)
+
+    for name in (output, other):
+        with pytest.raises(PlanError, match="is the base itself"):
+            check_output(name, overwrites=True, base=output)
+
+    assert output.read_text() == "base"
+
+
+def test_a_link_is_followed(output, tmp_path):
+    """What it points to is replaced, the link stays."""
+    output.write_text("old")
+    link = tmp_path / "link.img"
+    link.symlink_to(output)
+
+    assert check_output(link, overwrites=True, base=None) == output
+
+
+def test_a_finished_image_replaces_the_old_one(output):
+    """With the rights of an ordinary file; the folder is gone."""
+    output.write_text("old")
+
+    with working(output, None, keeps=False, say=nothing) as folder:
+        (folder / IMAGE).write_text("new")
+        publish(folder / IMAGE, output, nothing, nothing)
+
+    assert output.read_text() == "new"
+    plain = output.parent / "plain"
+    plain.touch()
+    assert output.stat().st_mode == plain.stat().st_mode
+    assert sorted(os.listdir(output.parent)) == ["card.img", "plain"]
+
+
+@pytest.mark.parametrize("error", [StalkerError("no"), KeyboardInterrupt(), OSError(28, "full")])
+def test_a_failure_leaves_the_old_one_and_nothing_else(output, error):
+    """Whatever it was."""
+    output.write_text("old")
+
+    with pytest.raises(type(error)):
+        fail_in(working(output, None, keeps=False, say=nothing), error)
+
+    assert output.read_text() == "old"
+    assert os.listdir(output.parent) == ["card.img"]
+
+
+def test_what_was_made_can_be_kept_after_a_failure(output):
+    """Its place is said, and no later run sweeps it."""
+    said = []
+
+    with pytest.raises(StalkerError):
+        fail_in(working(output, None, keeps=True, say=said.append), StalkerError("no"))
+    with working(output, None, keeps=False, say=nothing):
+        pass
+
+    kept = next(output.parent.iterdir())
+    assert (kept / IMAGE).read_text() == "half"
+    assert str(kept) in said[0]
+
+
+def test_nothing_of_a_user_in_the_build_folder_is_touched(output, tmp_path):
+    """Neither a file of his, nor a folder that is called as ours are but is none."""
+    build = tmp_path / "build"
+    (build / ".card.img.0123456789ab.creating").mkdir(parents=True)
+    (build / ".card.img.0123456789ab.creating/precious").write_text("mine")
+    (build / "precious").write_text("mine")
+
+    with working(output, build, keeps=False, say=nothing) as folder:
+        assert folder.parent == build
+
+    assert sorted(str(path.relative_to(build)) for path in build.rglob("*")) == [
+        ".card.img.0123456789ab.creating",
+        ".card.img.0123456789ab.creating/precious",
+        "precious",
+    ]
+
+
+def test_what_a_killed_one_left_is_swept_and_what_is_alive_stays(output):
+    """The lock of the dead is free."""
+    dead, alive, other = (output.parent / f".card.img.{digit * 12}.creating" for digit in "abc")
+    other = other.with_name(".another.img.cccccccccccc.creating")
+    for folder in (dead, alive, other):
+        folder.mkdir()
+        (folder / MARK).touch()
+        (folder / IMAGE).write_text("half")
+
+    with (alive / MARK).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with working(output, None, keeps=False, say=nothing):
+            pass
+
+    assert sorted(os.listdir(output.parent)) == sorted([alive.name, other.name])
+
+
+def test_a_kill_leaves_what_the_next_one_sweeps(output):
+    """In the middle of the work: nobody had time to clean up."""
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from stalker.image.edit.output import working, IMAGE\n"
+        f"with working(Path({str(output)!r}), None, keeps=False, say=print) as folder:\n"
+        "    (folder / IMAGE).write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": "lib"}, check=False)
+    assert done.returncode == -9
+    assert len(os.listdir(output.parent)) == 1
+
+    with working(output, None, keeps=False, say=nothing):
+        pass
+
+    assert os.listdir(output.parent) == []
+
+
+def test_an_image_from_another_file_system_is_copied_first(output, tmp_path, monkeypatch):
+    """OUTPUT is never a half one."""
+    made = tmp_path / IMAGE
+    made.write_bytes(b"new" + b"\0" * 100_000 + b"end")
+    real = os.stat(output.parent).st_dev
+    monkeypatch.setattr("stalker.image.edit.output._device", lambda path: real + (path == made))
+
+    publish(made, output, nothing, nothing)
+
+    assert output.read_bytes() == made.read_bytes()
+    assert os.listdir(output.parent) == ["card.img"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.img", "img"),
+        ("a.img.xz", "img.xz"),
+        ("a.img.zst", "img.zst"),
+        ("a.img.gz", "img.gz"),
+        ("a.zip", "zip"),
+        ("a", "img"),
+        ("a.xz", "img"),
+    ],
+)
+def test_the_name_says_how_it_is_packed(tmp_path, name, kind):
+    """Only the endings that image files have."""
+    assert format_of(tmp_path / name) == kind
