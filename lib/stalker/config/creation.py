@@ -50,29 +50,40 @@ _THEIRS = ("base", "output", "oci_images", "files", "write_config", "wite_config
 
 
 def read_creation(
-    text: str, file: str, *, base_pattern: str = BASE_PATTERN, folder: Path | None = None
+    text: str,
+    file: str,
+    *,
+    base_pattern: str = BASE_PATTERN,
+    folder: Path | None = None,
+    needs_base: bool = True,
 ) -> Creation:
     """Return what a configuration asks for.
 
     `file` is its name in messages, and tells its syntax; `folder` is the absolute folder that relative paths in
     it begin at, None for one that was fetched. `base_pattern` is the URL of a version, with `{version}`; empty for
-    that of the official images.
+    that of the official images. Without `needs_base` a file that is put into a ready image is read, too; what it
+    grows from is empty then.
 
     Raises:
         FilesError: all that is wrong, in the order of the file.
     """
-    creation, report = _read(text, file, base_pattern or BASE_PATTERN, folder)
+    creation, report = _read(text, file, base_pattern or BASE_PATTERN, folder, needs_base=needs_base)
     if creation is None or report.has_errors:
         raise FilesError(report.errors(), "docs/reference/image-config.md lists the keys")
     return replace(creation, warnings=report.warnings())
 
 
 def check_creation(text: str, file: str, folder: Path | None = None) -> list[Problem]:
-    """Return all problems and warnings of a configuration, in the order of the file."""
-    return _read(text, file, BASE_PATTERN, folder)[1].sorted()
+    """Return all problems and warnings of a configuration, in the order of the file.
+
+    One that holds nothing but injections is taken as what is put into a ready image.
+    """
+    return _read(text, file, BASE_PATTERN, folder, needs_base=None)[1].sorted()
 
 
-def _read(text: str, file: str, base_pattern: str, folder: Path | None) -> tuple[Creation | None, Report]:
+def _read(
+    text: str, file: str, base_pattern: str, folder: Path | None, *, needs_base: bool | None
+) -> tuple[Creation | None, Report]:
     report = Report()
     document, is_yaml = _document(text, file)
     root = document.root
@@ -91,7 +102,9 @@ def _read(text: str, file: str, base_pattern: str, folder: Path | None) -> tuple
     for node in halves:
         report.problem(node.place, "half of a surrogate pair, which is no character")
     _leave_out_empty(root)
-    check(root, IMAGE, {}, report)
+    if needs_base is None:
+        needs_base = root.value.keys() != {"injections"}
+    check(root, IMAGE if needs_base else replace(IMAGE, required=()), {}, report)
     if halves:  # they cannot be written to any file
         return None, report
     creation = _creation(root, CreationReader(report, folder, base_pattern))

@@ -188,7 +188,10 @@ def checked_url(text: str) -> str:
     parts = urlsplit(text)  # raises ValueError for a broken [host]
     if scheme == "file":
         if parts.netloc not in {"", "localhost"} or len(parts.path) < 2:
-            raise ValueError(f"'{text}' names no file; a file is file:// and a path from / on")
+            raise ValueError(
+                f"'{text}' names no file: behind file:// stands a path from / on; "
+                f"a relative one is written alone, as ./{text[len('file://') :] or 'x.img'}"
+            )
         return text
     if not parts.hostname or (parts.port is not None and parts.port < 1):
         raise ValueError("the address names no server")
