@@ -11,12 +11,13 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from stalker.errors import InputError
+from stalker.fetch.asking import Answer, ask
 from stalker.fetch.checksum import digests_of, wrong_digest
 from stalker.fetch.client import check_urls, new_client
 from stalker.fetch.entry import Validators
@@ -110,6 +111,28 @@ class Cache:
                 return self._fetch(wanted, moved, stop, is_kept=not ruling.refusal)
         except OSError as error:
             raise cannot_write(self.store.root, error) from error
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most_bytes: int = 0,
+        stop: Stop | None = None,
+    ) -> Answer:
+        """Ask a server something small, over the connections of the downloads. Raises InputError."""
+        check_urls([url])
+        return ask(
+            self._connected(),
+            method,
+            url,
+            headers=lambda: headers or {},
+            most_bytes=most_bytes,
+            patience=self._patience,
+            stop=stop,
+            say=self.say,
+        )
 
     # For what is had in another way than from one URL, such as an image from a registry
 

@@ -67,6 +67,20 @@ class Keeper:
         ruling = self.policy.policy.ruling(entry.kind, entry.source)
         return 0 <= self.clock() - entry.checked_s < ruling.check_after_s
 
+    def peek(self, wanted: Wanted, *, is_stale_too: bool = False) -> Held | None:
+        """Hold what would be taken without asking anybody, unverified; or, if said so, whatever its age."""
+        if self.policy.policy.ruling(wanted.kind, wanted.source).refusal:
+            return None
+        sha256 = wanted.sha256.lower()
+        entry = self.index.get(wanted.key)
+        if sha256 and (entry is None or entry.sha256 != sha256):
+            entry = next(iter(self.index.with_content(sha256)), None)
+        if entry is None or self.is_outlived(entry):
+            return None
+        if not sha256 and not is_stale_too and not self.is_fresh(entry, self.clock()):
+            return None
+        return self.store.hold(entry.sha256)
+
     def hold(self, entry: Entry, wanted: Wanted) -> Held | None:
         """Hold an entry's content once it is verified; what is damaged is dropped."""
         held = self.store.hold(entry.sha256)

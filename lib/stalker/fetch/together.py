@@ -5,22 +5,32 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
 from stalker.errors import InputError, Interrupted, StalkerError
 from stalker.fetch.cache import Cache
 from stalker.fetch.files import file_name
 from stalker.fetch.meter import Meter, Moving
 from stalker.fetch.stopping import Stop
+from stalker.fetch.transfer import Moved
 from stalker.fetch.wanted import Fetched, Wanted
 
 DEFAULT_CONCURRENCY = 5
 """How many at a time when nobody says: what the first tool does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something that comes in a way of its own, such as a container image; `run` is told of the stop."""
+
+    name: str
+    run: Callable[[Moved, Stop], Fetched]
+
+
 @contextlib.contextmanager
 def fetched_together(
     cache: Cache,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[Wanted | Job],
     *,
     concurrency: int = 0,
     on_moving: Callable[[Moving, Moving], None] | None = None,
@@ -38,7 +48,7 @@ def fetched_together(
     assert cache.keeper.policy  # what is wrong in it is told once
     stop = Stop()
     meter = Meter(on_moving or (lambda _one, _all: None))
-    meter.expect([file_name(one.source) for one in wanted])
+    meter.expect([one.name if isinstance(one, Job) else file_name(one.source) for one in wanted])
     with contextlib.ExitStack() as files:
         futures: list[Future[Fetched]] = []
         pool = ThreadPoolExecutor(max(1, concurrency or DEFAULT_CONCURRENCY), "download")
@@ -57,14 +67,14 @@ def fetched_together(
         yield [future.result() for future in futures]
 
 
-def _fetch(cache: Cache, wanted: Wanted, number: int, meter: Meter, stop: Stop) -> Fetched:
+def _fetch(cache: Cache, wanted: Wanted | Job, number: int, meter: Meter, stop: Stop) -> Fetched:
     if stop.is_set():
         raise Interrupted("the download was stopped")
 
     def moved(size_bytes: int, total_bytes: int | None) -> None:
         meter.moved(number, size_bytes, total_bytes)
 
-    file = cache.get(wanted, moved=moved, stop=stop)
+    file = wanted.run(moved, stop) if isinstance(wanted, Job) else cache.get(wanted, moved=moved, stop=stop)
     meter.moved(number, file.size_bytes, file.size_bytes, is_done=True)
     return file
 

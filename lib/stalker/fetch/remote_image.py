@@ -1,0 +1,247 @@
+"""A container image of a registry, looked at: which one it is, and how large it is going to be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from stalker.errors import InputError, Interrupted
+from stalker.fetch.archive_reader import read_archive
+from stalker.fetch.cache import OFFLINE_TIMEOUT_S, Cache
+from stalker.fetch.files import NotGenuine
+from stalker.fetch.oci import (
+    DEFAULT_PLATFORM,
+    INDEXES,
+    MANIFESTS,
+    MOST_DOCUMENT_BYTES,
+    Layer,
+    Manifest,
+    check_bytes,
+    check_config,
+    choose,
+    read_document,
+)
+from stalker.fetch.oci_archive import archive_bytes, unique
+from stalker.fetch.order import Patience
+from stalker.fetch.registry import Registries, Registry
+from stalker.fetch.stopping import Stop
+from stalker.fetch.wanted import Use, Wanted
+from stalker.model.image_names import ImageName, parse_image_name
+from stalker.model.packed import gzip_size
+from stalker.model.platforms import parse_platform
+
+MOST_LISTS = 3
+"""An index may name another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteImage:
+    """An image as its registry has it now, or as it stands in the cache (`is_at_hand`).
+
+    `archive_bytes` is what its archive takes to the byte, None where a layer has to be unpacked for it first;
+    `full_bytes` what its layers take unpacked, None where they do not tell. A layer of more than 4 GiB may
+    tell too little.
+    """
+
+    name: ImageName
+    platform: str
+    digest: str
+    config_digest: str
+    layers: tuple[Layer, ...]
+    archive_bytes: int | None
+    full_bytes: int | None
+    config: bytes = field(repr=False)
+    is_at_hand: bool = False
+
+    @property
+    def ident(self) -> str:
+        """Its full name."""
+        return str(self.name)
+
+
+def image_name(ident: str) -> ImageName:
+    """Read a name. Raises InputError when it is none."""
+    try:
+        return parse_image_name(ident)
+    except ValueError as error:
+        raise InputError(
+            f"{ident!r} is no name of a container image", str(error), "write registry/name:tag"
+        ) from error
+
+
+def wanted_image(name: ImageName, platform: str = DEFAULT_PLATFORM) -> Wanted:
+    """Return what an image is in the cache: its name, and the platform if that is not the usual one."""
+    own, usual = parse_platform(platform), parse_platform(DEFAULT_PLATFORM)
+    mark = "" if own == usual else f" ({own})"
+    return Wanted(f"{name.repository}{mark}{str(name).removeprefix(name.repository)}", kind="image")
+
+
+def inspect_image(
+    ident: str,
+    platform: str,
+    registries: Registries,
+    cache: Cache,
+    *,
+    stop: Stop | None = None,
+) -> RemoteImage:
+    """Return which image a name stands for; nothing large is fetched.
+
+    What the cache has and the policy calls fresh is told without asking anybody, as is what a digest names.
+    A copy there is also taken when the registry cannot be asked.
+
+    Raises:
+        InputError: it is not to be had for this platform; says why.
+    """
+    name = image_name(ident)
+    wanted = wanted_image(name, platform)
+    use: Use = "any" if name.digest else "policy"
+    if there := _at_hand(name, platform, replace(wanted, use=use), cache):
+        return there
+    has_copy = cache.keeper.index.get(wanted.key) is not None
+    patience = Patience(0, OFFLINE_TIMEOUT_S, registries.patience.pause) if has_copy else registries.patience
+    try:
+        return _ask(name, platform, registries.of(name), patience, stop)
+    except InputError as error:
+        if not has_copy or isinstance(error, NotGenuine):
+            raise
+        there = _at_hand(name, platform, replace(wanted, use="any"), cache)
+        if there is None:
+            raise
+        registries.say(f"{error.brief}; the copy in the cache is used")
+        return there
+
+
+def inspect_images(
+    idents: Sequence[str],
+    platform: str,
+    registries: Registries,
+    cache: Cache,
+    *,
+    concurrency: int = 5,
+    stop: Stop | None = None,
+) -> list[RemoteImage]:
+    """Look at several images at once. Raises InputError that names all which cannot be had."""
+    stop = stop or Stop()
+    failures: list[InputError] = []
+
+    def one(ident: str) -> RemoteImage | None:
+        try:
+            return inspect_image(ident, platform, registries, cache, stop=stop)
+        except InputError as error:
+            failures.append(error)
+            return None
+
+    with ThreadPoolExecutor(max(1, concurrency), "inspect") as pool:
+        try:
+            found = list(pool.map(one, idents))
+        except BaseException:
+            stop.set()
+            raise
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise InputError(
+            f"{len(failures)} of {len(idents)} images cannot be had",
+            "\n".join(f"{one.brief}\n  {one.details}" for one in failures),
+            failures[0].resolution,
+        )
+    return [one for one in found if one is not None]
+
+
+def _ask(
+    name: ImageName, platform: str, registry: Registry, patience: Patience, stop: Stop | None
+) -> RemoteImage:
+    what = str(name)
+    reference, is_pinned = name.reference, bool(name.digest)
+    for _ in range(MOST_LISTS):
+        answer = registry.get(
+            name,
+            f"manifests/{reference}",
+            most_bytes=MOST_DOCUMENT_BYTES,
+            accept=", ".join((*MANIFESTS, *INDEXES)),
+            patience=patience,
+            stop=stop,
+        )
+        if not answer.is_whole:
+            raise InputError(f"{what} has a manifest past {MOST_DOCUMENT_BYTES} bytes", "", "push it again")
+        told = answer.headers.get("docker-content-digest", "").strip()
+        digest = reference if is_pinned else _digest_of(answer.body)
+        # A tag is what the registry says: then its own word on the digest is all there is to hold it against.
+        for one in dict.fromkeys((digest, told if told.startswith("sha256:") else digest)):
+            check_bytes(answer.body, one, what)
+        found = read_document(answer.body, what)
+        if isinstance(found, Manifest):
+            return _complete(name, platform, registry, digest, found, stop)
+        reference, is_pinned = choose(found, platform, what).digest, True
+    raise InputError(
+        f"{what} is damaged", f"its lists are nested more than {MOST_LISTS} deep", "push it again"
+    )
+
+
+def _complete(
+    name: ImageName, platform: str, registry: Registry, digest: str, found: Manifest, stop: Stop | None
+) -> RemoteImage:
+    """Take the configuration along, and what the layers tell of their size."""
+    config = registry.get(
+        name, f"blobs/{found.config_digest}", most_bytes=MOST_DOCUMENT_BYTES, stop=stop
+    ).body
+    check_bytes(config, found.config_digest, f"the configuration of {name}")
+    check_config(config, found, platform, str(name))
+    if stop is not None and stop.is_set():
+        raise Interrupted("the download was stopped", str(name), "")
+    return RemoteImage(
+        name,
+        platform,
+        digest,
+        found.config_digest,
+        found.layers,
+        archive_bytes(name, found.config_digest, config, found.layers),
+        _full_bytes(name, registry, found.layers, stop),
+        config,
+    )
+
+
+def _full_bytes(
+    name: ImageName, registry: Registry, layers: Sequence[Layer], stop: Stop | None
+) -> int | None:
+    """Add up what the layers take unpacked, by the last bytes of each."""
+    if any(layer.packing == "zstd" for layer in layers):
+        return None
+    total = 0
+    for layer in unique(layers):
+        told: int | None = layer.size_bytes
+        if layer.packing == "gzip":
+            end = registry.blob_part(name, layer.digest, layer.size_bytes - 4, 4, stop)
+            told = gzip_size(layer.size_bytes, end) if end is not None else None
+        if told is None:
+            return None
+        total += told
+    return total
+
+
+def _at_hand(name: ImageName, platform: str, wanted: Wanted, cache: Cache) -> RemoteImage | None:
+    """Return an image as it stands in the cache, None when it does not or is to be asked for."""
+    entry = cache.keeper.index.get(wanted.key)
+    found = cache.find(wanted) if entry is not None else None
+    if entry is None or found is None:
+        return None
+    with found:
+        archive = read_archive(found.path, platform)
+    digest = f"sha256:{entry.validators.sha256}" if entry.validators.sha256 else ""
+    return RemoteImage(
+        name,
+        platform,
+        digest,
+        _digest_of(archive.config),
+        archive.layers,
+        archive.file_bytes,
+        archive.full_bytes,
+        archive.config,
+        is_at_hand=True,
+    )
+
+
+def _digest_of(body: bytes) -> str:
+    return f"sha256:{hashlib.sha256(body).hexdigest()}"
