@@ -11,6 +11,7 @@ COMMANDS = {
     "verify": ("stalker.cli.image_read", "verify", "checksums, table and file systems"),
     "boot": ("stalker.cli.boot", "boot", "in QEMU, with its console here, or its boot test again"),
     "write": ("stalker.cli.write", "write", "onto a card, and read back"),
+    "sizes": ("stalker.cli.sizes", "sizes", "of a container image, as `oci_images` takes them"),
 }
 """Command -> where it is, its name there, what it does."""
 
