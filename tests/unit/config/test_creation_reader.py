@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import posixpath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stalker.config.creation_reader import DIGITS, path_below
+from stalker.model.creation import Digest
+from unit.config.creation_texts import created, refused
+
+NAMES = st.sampled_from(["a", "b.txt", ".", "..", "...", "", "ü", "data", "a b"])
+PATHS = st.lists(NAMES, max_size=8).map("/".join)
+
+
+# paths
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("/data/a", "/a"),
+        ("/data//a/./b/", "/a/b"),
+        ("//data/a", "/a"),
+        ("/data/a/../b", "/b"),
+        ("/data/../data/b", "/b"),
+        ("/data", "/"),
+        ("/data/", "/"),
+        ("/data/...", "/..."),
+    ],
+)
+def test_a_path_is_normal_and_below_its_folder(text, path):
+    """Whatever way leads there."""
+    assert path_below(text, "/data") == path
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("/data/../x", "'/data/../x', which is /x, is not below /data"),
+        ("/database/a", "'/database/a' is not below /data"),
+        ("/", "'/' is not below /data"),
+        ("data/a", "'data/a' is relative; did you mean /data/data/a?"),
+        ("../x", "'../x' is relative"),
+        ("", "'' is relative"),
+        ("/data/a\n", "control characters"),
+        ("/data/a\0", "control characters"),
+        ("/data/" + "ü" * 128, "more than 255 bytes"),
+    ],
+)
+def test_what_leads_out_of_its_folder_is_refused(text, told):
+    """With where it leads."""
+    with pytest.raises(ValueError, match="(?s).*") as error:
+        path_below(text, "/data")
+
+    assert told in str(error.value)
+
+
+@given(PATHS, st.sampled_from(["/data", "/"]))
+def test_a_path_never_leaves_its_folder_and_is_normal_once_it_is(text, root):
+    """Normalising it again changes nothing, and it is what the kernel makes of it without links."""
+    written = f"{root.rstrip('/')}/{text}"
+    real = posixpath.normpath(written)
+    real = "/" + real.lstrip("/")
+    try:
+        path = path_below(written, root)
+    except ValueError:
+        assert not (real + "/").startswith(root.rstrip("/") + "/")
+    else:
+        joined = posixpath.join(root, path.lstrip("/")).rstrip("/") or "/"
+        assert joined == real
+        assert ".." not in path.split("/")
+        assert path_below(joined, root) == path
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_path_below_or_refused(text):
+    """Never anything else."""
+    try:
+        path = path_below(text, "/data")
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert path == posixpath.normpath(path)
+        assert path.startswith("/")
+        assert path_below(f"/data{path}", "/data") == path
+
+
+# checksums
+
+
+@pytest.mark.parametrize("algorithm", sorted(DIGITS))
+def test_a_checksum_has_the_digits_of_its_algorithm(algorithm):
+    """In either spelling and case."""
+    value = "0aF" * 50
+    digits = value[: DIGITS[algorithm]]
+    dashed = algorithm.replace("sha", "sha-")
+
+    for name in (algorithm, algorithm.upper(), dashed, dashed.upper()):
+        assert checksum(f"{{algo: {name}, value: {digits}}}") == Digest(algorithm, digits.lower())
+    assert (
+        told(f"{{algo: {algorithm}, value: {value}}}")[0].startswith(
+            f"1:61: files.0.checksum.value: '{value}' is no {algorithm} -- it has {DIGITS[algorithm]} digits of 0-9a-f"
+        )
+        or algorithm
+    )
+
+
+def checksum(text):
+    return (
+        created(f"files: [{{to: /data/a, url: 'https://a.example', checksum: {text}}}]\n")
+        .files[0]
+        .source.digest
+    )
+
+
+def told(text):
+    return refused(f"files: [{{to: /data/a, url: 'https://a.example', checksum: {text}}}]\n")
+
+
+def test_a_checksum_of_digits_alone_is_taken_as_written():
+    """YAML would make a number of it, with or without the zero before it."""
+    assert checksum("{algo: adler32, value: 01234567}") == Digest("adler32", "01234567")
+    assert checksum("{algo: adler32, value: 12345678}") == Digest("adler32", "12345678")
+    assert checksum("{algo: adler32, value: 1234e567}") == Digest("adler32", "1234e567")
+
+
+def test_a_checksum_can_stand_at_an_address():
+    """It is read when it is needed."""
+    url = "https://example.org/a.md5"
+
+    assert checksum(f"{{algo: md5, value: '{url}', kind: url}}") == Digest("md5", url, is_url=True)
+    assert checksum(f"{{algo: md5, value: {'a' * 32}, kind: digest}}") == Digest("md5", "a" * 32)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{algo: sha3, value: a}", "algo: 'sha3' is no checksum that is known here; did you mean 'sha1'?"),
+        ("{algo: crc, value: a}", "algo: 'crc' is no checksum that is known here; known: adler32, md5, sha1"),
+        ("{algo: md5, value: abc}", "value: 'abc' is no md5 -- it has 32 digits of 0-9a-f, this has 3"),
+        (
+            "{algo: md5, value: %s}" % ("a" * 64),
+            "is no md5 -- it has 32 digits of 0-9a-f, this has 64, as sha256 has",
+        ),
+        ("{algo: md5, value: YOLO}", "value: 'YOLO' is no md5 -- it has 32 digits of 0-9a-f"),
+        ("{algo: md5, value: 'https://a.example'}", "value: an address is no checksum -- add kind: url"),
+        ("{algo: md5, value: a.md5, kind: url}", "value: 'a.md5' is no address"),
+        ("{algo: md5, value: a, kind: uri}", "kind: 'uri' is not possible here -- did you mean 'url'?"),
+        ("{algo: md5}", "files.0.checksum: the key 'value' is missing"),
+        ("{value: abc}", "files.0.checksum: the key 'algo' is missing"),
+        ("{algo: md5, value: [a]}", "value: must be text, a number, true or false, is a list"),
+        ("abc", "files.0.checksum: must be a mapping, is text"),
+    ],
+)
+def test_what_is_no_checksum_is_told(text, expected):
+    """Before anything is downloaded."""
+    found = told(text)
+
+    assert found
+    assert expected in found[0] or expected in found[-1]
