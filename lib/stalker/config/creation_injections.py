@@ -43,7 +43,7 @@ def read_injections(node: Node | None, files: Sequence[DataFile], reader: Creati
         return Injections()
     users = read_users(node.get("users"), reader)
     wifi = _read_wifi(node.get("wifi"), reader)
-    country = reader.told(node.get("country"), country_code) or ""
+    country = reader.told(node.get("country"), country_code, any_scalar=True) or ""
     if wifi and node.get("country") is None:
         what = "nothing says in which country the Wi-Fi is used; a Raspberry Pi keeps it switched off then"
         reader.report.warning(wifi[0].place, what, "add country: two letters")
@@ -83,7 +83,7 @@ def _read_wifi(node: Node | None, reader: CreationReader) -> tuple[Wifi, ...]:
     found: dict[bytes, Wifi] = {}
     for one in items_of(node):
         ssid = one.get("ssid")
-        name = reader.told(ssid, _ssid)
+        name = reader.told(ssid, _ssid, any_scalar=True)
         secret = reader.secret(one.get("password"))
         password = _passphrase(secret, one.get("password"), reader)
         if ssid is None or name is None:
@@ -159,7 +159,7 @@ def _read_file(node: Node, reader: CreationReader) -> InjectedFile | None:
             node, INJECTED_FILE.keys, "nothing says what the file holds", "one of url, file and content"
         )
     mode = _mode(node.get("mode"), reader)
-    uid, gid = reader.told(node.get("owner"), owner) or (0, 0)
+    uid, gid = reader.told(node.get("owner"), owner, any_scalar=True) or (0, 0)
     if target is None or to is None or not partition:
         return None
     return InjectedFile(partition, to, target.place, content, source, mode, uid, gid)

@@ -38,7 +38,7 @@ def public_keys(text: str) -> list[str]:
 
 
 def _checked(line: str) -> str:
-    if not line.isprintable():
+    if not line.replace("\t", " ").isprintable():
         raise ValueError("a key is one line without control characters")
     rest, kind = line, _BLANKS.split(line, maxsplit=1)[0]
     if kind not in _FIELDS:
@@ -64,6 +64,8 @@ def _no_key(line: str) -> str:
     form = "a line has a type, the key and a comment: ssh-ed25519 AAAA... name"
     if line.startswith(("/", "~", "./")) or line.endswith(".pub"):
         return f"a path is no key; write what stands in the file: {form}"
+    if any(word in _FIELDS for word in _BLANKS.split(line)):
+        return f"what stands before the key does not end; is a quotation mark missing? {form}"
     words = [word for word in _BLANKS.split(line)[:2] if _TYPE.match(word) and "-" in word]
     return f"'{words[0]}' is no type of a key; {form}" if words else f"this is no public key; {form}"
 

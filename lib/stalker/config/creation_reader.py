@@ -46,9 +46,14 @@ class CreationReader:
     folder: Path | None
     base_pattern: str
 
-    def told(self, node: Node | None, read: Callable[[str], _Read]) -> _Read | None:
-        """Return what `read` makes of a text or number as written; None where it raises ValueError, which is told."""
-        if node is None or not isinstance(node.value, str | int | float):
+    def told(
+        self, node: Node | None, read: Callable[[str], _Read], *, any_scalar: bool = False
+    ) -> _Read | None:
+        """Return what `read` makes of a text; None where it raises ValueError, which is told.
+
+        With `any_scalar` numbers, true and false are texts, too: as written.
+        """
+        if node is None or not isinstance(node.value, str | int | float if any_scalar else str):
             return None
         try:
             return read(node.text)
@@ -133,7 +138,7 @@ class CreationReader:
         if value is None or not isinstance(value.value, str | int | float):
             return None
         if text_of(node.get("kind")) == "url":
-            url = self.told(value, checked_url)
+            url = self.told(value, checked_url, any_scalar=True)
             return Digest(algorithm, url, is_url=True) if algorithm and url else None
         if _SCHEME.match(value.text):
             self.report.problem(
@@ -223,7 +228,7 @@ def path_below(text: str, root: str) -> str:
     """
     if not text.startswith("/"):
         hint = posixpath.normpath(posixpath.join(root, text))
-        better = f"; did you mean {hint}?" if text and hint.startswith(root.rstrip("/") + "/") else ""
+        better = f"; did you mean {hint}?" if text and root != "/" and hint.startswith(root + "/") else ""
         raise ValueError(f"'{text}' is relative{better}")
     if _CONTROL.search(text):
         raise ValueError("a path cannot hold control characters")

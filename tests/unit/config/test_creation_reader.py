@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import posixpath
+import re
 
 import pytest
 from hypothesis import given
@@ -51,10 +53,8 @@ def test_a_path_is_normal_and_below_its_folder(text, path):
 )
 def test_what_leads_out_of_its_folder_is_refused(text, told):
     """With where it leads."""
-    with pytest.raises(ValueError, match="(?s).*") as error:
+    with pytest.raises(ValueError, match=re.escape(told)):
         path_below(text, "/data")
-
-    assert told in str(error.value)
 
 
 @given(PATHS, st.sampled_from(["/data", "/"]))
@@ -74,14 +74,11 @@ def test_a_path_never_leaves_its_folder_and_is_normal_once_it_is(text, root):
         assert path_below(joined, root) == path
 
 
-@given(st.text(max_size=30))
+@given(st.one_of(st.text(max_size=30), st.text(max_size=30).map("/data/".__add__)))
 def test_any_text_is_a_path_below_or_refused(text):
     """Never anything else."""
-    try:
+    with contextlib.suppress(ValueError):
         path = path_below(text, "/data")
-    except ValueError as error:
-        assert str(error)
-    else:
         assert path == posixpath.normpath(path)
         assert path.startswith("/")
         assert path_below(f"/data{path}", "/data") == path
@@ -99,12 +96,7 @@ def test_a_checksum_has_the_digits_of_its_algorithm(algorithm):
 
     for name in (algorithm, algorithm.upper(), dashed, dashed.upper()):
         assert checksum(f"{{algo: {name}, value: {digits}}}") == Digest(algorithm, digits.lower())
-    assert (
-        told(f"{{algo: {algorithm}, value: {value}}}")[0].startswith(
-            f"1:61: files.0.checksum.value: '{value}' is no {algorithm} -- it has {DIGITS[algorithm]} digits of 0-9a-f"
-        )
-        or algorithm
-    )
+    assert f"it has {DIGITS[algorithm]} digits of 0-9a-f" in told(f"{{algo: {dashed}, value: {digits}a}}")[0]
 
 
 def checksum(text):
@@ -137,7 +129,10 @@ def test_a_checksum_can_stand_at_an_address():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("{algo: sha3, value: a}", "algo: 'sha3' is no checksum that is known here; did you mean 'sha1'?"),
+        (
+            "{algo: sha265, value: a}",
+            "algo: 'sha265' is no checksum that is known here; did you mean 'sha256'?",
+        ),
         ("{algo: crc, value: a}", "algo: 'crc' is no checksum that is known here; known: adler32, md5, sha1"),
         ("{algo: md5, value: abc}", "value: 'abc' is no md5 -- it has 32 digits of 0-9a-f, this has 3"),
         (
