@@ -395,7 +395,33 @@ def test_warnings_alone_are_no_failure(space, monkeypatch):
     assert done.stdout.splitlines()[-1] == "2 files read, no problems, 1 warning"
 
 
-@pytest.mark.parametrize("kind", ["tree", "stalk", "plugin"])
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("card.yaml", "base: 1.2.3\notput: {}\n"), ("card.hjson", "{\n  base: 1.2.3\n  otput: 1\n}")],
+)
+def test_a_card_image_is_checked(space, file, text):
+    """YAML, or Hjson with a base."""
+    space.write(file, text)
+
+    done = space.stalker("check", file)
+
+    assert done.exit_code == 2
+    assert re.match(
+        rf"{file}:[23]:[13]: otput: unknown key 'otput'\n  did you mean 'output'\?\n", done.stdout
+    )
+    assert done.stdout.splitlines()[-1] == "1 file read, 1 problem"
+
+
+def test_a_card_image_without_a_problem_is_told_so(space):
+    """Its warnings are shown."""
+    space.write("cards/card.yml", "base: ../base.img\nwite_config: true\n")
+
+    done = space.stalker("check", "cards/card.yml")
+
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "1 file read, no problems, 1 warning")
+
+
+@pytest.mark.parametrize("kind", ["tree", "stalk", "plugin", "image"])
 def test_a_schema_is_json(space, kind):
     document = json.loads(space.stalker("schema", kind).stdout)
 
