@@ -149,10 +149,20 @@ class Ext4Editor:
     def finish(self) -> None:
         """Free what was replaced, and let e2fsck look at it all. Raises StalkerError with what it said."""
         if self._killed:
-            self._debugfs(commands.killing(self._killed), is_writing=True)
+            self._debugfs(commands.killing(self._owning(self._killed)), is_writing=True)
             self._killed = []
         if self._is_checked:
             self._check("-fn", "a file system is not sound after files were put into it", codes=(0,))
+
+    def _owning(self, inodes: Sequence[Inode]) -> list[Inode]:
+        """Return inodes as they are when none shares the block of its attributes with another."""
+        rich = [one for one in inodes if one.acl_block]
+        if not rich:
+            return list(inodes)
+        script, stats = commands.owning(rich)
+        replies = self._debugfs(script, is_writing=True)
+        owners = [parse_stat(replies[at]) for at in stats]
+        return [one for one in inodes if not one.acl_block] + [one for one in owners if one is not None]
 
     def _super(self) -> Super:
         return read_super(lambda at, count: os.pread(self._descriptor, count, at), self._start)

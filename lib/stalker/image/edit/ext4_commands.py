@@ -90,14 +90,38 @@ def setting(plan: Plan, inodes: Sequence[Inode], found: Super) -> Script:
     return script
 
 
+def owning(inodes: Sequence[Inode]) -> tuple[Script, list[int]]:
+    """Return what gives inodes blocks of attributes of their own, and where it tells which.
+
+    The kernel lets inodes with equal attributes share a block. One that is written to gets its own.
+    """
+    script, stats = Script(), []
+    for inode in inodes:
+        number = b"<%d>" % inode.number
+        if inode.xattrs:
+            script.add(b"ea_rm", number, quoted(inode.xattrs[0]))
+        else:
+            script.add(b"ea_set", number, b"user.x", b"x")
+        stats.append(script.add(b"stat", number, answer=STAT))
+    return script, stats
+
+
 def killing(inodes: Sequence[Inode]) -> Script:
-    """Return what frees inodes that have no name any more."""
+    """Return what frees inodes that have no name any more; a block of attributes is theirs alone.
+
+    `kill_file` leaves that block in use, and `freeb` does not count what it frees. So a file gets it for its
+    data, and is removed.
+    """
     script = Script()
     for inode in inodes:
-        if inode.acl_block:  # it may be that of other inodes too, and is not freed with this one
-            for name in inode.xattrs:
-                script.add(b"ea_rm", b"<%d>" % inode.number, quoted(name))
-        script.add(b"kill_file", b"<%d>" % inode.number, answer=EMPTY_LINE)
+        number = b"<%d>" % inode.number
+        script.add(b"kill_file", number, answer=EMPTY_LINE)
+        if inode.acl_block:
+            path = b"/.%s-%d" % (script.token, inode.number)
+            script.add(b"sif", number, b"file_acl", b"0")
+            script.add(b"write", b"/dev/null", path, answer=ALLOCATED)
+            script.add(b"sif", path, b"bmap[0]", b"%d" % inode.acl_block)
+            script.add(b"rm", path, answer=EMPTY_LINE)
     return script
 
 
