@@ -6,6 +6,7 @@ from a `Measure` of it, the same on every engine, so that equal content gives eq
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,18 @@ FAT32_LEAST_CLUSTERS = 66000
 """With fewer than 65525 it is a FAT16, whatever its header says (Microsoft, FAT specification 1.03)."""
 
 FAT16_LEAST_CLUSTERS = 4200
+
+JOURNALS = (
+    (2048, 0),
+    (32768, 1024),
+    (262144, 4096),
+    (524288, 8192),
+    (4194304, 16384),
+    (8388608, 32768),
+    (16777216, 65536),
+    (33554432, 131072),
+)
+"""Below so many blocks an ext4 gets a journal of so many (e2fsprogs, ext2fs_default_journal_size)."""
 
 
 @dataclass(slots=True)
@@ -166,10 +179,7 @@ def ext4_inodes(size_bytes: int, inodes: int = 0) -> int:
 
 def journal_blocks(blocks: int) -> int:
     """Return the size of the journal of an ext4 of so many blocks."""
-    for limit, journal in ((8192, 0), (32768, 1024), (262144, 4096), (524288, 8192), (4194304, 16384)):
-        if blocks < limit:
-            return journal
-    return 32768
+    return next((journal for limit, journal in JOURNALS if blocks < limit), 262144)
 
 
 def _ext4_own_blocks(blocks: int, inodes: int) -> int:
@@ -179,11 +189,13 @@ def _ext4_own_blocks(blocks: int, inodes: int) -> int:
     descriptors = -(-groups * 64 // BLOCK)
     # It may grow a thousandfold: what that needs is kept beside each copy of the descriptors.
     growth = min(-(-min(blocks * 1024, 1 << 32) // GROUP_BLOCKS * 64 // BLOCK), BLOCK // 4)
-    copies = sum(_has_copy(group) for group in range(groups))
+    copies = sum(has_copy(group) for group in range(groups))
     return table + 2 * groups + copies * (1 + descriptors + growth) + journal_blocks(blocks) + 16
 
 
-def _has_copy(group: int) -> bool:
+@functools.cache
+def has_copy(group: int) -> bool:
+    """Say whether a group of an ext4 has copies of the superblock and the descriptors."""
     if group <= 1:
         return True
     for base in (3, 5, 7):

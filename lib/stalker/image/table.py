@@ -48,7 +48,7 @@ GPT_TYPES = {
 }
 """Basic data, Linux file system, Linux swap."""
 
-_GPT_HEADER = struct.Struct("<8sIIIIQQQQ16sQIII")
+GPT_HEADER = struct.Struct("<8sIIIIQQQQ16sQIII")
 _GPT_ENTRY = struct.Struct("<16s16sQQQ72s")
 _MBR_ENTRY = struct.Struct("<B3sB3sII")
 
@@ -85,16 +85,21 @@ def mbr_bytes(disk_id: str, entries: Sequence[Entry]) -> bytes:
     sector[440:444] = int(disk_id, 16).to_bytes(4, "little")
     for entry in entries:
         where = 446 + 16 * (entry.number - 1)
-        sector[where : where + 16] = _MBR_ENTRY.pack(
-            0x80 if entry.is_bootable else 0,
-            _chs(entry.start_sector),
-            int(entry.type, 16),
-            _chs(entry.start_sector + entry.sectors - 1),
-            entry.start_sector,
-            entry.sectors,
-        )
+        sector[where : where + 16] = mbr_entry_bytes(entry)
     sector[510:512] = b"\x55\xaa"
     return bytes(sector)
+
+
+def mbr_entry_bytes(entry: Entry) -> bytes:
+    """Return the 16 bytes of a partition in an MBR."""
+    return _MBR_ENTRY.pack(
+        0x80 if entry.is_bootable else 0,
+        _chs(entry.start_sector),
+        int(entry.type, 16),
+        _chs(entry.start_sector + entry.sectors - 1),
+        entry.start_sector,
+        entry.sectors,
+    )
 
 
 def gpt_bytes(disk_id: str, entries: Sequence[Entry], sectors: int) -> tuple[bytes, bytes]:
@@ -105,14 +110,7 @@ def gpt_bytes(disk_id: str, entries: Sequence[Entry], sectors: int) -> tuple[byt
     array = bytearray(ENTRIES * ENTRY_BYTES)
     for entry in entries:
         where = ENTRY_BYTES * (entry.number - 1)
-        array[where : where + ENTRY_BYTES] = _GPT_ENTRY.pack(
-            uuid.UUID(entry.type).bytes_le,
-            uuid.UUID(entry.uuid).bytes_le,
-            entry.start_sector,
-            entry.start_sector + entry.sectors - 1,
-            LEGACY_BOOT if entry.is_bootable else 0,
-            entry.name.encode("utf-16-le")[:72],
-        )
+        array[where : where + ENTRY_BYTES] = gpt_entry_bytes(entry)
     last = sectors - 1
     head = _gpt_header(disk_id, array, own=1, other=last, array_sector=2, sectors=sectors)
     tail = _gpt_header(disk_id, array, own=last, other=1, array_sector=last - ARRAY_SECTORS, sectors=sectors)
@@ -120,11 +118,23 @@ def gpt_bytes(disk_id: str, entries: Sequence[Entry], sectors: int) -> tuple[byt
     return mbr_bytes("00000000", [protective]) + head + bytes(array), bytes(array) + tail
 
 
+def gpt_entry_bytes(entry: Entry) -> bytes:
+    """Return the 128 bytes of a partition in a GPT."""
+    return _GPT_ENTRY.pack(
+        uuid.UUID(entry.type).bytes_le,
+        uuid.UUID(entry.uuid).bytes_le,
+        entry.start_sector,
+        entry.start_sector + entry.sectors - 1,
+        LEGACY_BOOT if entry.is_bootable else 0,
+        entry.name.encode("utf-16-le")[:72],
+    )
+
+
 def _gpt_header(
     disk_id: str, array: bytes | bytearray, *, own: int, other: int, array_sector: int, sectors: int
 ) -> bytes:
     def packed(crc: int) -> bytes:
-        return _GPT_HEADER.pack(
+        return GPT_HEADER.pack(
             GPT_SIGNATURE,
             GPT_REVISION,
             GPT_HEADER_BYTES,
@@ -242,7 +252,7 @@ def _gpt_at(read: Read, sector: int) -> tuple[Table | None, str]:
     if len(raw) < SECTOR_BYTES or raw[:8] != GPT_SIGNATURE:
         return None, "it is not there"
     _, _, size, crc, _, own, _, _, _, disk_id, array_sector, count, entry_bytes, array_crc = (
-        _GPT_HEADER.unpack_from(raw)
+        GPT_HEADER.unpack_from(raw)
     )
     if not GPT_HEADER_BYTES <= size <= SECTOR_BYTES or own != sector:
         return None, "its header is damaged"

@@ -12,6 +12,7 @@ from stalker.image.layout import (
     ext4_bytes,
     ext4_inodes,
     fat_shape,
+    journal_blocks,
     lay_out,
     needed_bytes,
     power_of_two,
@@ -120,3 +121,25 @@ def test_a_fat_is_a_fat32_as_soon_as_it_can_be(mib, kind):
 def test_a_card_for_qemu_is_a_power_of_two(size, power):
     """The next one."""
     assert power_of_two(size) == power
+
+
+@pytest.mark.parametrize(
+    ("mib", "journal_mib"),
+    [
+        (7, 0),
+        (8, 4),
+        (31, 4),
+        (127, 4),
+        (128, 16),
+        (1023, 16),
+        (1024, 32),
+        (3000, 64),
+        (16384, 128),
+        (33000, 256),
+        (70000, 512),
+        (140000, 1024),
+    ],
+)
+def test_a_journal_is_as_large_as_mke2fs_makes_it(mib, journal_mib):
+    """Read off file systems that mke2fs 1.47 made."""
+    assert journal_blocks(mib * 256) == journal_mib * 256
