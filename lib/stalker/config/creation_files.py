@@ -10,7 +10,7 @@ from stalker.config.creation_reader import CreationReader, path_below
 from stalker.config.creation_shapes import FILE, OCI_IMAGE
 from stalker.config.document import text_of
 from stalker.config.names import image_name
-from stalker.model.creation import CONFIG_COPIES, DATA, DataFile, OciImage, Via
+from stalker.model.creation import CONFIG_COPY, DATA, DataFile, OciImage, Via
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,12 +26,12 @@ _SINGLE = frozenset({"direct", "base64"})
 
 
 def read_files(nodes: Iterable[Node], reader: CreationReader, *, writes_config: bool) -> tuple[DataFile, ...]:
-    """Read `files`; with `writes_config` the copies of the configuration have their places, too."""
+    """Read `files`; with `writes_config` the copy of the configuration has its place, too."""
     found = [_read_file(node, reader) for node in nodes if isinstance(node.value, dict)]
     files = tuple(file for file in found if file is not None)
     tell_covered([(one.to, one.place, one.via not in _SINGLE) for one in files], DATA, reader)
     for file in files if writes_config else ():
-        if file.to in CONFIG_COPIES:
+        if file.to == CONFIG_COPY:
             what = f"'{DATA}{file.to}' is where write_config puts this configuration"
             reader.report.problem(file.place, what, "choose another path, or leave write_config out")
     return files

@@ -19,9 +19,9 @@ OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("img", "img.zst", "img.xz", "img.gz"
 DATA = "/data"
 """Where the data partition is mounted in the machine: what `files` name begins with it."""
 
-CONFIG_COPIES = ("/conf/image.yaml", "/image.yaml")
-"""Where `write_config` puts the configuration in the data partition: the original's manual says the one, its
-program does the other."""
+CONFIG_COPY = "/image.yaml"
+"""Where `write_config` puts the configuration in the data partition, as the original's program does; its manual
+says `/conf/image.yaml`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stalker.config.creation_files import full_name
-from stalker.model.creation import CONFIG_COPIES, VIAS, Digest, Source
+from stalker.model.creation import CONFIG_COPY, VIAS, Digest, Source
 from unit.config.creation_texts import created, refused
 
 DIGEST = "sha256:" + "ab" * 32
@@ -242,15 +242,14 @@ def test_files_can_be_put_into_what_was_unpacked():
     assert [file.to for file in read] == ["/a", "/a/b"]
 
 
-@pytest.mark.parametrize("path", CONFIG_COPIES)
-def test_the_copy_of_the_configuration_has_its_place(path):
+def test_the_copy_of_the_configuration_has_its_place():
     """Where write_config puts it."""
-    text = f"files: [{{to: /data{path}, content: x}}]\n"
+    text = f"files: [{{to: /data{CONFIG_COPY}, content: x}}]\n"
 
     assert refused(text) == []
     assert refused(text + "write_config: true\n") == [
         (
-            f"1:14: files.0.to: '/data{path}' is where write_config puts this configuration"
+            f"1:14: files.0.to: '/data{CONFIG_COPY}' is where write_config puts this configuration"
             " -- choose another path, or leave write_config out"
         )
     ]

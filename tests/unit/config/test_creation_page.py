@@ -10,7 +10,7 @@ from stalker.config.creation import read_creation
 from stalker.config.creation_reader import DIGITS
 from stalker.config.creation_shapes import IMAGE
 from stalker.config.shape import Either, Items, Keys
-from stalker.model.creation import CONFIG_COPIES, OUTPUT_FORMATS, VIAS
+from stalker.model.creation import CONFIG_COPY, OUTPUT_FORMATS, VIAS
 
 PAGE = ROOT / "docs/reference/image-config.md"
 
@@ -50,7 +50,7 @@ def test_the_page_names_every_key_and_every_word():
     text = PAGE.read_text(encoding="utf-8")
     code = re.findall(r"`([^`\n]+)`|(?m:^## (\w+)$)", text)
     known = set(re.findall(r"[\w./-]+", " ".join(inline or title for inline, title in code)))
-    words = {*VIAS, *OUTPUT_FORMATS, *(f"/data{path}" for path in CONFIG_COPIES)}
+    words = {*VIAS, *OUTPUT_FORMATS, f"/data{CONFIG_COPY}"}
 
     assert keys_of(IMAGE) - known == set()
     assert words - known == set()
