@@ -11,6 +11,8 @@ COMMANDS = {
     "verify": ("stalker.cli.image_read", "verify", "checksums, table and file systems"),
     "boot": ("stalker.cli.boot", "boot", "in QEMU, with its console here, or its boot test again"),
     "write": ("stalker.cli.write", "write", "onto a card, and read back"),
+    "create": ("stalker.cli.create", "create", "a card image from one configuration"),
+    "inject": ("stalker.cli.inject", "inject", "what one machine has of its own, into a ready image"),
     "sizes": ("stalker.cli.sizes", "sizes", "of a container image, as `oci_images` takes them"),
 }
 """Command -> where it is, its name there, what it does."""
@@ -18,4 +20,4 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, table=COMMANDS)
 def image() -> None:
-    """Read, check, boot and write disk images: `.img`, also packed as .zst, .xz, .gz or .zip."""
+    """Create, read, check, boot and write disk images: `.img`, also packed as .zst, .xz, .gz or .zip."""

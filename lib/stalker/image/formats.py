@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stalker.image.toolbox import Tool
-    from stalker.image.workshop import Progress
 
 BLOCK = 4096
 CHUNK_BYTES = 1 << 20
@@ -28,6 +27,16 @@ PACKERS = {
     "zip": (".zip", 'pigz -c -K -6 "$1" >"$2"'),
 }
 """Format -> ending, and the shell text that packs $1 into $2. `zip` takes the place of `.img`."""
+
+
+class Progress(Protocol):
+    """Who is told how far it is, as `workshop.Progress`."""
+
+    def begin(self, doing: str, total_bytes: int | None = None) -> None:
+        """Hear what is done now."""
+
+    def add(self, count: int) -> None:
+        """Hear of so many more bytes."""
 
 
 def pack(

@@ -24,7 +24,10 @@ class BadManifest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """A file: its name in the folder, with slashes in a repository, its size and SHA-256 (hex)."""
+    """A file: its name in the folder, with slashes in a repository, its size and SHA-256 (hex).
+
+    The latter is empty for a raw image that was created: to read all of it again would take longer than that did.
+    """
 
     name: str
     size_bytes: int
@@ -68,32 +71,37 @@ class Manifest:
         return sum(file.size_bytes for file in self.files)
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def beside(image: Path) -> Path:
+    """Return where the manifest of an image stands that has no folder of its own."""
+    return image.with_name(f"{image.name}.{NAME}")
+
+
+def write_manifest(folder: Path, manifest: Manifest, name: str = NAME) -> None:
     """Write a manifest, or put it in place of the one that is there, in one act. Raises OSError."""
     document = {"schema": SCHEMA, **asdict(manifest)}
     data = json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
-    passing = folder / f".{NAME}.part"
+    passing = folder / f".{name}.part"
     descriptor = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    passing.replace(folder / NAME)
+    passing.replace(folder / name)
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, name: str = NAME) -> Manifest:
     """Read a manifest and check that it is one. Raises BadManifest."""
     try:
-        with (folder / NAME).open("rb") as stream:
+        with (folder / name).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise BadManifest(f"{NAME} cannot be read: {error.strerror}") from error
+        raise BadManifest(f"{name} cannot be read: {error.strerror}") from error
     try:
         document = json.loads(data) if len(data) <= MAX_BYTES else None
     except ValueError as error:
-        raise BadManifest(f"{NAME} is not whole") from error
+        raise BadManifest(f"{name} is not whole") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise BadManifest(f"{NAME} is none of this version of stalker")
+        raise BadManifest(f"{name} is none of this version of stalker")
     known = {one.name for one in fields(Manifest)}
     given = {name: value for name, value in document.items() if name in known}
     try:
@@ -102,7 +110,7 @@ def read_manifest(folder: Path) -> Manifest:
         given["gates"] = tuple(document.get("gates", ()))
         manifest = Manifest(**given)
     except (KeyError, TypeError, ValueError) as error:
-        raise BadManifest(f"{NAME} is not whole") from error
+        raise BadManifest(f"{name} is not whole") from error
     _check_types(manifest)
     return manifest
 
@@ -111,7 +119,7 @@ def _file(found: Any) -> PublishedFile:
     name, size_bytes, sha256 = found["name"], found["size_bytes"], found["sha256"]
     parts = name.split("/")
     is_safe = not ({"", ".", ".."} & set(parts)) and "\0" not in name
-    if not (is_safe and isinstance(size_bytes, int) and isinstance(sha256, str) and len(sha256) == 64):
+    if not (is_safe and isinstance(size_bytes, int) and isinstance(sha256, str) and len(sha256) in {0, 64}):
         raise ValueError(name)
     return PublishedFile(name, size_bytes, sha256)
 

@@ -12,7 +12,7 @@ from stalker.errors import EngineError, Interrupted, StalkerError
 from stalker.image.checksums import sha256_of
 from stalker.image.layout import RESERVED_INODES
 from stalker.image.manifest import NAME as MANIFEST
-from stalker.image.manifest import BadManifest, Manifest, read_manifest
+from stalker.image.manifest import BadManifest, Manifest, beside, read_manifest
 from stalker.image.packed import packing_of
 from stalker.image.superblock import FileSystemFacts, inspect
 from stalker.image.table import EXTENDED, Entry, Table, read_table
@@ -143,6 +143,8 @@ def check_checksum(path: Path, on_bytes: Callable[[int], None] = lambda _count: 
     manifest = manifest_beside(path)
     if manifest is not None:
         said[MANIFEST] = next(file.sha256 for file in manifest.files if file.name == path.name)
+        if not said[MANIFEST]:
+            del said[MANIFEST]
     if not said:
         return []
     digest = sha256_of(path, on_bytes)
@@ -156,12 +158,13 @@ def check_checksum(path: Path, on_bytes: Callable[[int], None] = lambda _count: 
 
 
 def manifest_beside(path: Path) -> Manifest | None:
-    """Return the manifest in an image's folder if it tells of this image."""
-    try:
-        manifest = read_manifest(path.parent)
-    except (BadManifest, OSError):
-        return None
-    return manifest if any(file.name == path.name for file in manifest.files) else None
+    """Return the manifest of this image: its own, or that of its folder if it tells of it."""
+    for name in (beside(path).name, MANIFEST):
+        with contextlib.suppress(BadManifest, OSError):
+            manifest = read_manifest(path.parent, name)
+            if any(file.name == path.name for file in manifest.files):
+                return manifest
+    return None
 
 
 def check_table(facts: DiskFacts) -> Check:

@@ -13,14 +13,13 @@ if TYPE_CHECKING:
     from stalker.image.readback import PartitionFacts
     from stalker.image.toolbox import Tool
 
-ROLES = ("boot", "root", "data")
-
 
 class Editors:
     """Opens the file systems of a raw image, once each.
 
     `partitions` maps `boot`, `root`, `data` and numbers as text to what is known of them. `tool` gives the
-    toolbox, which is not started for a FAT; `device` is the image as it is seen there.
+    toolbox, which is not started for a FAT; `device` is the image as it is seen there. `ready` is asked to look
+    after a file system before it is opened, if that is not sound.
     """
 
     def __init__(
@@ -31,24 +30,31 @@ class Editors:
         device: str,
         *,
         mtime_s: int,
+        ready: Callable[[PartitionFacts], None] = lambda _: None,
     ) -> None:
         self._descriptor = descriptor
         self._partitions = partitions
         self._tool = tool
         self._device = device
         self._mtime_s = mtime_s
+        self._ready = ready
         self._open: dict[int, Editor] = {}
 
     def has(self, name: str) -> bool:
         """Say whether there is such a partition."""
         return name in self._partitions
 
-    def of(self, name: str) -> Editor:
-        """Return the file system of a partition. Raises StalkerError when there is none that can be changed."""
+    def facts(self, name: str) -> PartitionFacts:
+        """Return what is known of a partition: `boot`, `root`, `data`, or its number. Raises StalkerError."""
         one = self._partitions.get(name)
         if one is None:
-            known = ", ".join(sorted(self._partitions))
+            known = ", ".join(self._partitions)
             raise StalkerError(f"the image has no partition '{name}'", "", f"it has: {known}")
+        return one
+
+    def of(self, name: str) -> Editor:
+        """Return the file system of a partition. Raises StalkerError when there is none that can be changed."""
+        one = self.facts(name)
         number = one.entry.number
         if number not in self._open:
             self._open[number] = self._opened(name, one)
@@ -83,10 +89,15 @@ class Editors:
         if kind.startswith("fat"):
             from stalker.image.edit.fat import FatEditor
 
-            return FatEditor(self._descriptor, one.start_bytes, one.size_bytes, mtime_s=self._mtime_s)
+            try:
+                return FatEditor(self._descriptor, one.start_bytes, one.size_bytes, mtime_s=self._mtime_s)
+            except StalkerError:
+                self._ready(one)  # what its tool cannot mend is told there
+                return FatEditor(self._descriptor, one.start_bytes, one.size_bytes, mtime_s=self._mtime_s)
         if kind.startswith("ext"):
             from stalker.image.edit.ext4 import Ext4Editor
 
+            self._ready(one)
             device = f"{self._device}?offset={one.start_bytes}"
             return Ext4Editor(
                 self._tool(),

@@ -25,10 +25,17 @@ from stalker.image.edit.copying import copy_image
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from stalker.model.creation import OutputFormat
+
 MARK = "made-by-stalker"
 IMAGE = "disk.img"
 
-PACKED = {".img.zst": "img.zst", ".img.xz": "img.xz", ".img.gz": "img.gz", ".zip": "zip"}
+PACKED: dict[str, OutputFormat] = {
+    ".img.zst": "img.zst",
+    ".img.xz": "img.xz",
+    ".img.gz": "img.gz",
+    ".zip": "zip",
+}
 """Ending of OUTPUT -> format; any other name is a raw image."""
 
 
@@ -126,7 +133,7 @@ def publish(made: Path, output: Path, on_bytes: Callable[[int], None], check: Ca
         passing.unlink(missing_ok=True)
 
 
-def format_of(output: Path) -> str:
+def format_of(output: Path) -> OutputFormat:
     """Return the format that a file's name asks for."""
     return next((kind for ending, kind in PACKED.items() if output.name.endswith(ending)), "img")
 

@@ -1,0 +1,139 @@
+"""A card image from a base of 1 GB and 1 GB of files, and one file into a ready image, against `cp` of the same bytes.
+
+The image is written through to the disk before it takes the place of OUTPUT, so the peer is `cp` and `sync` of
+what it wrote; `cp` alone, which leaves all in memory, is shown beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from peer import Peer
+from timing import OURS, PYTHON, ROOT, BenchError, Figure, in_turn, median, run, say
+
+MIB = 1 << 20
+BASE_BYTES, BOOT_BYTES = 1024 * MIB, 64 * MIB
+BOOT_START = 4 * MIB
+FILES, FILE_BYTES = 8, 125_000_000
+STALKER = [PYTHON, "-m", "stalker.cli"]
+PIECE = 16 * MIB
+
+MAKE_BASE = """
+set -e
+truncate -s {size} {image}
+sfdisk --quiet {image} <<END
+label: dos
+label-id: 0x5ca1ab1e
+start={boot_start}, size={boot_size}, type=c
+start={root_start}, type=83
+END
+mkfs.vfat -F 32 -s 1 --offset {boot_start} {image} {boot_kib} >/dev/null
+mke2fs -q -F -t ext4 -b 4096 -L rootfs -E offset={root_bytes} -d {root} {image} {root_kib}k
+"""
+
+
+def measure(peer: Peer, scratch: Path, rounds: int) -> list[Figure]:
+    """Create an image of 2 GB; then put 1 KB onto the boot partition of one that is ready."""
+    del peer
+    base, config = _base(scratch), _config(scratch)
+    say("  once: the toolbox is made, and all is read from memory after that")
+    made = scratch / "made.img"
+    _create(config, made)
+    _check(made)
+    created = in_turn(
+        {
+            OURS: lambda number: _create(config, scratch / f"made{number}.img", is_gone=True),
+            "cp, sync": lambda _: _copy(scratch, [base, *_files(scratch)], is_synced=True),
+            "cp": lambda _: _copy(scratch, [base, *_files(scratch)], is_synced=False),
+        },
+        rounds,
+    )
+    injection = scratch / "one.yaml"
+    injection.write_text(
+        "injections:\n  files:\n  - partition: boot\n    to: /one.txt\n    content: " + "x" * 1024 + "\n"
+    )
+    injected = in_turn(
+        {
+            OURS: lambda _: run([*STALKER, "image", "inject", str(made), str(injection)])[0],
+            "cp, sync": lambda _: _copy(scratch, [made], is_synced=True),
+            "cp": lambda _: _copy(scratch, [made], is_synced=False),
+        },
+        rounds,
+    )
+    ours, theirs, memory = (median(created[name]) for name in (OURS, "cp, sync", "cp"))
+    own, copied, copied_memory = (median(injected[name]) for name in (OURS, "cp, sync", "cp"))
+    work = "a card image of 1 GB and 1 GB of files"
+    small = "1 KB into a ready image of 2 GB"
+    return [
+        Figure("create", work, ours, theirs, "cp and sync", bar=1.5, rounds=created),
+        Figure("create", f"{work}, without sync", ours, memory, "cp into memory"),
+        Figure("create", small, own, copied, "cp and sync", bar=0.2, rounds=injected),
+        Figure("create", f"{small}, without sync", own, copied_memory, "cp into memory", bar=0.2),
+    ]
+
+
+def _base(scratch: Path) -> Path:
+    """Make a base whose every block holds something."""
+    image, root = scratch / "base.img", scratch / "root"
+    root.mkdir()
+    root_start = BOOT_START + BOOT_BYTES
+    root_bytes = BASE_BYTES - root_start
+    _random(root / "system", root_bytes * 92 // 100)
+    text = MAKE_BASE.format(
+        size=BASE_BYTES,
+        image=image,
+        boot_start=BOOT_START // 512,
+        boot_size=BOOT_BYTES // 512,
+        root_start=root_start // 512,
+        boot_kib=BOOT_BYTES // 1024,
+        root_bytes=root_start,
+        root=root,
+        root_kib=root_bytes // 1024,
+    )
+    run(["sh", "-c", text])
+    shutil.rmtree(root)
+    return image
+
+
+def _files(scratch: Path) -> list[Path]:
+    return [scratch / f"file{number}.bin" for number in range(FILES)]
+
+
+def _config(scratch: Path) -> Path:
+    for file in _files(scratch):
+        _random(file, FILE_BYTES)
+    config = scratch / "config.yaml"
+    files = "".join(f"- url: file://{file}\n  to: /data/{file.name}\n" for file in _files(scratch))
+    config.write_text(f"base: file://{scratch}/base.img\nfiles:\n{files}")
+    return config
+
+
+def _create(config: Path, output: Path, *, is_gone: bool = False) -> float:
+    took_s, _ = run([*STALKER, "image", "create", str(config), str(output)], cwd=ROOT)
+    if is_gone:
+        output.unlink()
+    return took_s
+
+
+def _check(image: Path) -> None:
+    if image.stat().st_blocks * 512 < BASE_BYTES * 9 // 10 + FILES * FILE_BYTES:
+        raise BenchError(f"the image holds {image.stat().st_blocks * 512} bytes only")
+    run([*STALKER, "image", "verify", str(image)], cwd=ROOT)
+
+
+def _copy(scratch: Path, sources: list[Path], *, is_synced: bool) -> float:
+    folder = scratch / "copied"
+    folder.mkdir()
+    words = 'cp --reflink=never "$@"' + ('; sync "$0"/*' if is_synced else "")
+    took_s, _ = run(["sh", "-ec", words, str(folder), *map(str, sources), str(folder)])
+    shutil.rmtree(folder)
+    return took_s
+
+
+def _random(path: Path, size_bytes: int) -> None:
+    with path.open("wb") as stream:
+        for _ in range(size_bytes // PIECE):
+            stream.write(os.urandom(PIECE))
+        stream.write(os.urandom(size_bytes % PIECE))

@@ -1,0 +1,44 @@
+"""What an image is created by besides its configuration: the time, and secrets."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stalker.cli.settings import source_date_epoch
+from stalker.errors import PlanError
+
+if TYPE_CHECKING:
+    from stalker.model.creation import SecretText
+
+
+def now_s() -> int:
+    """Return SOURCE_DATE_EPOCH if it is set, else the time. Raises PlanError."""
+    epoch_s = source_date_epoch()
+    return int(time.time()) if epoch_s is None else epoch_s
+
+
+def read_secret(secret: SecretText) -> str:
+    """Return a secret: as written, from the environment, or from its file. Raises PlanError."""
+    if secret.env:
+        value = os.environ.get(secret.env)
+        if value is None:
+            raise PlanError(
+                f"the variable {secret.env} is not set",
+                f"{secret.place} asks for it",
+                f"export {secret.env}=...",
+            )
+        return value
+    if secret.path:
+        try:
+            return Path(secret.path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise PlanError(
+                f"{secret.path} cannot be read: {why}",
+                f"{secret.place} asks for it",
+                "mend the path or its rights",
+            ) from error
+    return secret.text
