@@ -1,5 +1,5 @@
 # make hello   the first tree, on a machine that may have nothing but python3, git and make
-# make test    all tests; `make test ARGS='tests/unit -k plan'` some of them
+# make test    all tests, two at a time; `make test ARGS='tests/unit -k plan'` some of them
 # make bench   the figures of the README, each beside its peer
 # make lint    ruff and mypy
 # make clean   removes what these made in this folder; images stay: `./stalker prune TREE`
@@ -9,6 +9,7 @@
 
 PYTHON := .venv/bin/python
 ARGS :=
+WORKERS := 2
 
 RUN_PACKAGES := python3-venv ca-certificates graphviz mmdebstrap gpg gpgv git zstd xz-utils
 TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs util-linux procps busybox-static \
@@ -23,7 +24,7 @@ hello: setup
 setup: packages engine
 
 test: test-packages engine
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 bench: test-packages engine
 	$(PYTHON) benchmarks/run.py $(ARGS)

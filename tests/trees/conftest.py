@@ -30,11 +30,6 @@ PATIENCE_S = 900
 STORE = "showcase_parcels"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what is marked as last behind all else: it takes minutes, and others fail sooner."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
-
-
 class Copy(Workspace):
     """The shipped trees, with `OS` and the store renamed, so that nobody else has their images."""
 
