@@ -34,6 +34,18 @@ READABLE_BYTES = 16 << 20
 SAID_BYTES = 4000
 """How much is kept of what e2fsck says: about a broken file system it says no end."""
 LOOPS = "/sys/block"
+ANOTHER = "look at it: e2fsck -f; or start from another base"
+
+CHECK = 'e2fsck -fn "$0" >"$said" 2>&1 || code=$?'
+MEND = """
+e2fsck -fp "$0" >"$said" 2>&1 || code=$?
+if grep -q "while trying to re-open" "$said"; then
+  debugfs -w -R "feature -needs_recovery" "$0" >"$said" 2>&1
+  code=0
+  e2fsck -fp "$0" >"$said" 2>&1 || code=$?
+fi"""
+"""Up to 1.47 at least, e2fsck forgets the offset when it has replayed a journal: it has been replayed, but
+the mark that it has to be is still there, and the rest was not looked at."""
 
 
 class Ext4Editor:
@@ -74,8 +86,7 @@ class Ext4Editor:
         refuse_unknown(found, size_bytes)
         self._refuse_used()
         if not found.is_clean:
-            self._check("-fp", "a file system that was not closed properly could not be mended", codes=(0, 1))
-            refuse_unknown(self._super(), size_bytes)
+            self._mend(size_bytes)
 
     @property
     def free_bytes(self) -> int:
@@ -152,7 +163,7 @@ class Ext4Editor:
             self._debugfs(commands.killing(self._owning(self._killed)), is_writing=True)
             self._killed = []
         if self._is_checked:
-            self._check("-fn", "a file system is not sound after files were put into it", codes=(0,))
+            self._e2fsck(CHECK, "a file system is not sound after files were put into it", codes=(0,))
 
     def _owning(self, inodes: Sequence[Inode]) -> list[Inode]:
         """Return inodes as they are when none shares the block of its attributes with another."""
@@ -222,14 +233,21 @@ class Ext4Editor:
     def _debugfs(self, script: Script, *, is_writing: bool) -> list[bytes]:
         return run_script(self._tool, self._device, script, self._environment, is_writing=is_writing)
 
-    def _check(self, how: str, brief: str, codes: Sequence[int]) -> None:
-        said = f'said=$(mktemp); code=0; e2fsck {how} "$0" >"$said" 2>&1 || code=$?; '
-        said += f'head -c {SAID_BYTES} "$said" >&2; rm "$said"; exit $code'
+    def _mend(self, size_bytes: int) -> None:
+        """Do what a machine does at boot with a file system that was not closed properly."""
+        brief = "a file system that was not closed properly could not be mended"
+        self._e2fsck(MEND, brief, codes=(0, 1))
+        found = self._super()
+        refuse_unknown(found, size_bytes)
+        if not found.is_clean:
+            raise StalkerError(brief, "e2fsck left it as it was", ANOTHER)
+
+    def _e2fsck(self, how: str, brief: str, codes: Sequence[int]) -> None:
+        """Run a shell text that leaves in the file $said what e2fsck said, and its exit code in $code."""
+        text = f'said=$(mktemp); code=0\n{how}\nhead -c {SAID_BYTES} "$said" >&2; rm "$said"; exit $code'
         try:
-            self._tool.run(["sh", "-c", said, self._device], None, self._environment, codes=codes)
+            self._tool.run(["sh", "-c", text, self._device], None, self._environment, codes=codes)
         except (EngineError, Interrupted):
             raise
         except StalkerError as error:
-            raise StalkerError(
-                brief, error.details, "look at it: e2fsck -f; or start from a fresh base"
-            ) from error
+            raise StalkerError(brief, error.details, ANOTHER) from error
