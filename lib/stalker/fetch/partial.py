@@ -43,8 +43,8 @@ class Partial:
         """Return the headers that ask `url` for the rest, empty when it must start over.
 
         If-Range makes the server send all of it when the file changed (RFC 9110, 13.1.5). Where the
-        digest is known beforehand (`is_pinned`) another mirror may give the rest: it has versions of
-        its own, and the digest tells whether the pieces fit.
+        digest is known beforehand (`is_pinned`) another mirror may give the rest, or one that tells no
+        versions: the digest tells whether the pieces fit.
         """
         if not self.size_bytes:
             return {}
@@ -52,7 +52,9 @@ class Partial:
         if is_pinned and url and url != self._server:
             return wanted
         validator = strong_validator(self.validators)
-        return {**wanted, "If-Range": validator} if validator else {}
+        if validator:
+            return {**wanted, "If-Range": validator}
+        return wanted if is_pinned else {}
 
     def begin(self, url: str, validators: Validators, total_bytes: int | None) -> None:
         """Start over with a new version of the file: note what it is of, then empty the part."""

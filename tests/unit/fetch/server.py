@@ -102,18 +102,18 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
             if trick.isdigit() or data is None:
                 extra = {"Retry-After": served.retry_after} if served.retry_after else {}
                 return self._head(int(trick) if trick.isdigit() else 404, 0, **extra)
-            start = self._start(len(data))
+            start, end = self._range(len(data))
             headers = {"ETag": served.etag, **served.headers} if served.etag else dict(served.headers)
             if served.knows_conditions and self._is_known(headers):
                 return self._head(304, None, **headers)
             status = 200
             if start >= len(data) > 0 and start:
                 return self._head(416, 0)
-            if start:
+            if start or end:
                 status = 206
                 first = start + 1 if trick == "other-range" else start
-                headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
-            body = data[start:]
+                headers["Content-Range"] = f"bytes {first}-{(end or len(data)) - 1}/{len(data)}"
+            body = data[start : end or None]
             if start and trick == "other-bytes":
                 body = bytes(byte ^ 1 for byte in body)
             if start and trick == "new-etag":
@@ -148,12 +148,14 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
                 return etag == headers.get("ETag")
             return bool(since) and since == headers.get("Last-Modified")
 
-        def _start(self, _length):
+        def _range(self, length):
+            """Return where the answer starts, and where it ends unless at the end of the file."""
             wanted = self.headers.get("Range", "")
             fits = self.headers.get("If-Range", served.etag) == served.etag
             if not wanted or not served.has_ranges or not fits:
-                return 0
-            return int(wanted.removeprefix("bytes=").rstrip("-"))
+                return 0, 0
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            return int(first), min(int(last) + 1, length) if last else 0
 
         def _head(self, status, length, **headers):
             self.send_response(status)
