@@ -11,7 +11,7 @@ CARD_ALIGN_BYTES = 4 << 20
 GB = 10**9
 
 _SIZE = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(?:(?P<unit>[kmgtp])?(?P<binary>i)?(?:b|bytes?)?"
+    r"(\d+(?:\.\d+)?)\s*(?:(?P<unit>[kmgtp])?(?:(?P<binary>i)?b|bytes?)?"
     r"|(?P<name>kilo|mega|giga|tera|peta|kibi|mebi|gibi|tebi|pebi)bytes?)",
     re.IGNORECASE,
 )
