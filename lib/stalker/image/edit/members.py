@@ -218,9 +218,9 @@ def _path_of(name: str) -> tuple[str, str]:
         return "", "it has no name"
     if name.startswith("/"):
         return "", "its name is absolute"
-    for letter in "" if name.isprintable() else name:
-        if unicodedata.category(letter) == "Cc":
-            return "", f"its name holds {CONTROL.get(letter) or f'the control character U+{ord(letter):04X}'}"
+    control = _control(name)
+    if control:
+        return "", f"its name holds {control}"
     parts = [part for part in name.split("/") if part not in {"", "."}]
     if ".." in parts:
         return "", "its name leads out of the folder by '..'"
@@ -237,10 +237,20 @@ def _folders_above(path: str) -> Iterator[str]:
         above = above.rpartition("/")[0]
 
 
+def _control(name: str) -> str:
+    """Return what a name holds that no name should, in words."""
+    for letter in "" if name.isprintable() else name:
+        if unicodedata.category(letter) == "Cc":
+            return CONTROL.get(letter) or f"the control character U+{ord(letter):04X}"
+    return ""
+
+
 def _cannot_be_said(target: str) -> str:
     """Return why this cannot be the text of a link."""
-    if not target or "\0" in target:
-        return "it is a link that says nothing" if not target else "it is a link to a name that holds a NUL"
+    if not target:
+        return "it is a link that says nothing"
+    if _control(target):
+        return f"it is a link to {shown(target)}, which holds {_control(target)}"
     return f"it is a link to more than {PATH_MAX} bytes" if len(_bytes(target)) > PATH_MAX else ""
 
 
