@@ -107,7 +107,7 @@ class CreationReader:
         if _SCHEME.match(text):
             if takes_url and text.lower().startswith("file:"):
                 return self.told(node, checked_url) or ""
-            hint = f"write it as url: {text}" if takes_url else "write the path alone"
+            hint = "an address is url, or of a base source" if takes_url else "write the path alone"
             self.report.problem(node.place, "an address is no path", hint)
             return ""
         if _CONTROL.search(text):

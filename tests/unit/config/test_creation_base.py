@@ -193,7 +193,7 @@ def test_what_names_no_disk_of_a_tree_is_refused(text):
         ("{file: ''}", "1:14: base.file: the path is empty"),
         (
             "{file: 'https://example.org/a'}",
-            "1:14: base.file: an address is no path -- write it as url: https://example.org/a",
+            "1:14: base.file: an address is no path -- an address is url, or of a base source",
         ),
         ('{file: "a\\nb"}', "1:14: base.file: a path here cannot hold control characters"),
         ("{}", "1:7: base: nothing says what the image grows from -- one of source, file and tree"),
