@@ -103,7 +103,7 @@ def refuse_unknown(found: Super, size_bytes: int) -> None:
     ):
         bit = next((1 << number for number in range(32) if bits & ~known & 1 << number), 0)
         if bit:
-            name, remedy = named.get(bit, (f"{bit:#x}", "choose a base with an ordinary ext4"))
+            name, remedy = named.get(bit, (f"{bit:#x}", "choose another base, with an ordinary ext4"))
             raise StalkerError(
                 f"nothing can be put into this file system: it has the feature {name}",
                 "files of such a file system are kept in a way that is not changed from outside",
