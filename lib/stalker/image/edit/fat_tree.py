@@ -63,7 +63,7 @@ class Tree:
         """
         here = self.root
         for depth, name in enumerate(parts, 1):
-            member = here.find(name)
+            member = here.own(name)
             if not member:
                 here = self._made(here, name, mtime_s if depth == len(parts) else above_s)
                 continue
