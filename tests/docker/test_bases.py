@@ -8,16 +8,13 @@ import hashlib
 import io
 import lzma
 import os
-import shutil
-import socket
 import subprocess
 import tarfile
-import time
-import urllib.request
 import uuid
 
 import pytest
 
+from registries import registry_running
 from stalker.errors import EngineError, InputError, NotThere
 from stalker.fetch.bases import Bases
 from stalker.model.bases import base_key, find_base
@@ -80,47 +77,8 @@ def bases(engine, tmp_path):
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
     """A registry of this host alone, on a free port; yields `127.0.0.1:<port>/`."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        if os.geteuid() != 0:
-            pytest.skip("docker-registry is not installed and only root can install it")
-        subprocess.run(
-            ["apt-get", "install", "-y", "-q", "--no-install-recommends", "docker-registry"],
-            check=True,
-            capture_output=True,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        )
-        program = shutil.which("docker-registry")
-    folder = tmp_path_factory.mktemp("registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = folder / "config.yml"
-    config.write_text(
-        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-    )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/v2/", process)
-        yield f"127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def wait_for(url, process):
-    """Return when the server answers; a server has no event for that."""
-    until = time.monotonic() + 20
-    while process.poll() is None and time.monotonic() < until:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    pytest.fail(f"nothing answers at {url}")
+    with registry_running(tmp_path_factory.mktemp("registry")) as address:
+        yield f"{address}/"
 
 
 def listed(engine, image):
