@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from stalker.image.edit.draft import Draft
 
+ACCOUNT_FILES = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow")
 FIRST_ID, LAST_ID = 1000, 59_999
 """Numbers of people, as login.defs(5) and Debian's policy have them."""
 
@@ -68,8 +69,8 @@ class AccountFiles:
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
-        paths = {name: f"/etc/{name}" for name in ("passwd", "group", "shadow", "gshadow")}
-        draft.know(paths.values())
+        paths = {path.rpartition("/")[2]: path for path in ACCOUNT_FILES}
+        draft.know(ACCOUNT_FILES)
         self._before = {name: draft.read(path) for name, path in paths.items()}
         self._paths = paths
         tables = {name: Table(content) for name, content in self._before.items() if content is not None}

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from stalker.errors import StalkerError
-from stalker.image.edit.account_files import Account, AccountFiles
-from stalker.image.edit.account_keys import add_keys
+from stalker.image.edit.account_files import ACCOUNT_FILES, Account, AccountFiles
+from stalker.image.edit.account_keys import SERVERS, add_keys
 from stalker.image.edit.attempts import Attempts
 from stalker.image.edit.sha512crypt import begins_as_hash, hashed, is_hash
 from stalker.model.creation import DATA
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Secrets = Callable[[SecretText], str]
 
 NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[^/\x00-\x1f\x7f:]{1,255})+")
 LOCKED = "!"
 SHELLS = ("/bin/bash", "/bin/ash", "/bin/sh")
 SUDO = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo")
@@ -50,6 +51,7 @@ def put_users(
     Raises:
         StalkerError: a name, number, shell, group or password that cannot be, or an image without accounts.
     """
+    draft.know(_asked_for(users))
     files = AccountFiles(draft)
     said: list[str] = []
     attempts = Attempts()
@@ -83,6 +85,18 @@ def put_users(
     return said
 
 
+def _asked_for(users: Sequence[User]) -> list[str]:
+    """Return what is going to be looked at, so that it is one question."""
+    homes = [user.home or f"/home/{user.name}" for user in users if NAME.fullmatch(user.name)]
+    shells = [user.shell for user in users if user.shell]
+    wanted = [
+        *ACCOUNT_FILES, *SHELLS, *SUDO, *WIZARD, *SERVERS, *shells, "/usr/bin/bash", "/usr/bin/sh",
+        "/etc/login.defs", "/etc/sudoers", *(f"/etc/skel/{one}" for one in SKELETON),
+        *(f"{home.rstrip('/')}/.ssh/authorized_keys" for home in homes),
+    ]  # fmt: skip
+    return [path for path in wanted if PATH.fullmatch(path)]
+
+
 def _check(draft: Draft, files: AccountFiles, user: User) -> None:
     """Raise StalkerError for what cannot be."""
     place = str(user.place)
@@ -93,7 +107,7 @@ def _check(draft: Draft, files: AccountFiles, user: User) -> None:
             "a-z, 0-9, _ and -, not beginning with a digit or -, at most 32",
         )
     for what, path in (("shell", user.shell), ("home", user.home)):
-        if path and (not path.startswith("/") or not path.isprintable() or ":" in path):
+        if path and not PATH.fullmatch(path):
             raise StalkerError(f"{user.name}: {path!r} cannot be a {what}", place, "give an absolute path")
     if user.shell:
         found = draft.find(user.shell)

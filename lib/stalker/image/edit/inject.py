@@ -6,6 +6,7 @@ written here: `Stock.put` does that.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets as randomness
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from stalker.model.creation import InjectedFile, Injections, SecretText
 
 DAY_S = 86_400
+LABELS = "/etc/selinux/config"
 CHECKED = frozenset({"ext2", "ext3", "ext4", "vfat"})
 """File systems that a machine checks when it starts."""
 
@@ -64,20 +66,20 @@ class _Drafts:
         editor = self._editors.of(name)
         return self._drafts.setdefault(id(editor), (editor, Draft(editor, mtime_s=self._mtime_s)))[1]
 
-    def get(self, name: str) -> Draft | None:
-        """Return one that is of use where it can be changed, None where it cannot."""
+    def get(self, name: str) -> tuple[Draft | None, StalkerError | None]:
+        """Return one that is of use where it can be changed, else why it cannot where there is one."""
         if not self._editors.has(name):
-            return None
+            return None, None
         try:
-            return self.of(name)
-        except StalkerError:
-            return None
+            return self.of(name), None
+        except StalkerError as error:
+            return None, error
 
     def label_again(self) -> list[str]:
         """Have SELinux label all files when the machine starts: what was replaced has lost its label."""
         said = []
         for _, draft in self._drafts.values():
-            config = (draft.read("/etc/selinux/config") or b"") if draft.stock.parts else b""
+            config = (draft.read(LABELS) or b"") if draft.stock.parts else b""
             if re.search(rb"(?m)^SELINUX=(enforcing|permissive)\s*$", config):
                 draft.write("/.autorelabel", b"")
                 said.append("SELinux: all files get their labels again at the first start: /.autorelabel")
@@ -122,8 +124,13 @@ def inject(
             said += put_keys(drafts.of("root"), injections.ssh_keys)
     if injections.wifi or injections.country:
         with attempts.one():
-            root, boot = drafts.get("root"), drafts.get("boot")
-            said += put_wifi(root, boot, injections.wifi, injections.country, secrets)
+            (root, refused), (boot, _) = drafts.get("root"), drafts.get("boot")
+            wifi, country = injections.wifi, injections.country
+            said += put_wifi(root, boot, wifi, country, secrets, refused=refused)
+    for name in dict.fromkeys(file.partition for file in injections.files):
+        # What is wrong there is told for each file.
+        with contextlib.suppress(StalkerError):
+            drafts.of(name).know([LABELS, *(file.to for file in injections.files if file.partition == name)])
     for number, file in enumerate(injections.files):
         with attempts.one():
             said += _put_file(drafts, file, (fetched or {}).get(number))

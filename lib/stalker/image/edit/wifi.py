@@ -41,9 +41,17 @@ PARAMETER = "cfg80211.ieee80211_regdom"
 
 
 def put_wifi(
-    root: Draft | None, boot: Draft | None, wifi: Sequence[Wifi], country: str, secrets: Secrets
+    root: Draft | None,
+    boot: Draft | None,
+    wifi: Sequence[Wifi],
+    country: str,
+    secrets: Secrets,
+    *,
+    refused: StalkerError | None = None,
 ) -> list[str]:
     """Tell the image of networks and of the country they are in; return what was done, in words.
+
+    `refused` is why there is no `root`, where there is a partition for it.
 
     Raises:
         StalkerError: nothing in the image joins networks, or a name or password cannot be.
@@ -55,7 +63,9 @@ def put_wifi(
             networks.append(_network(one, secrets))
     attempts.check("networks")
     if root is not None:
-        root.know([*MANAGER, *WPA, *IWD, *NETWORKD, *NETPLAN, *CRDA, WPA_UNIT, STATE, WPA_CONFIG])
+        own = [f"{CONNECTIONS}/{formats.network_manager_file(network)}" for network in networks]
+        own += [WPA_UNIT, STATE, WPA_CONFIG, WPA_OF_WLAN0, MODPROBE, "/etc/default/crda"]
+        root.know([*MANAGER, *WPA, *IWD, *NETWORKD, *NETPLAN, *CRDA, *own])
         if root.first_file(MANAGER):
             return [*_by_manager(root, networks), *_country(root, boot, country)]
         if networks and root.first_file(NETPLAN):
@@ -71,7 +81,9 @@ def put_wifi(
         if not networks:
             return _country(root, boot, country)
     if root is None and boot is not None and boot.first_file(FIRMWARE):
-        return _by_boot(boot, networks, country)
+        return _by_boot(boot, networks, country, refused)
+    if refused is not None:
+        raise refused
     raise StalkerError(
         "nothing in the image joins a Wi-Fi" if networks else "nothing in the image keeps a country of Wi-Fi",
         "there is neither NetworkManager nor wpa_supplicant nor iwd",
@@ -139,16 +151,14 @@ def _by_iwd(root: Draft, networks: Sequence[Network]) -> list[str]:
     return said
 
 
-def _by_boot(boot: Draft, networks: list[Network], country: str) -> list[str]:
+def _by_boot(boot: Draft, networks: list[Network], country: str, refused: StalkerError | None) -> list[str]:
     """Leave it on the boot partition, where Raspberry Pi OS up to Bullseye takes it from."""
     before = boot.read(BOOT_CONFIG)
     text = WPA_START if before is None else before.decode("utf-8", "surrogateescape")
     boot.write(BOOT_CONFIG, formats.wpa_config(text, networks, country).encode("utf-8", "surrogateescape"))
     said = [f"Wi-Fi {network.shown}: {_kind(network)}, in {BOOT_CONFIG} of boot" for network in networks]
-    return [
-        *said,
-        "Wi-Fi: the system itself cannot be changed; Raspberry Pi OS 11 and older takes it from boot",
-    ]
+    why = refused.brief if refused is not None else "the image has no root file system"
+    return [*said, f"Wi-Fi: {why}; Raspberry Pi OS 11 and older takes it from boot, no other does"]
 
 
 def _country(root: Draft, boot: Draft | None, country: str, *, is_iwd: bool = False) -> list[str]:

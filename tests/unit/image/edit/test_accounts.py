@@ -189,6 +189,8 @@ def test_shell_and_home_of_an_account_are_changed():
         (user(shell="bash"), "'bash' cannot be a shell"),
         (user(home="/home/a:b"), "cannot be a home"),
         (user(home="/home/a\nb"), "cannot be a home"),
+        (user(home="/home/../etc/x"), "cannot be a home"),
+        (user(home="/"), "cannot be a home"),
         (user(groups=("gpoi",)), "did you mean 'gpio'?"),
         (user(groups=("zz",)), "the image has no group 'zz'"),
         (user(uid=1000), "the number 1000 is pi's"),

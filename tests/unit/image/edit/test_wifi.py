@@ -297,6 +297,26 @@ def test_the_boot_partition_takes_it_where_the_system_cannot_be_changed():
     assert "Raspberry Pi OS 11 and older" in said[-1]
 
 
+def test_why_the_system_cannot_be_changed_is_told():
+    """In a line where the boot partition takes it, else as the error that it is."""
+
+    class Unknown(MemoryEditors):
+        def of(self, name):
+            if name == "root":
+                raise StalkerError("partition 'root' holds btrfs")
+            return super().of(name)
+
+    wish = Injections(wifi=(network(),))
+
+    done = inject(
+        Unknown(root=None, boot=MemoryEditor({"/config.txt": ""})), wish, lambda secret: secret.text
+    )
+    assert done.said[-1].startswith("Wi-Fi: partition 'root' holds btrfs; ")
+
+    with pytest.raises(StalkerError, match="holds btrfs"):
+        inject(Unknown(root=None, boot=MemoryEditor()), wish, lambda secret: secret.text)
+
+
 @pytest.mark.parametrize(
     ("editors", "says"),
     [
