@@ -15,6 +15,7 @@ from stalker.fetch.cache import Cache
 from stalker.fetch.checksum import Checksum
 from stalker.fetch.entry import Key, Validators
 from stalker.fetch.files import NoRoom, NotGenuine, cannot_write, file_name, locked
+from stalker.fetch.known_layers import KnownLayers
 from stalker.fetch.meter import Teller
 from stalker.fetch.oci import Layer, diff_ids
 from stalker.fetch.oci_archive import unique, write_archive
@@ -79,6 +80,7 @@ class _Fetching:
         self._say = lambda text: cache.say(f"{name}: {text}")
         self._moved = moved or Teller(name, cache.say).moved
         self._layers = unique(remote.layers)
+        self._known = KnownLayers(cache.keeper)
         self._there: dict[str, int] = {}
         self._guard = threading.Lock()
 
@@ -92,6 +94,8 @@ class _Fetching:
             for layer in sorted(self._layers, key=lambda one: one.digest):
                 path = self._cache.store.lock_path(_key(layer))
                 held.enter_context(locked(path, self._cache.say, f"a layer of {remote.name}", self._stop))
+            # What others held until now may be in the cache since.
+            self._known = KnownLayers(self._cache.keeper)
             parts = {layer.digest: self._part(layer) for layer in self._layers}
             target = self._cache.new_file()
             try:
@@ -140,6 +144,9 @@ class _Fetching:
                 self._there[layer.digest] = size_bytes
                 self._moved(sum(self._there.values()), sum(one.size_bytes for one in self._layers))
 
+        if not part.size_bytes and self._known.copy(layer, part):
+            moved(part.size_bytes, None)
+            return
         algorithm, _, value = layer.digest.partition(":")
         try:
             order = Order(
@@ -155,6 +162,12 @@ class _Fetching:
             raise
         except InputError as error:
             raise type(error)(f"a layer of {name}: {error.brief}", error.details, error.resolution) from error
+        if part.size_bytes != layer.size_bytes:
+            raise NotGenuine(
+                f"a layer of {name} has {part.size_bytes} bytes",
+                f"its manifest tells of {layer.size_bytes}",
+                "nothing was kept; push it again",
+            )
 
     @contextlib.contextmanager
     def _unpacked(self, parts: Mapping[str, Partial]) -> Iterator[dict[str, Path]]:

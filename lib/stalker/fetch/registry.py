@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import TYPE_CHECKING, Self
 
 from stalker.errors import InputError
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 HUB_HOST = "registry-1.docker.io"
 MOST_WORDS = 300
+
+_NO_PARTS = frozenset({400, 405, 416, 501})
+"""Answers of a storage that does not know what a part is."""
 
 
 class Registries:
@@ -88,8 +91,11 @@ class Registry:
         headers: Mapping[str, str] | None = None,
         patience: Patience | None = None,
         stop: Stop | None = None,
+        borne: Container[int] = (),
     ) -> Answer:
         """Get `manifests/<reference>` or `blobs/<digest>` of an image, at most so much of it.
+
+        Statuses in `borne` are no refusal.
 
         Raises:
             NotReached: the registry does not answer, or fails.
@@ -121,7 +127,7 @@ class Registry:
                 self._hidden(error.details),
                 "check the network and the name of the registry",
             ) from error
-        if answer.status >= 300:
+        if answer.status >= 300 and answer.status not in borne:
             raise self._refusal(image, answer)
         return answer
 
@@ -138,7 +144,8 @@ class Registry:
     ) -> bytes | None:
         """Return some bytes of a blob, None where the registry gives no parts."""
         wanted = {"Range": f"bytes={at}-{at + count - 1}"}
-        answer = self.get(image, f"blobs/{digest}", most_bytes=count, headers=wanted, stop=stop)
+        path = f"blobs/{digest}"
+        answer = self.get(image, path, most_bytes=count, headers=wanted, stop=stop, borne=_NO_PARTS)
         return answer.body if answer.status == 206 and len(answer.body) == count else None
 
     # Where it is, and who asks

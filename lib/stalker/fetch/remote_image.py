@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from stalker.errors import InputError, Interrupted
 from stalker.fetch.archive_reader import read_archive
+from stalker.fetch.asking import Answer
 from stalker.fetch.cache import OFFLINE_TIMEOUT_S, Cache
 from stalker.fetch.files import NotGenuine
 from stalker.fetch.oci import (
@@ -164,8 +165,7 @@ def _ask(
             patience=patience,
             stop=stop,
         )
-        if not answer.is_whole:
-            raise InputError(f"{what} has a manifest past {MOST_DOCUMENT_BYTES} bytes", "", "push it again")
+        _check_whole(answer, what)
         told = answer.headers.get("docker-content-digest", "").strip()
         digest = reference if is_pinned else _digest_of(answer.body)
         # A tag is what the registry says: then its own word on the digest is all there is to hold it against.
@@ -184,9 +184,10 @@ def _complete(
     name: ImageName, platform: str, registry: Registry, digest: str, found: Manifest, stop: Stop | None
 ) -> RemoteImage:
     """Take the configuration along, and what the layers tell of their size."""
-    config = registry.get(
-        name, f"blobs/{found.config_digest}", most_bytes=MOST_DOCUMENT_BYTES, stop=stop
-    ).body
+    path = f"blobs/{found.config_digest}"
+    answer = registry.get(name, path, most_bytes=MOST_DOCUMENT_BYTES, stop=stop)
+    _check_whole(answer, str(name))
+    config = answer.body
     check_bytes(config, found.config_digest, f"the configuration of {name}")
     check_config(config, found, platform, str(name))
     if stop is not None and stop.is_set():
@@ -201,6 +202,13 @@ def _complete(
         _full_bytes(name, registry, found.layers, stop),
         config,
     )
+
+
+def _check_whole(answer: Answer, what: str) -> None:
+    if not answer.is_whole:
+        raise InputError(
+            f"{what} has a document past {MOST_DOCUMENT_BYTES} bytes", "no image needs that", "push it again"
+        )
 
 
 def _full_bytes(

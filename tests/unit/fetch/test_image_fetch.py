@@ -165,6 +165,48 @@ def test_an_image_is_fetched_once_for_as_long_as_it_is_the_same(box):
             assert PACK["gzip"](HELLO) in content(file.path).values()
 
 
+def test_only_new_layers_of_a_tag_that_moved_come(box):
+    """The others stand in what was fetched before; what is damaged there is fetched anew."""
+    with hub_serving() as hub:
+        hub.push(layers=[BIG, HELLO])
+        with box.fetch(hub) as file:
+            first = file.path
+        hub.push(layers=[BIG, layer(new=b"1")])
+        hub.asked.clear()
+        with box.fetch(hub, "a/b:1") as file:
+            assert read_archive(file.path, ARM, counts=True).full_bytes == len(BIG) + len(layer(new=b"1"))
+            second = file.path
+        assert f"/v2/a/b/blobs/{digest_of(PACK['gzip'](BIG))}" not in whole(hub)
+        assert not first.exists()
+
+        second.chmod(0o644)
+        data = bytearray(second.read_bytes())
+        data[len(data) // 2] ^= 1
+        second.write_bytes(data)
+        hub.push("c", layers=[BIG])
+        with box.fetch(hub, "c:1") as file:
+            assert read_archive(file.path, ARM, counts=True).full_bytes == len(BIG)
+        assert f"/v2/c/blobs/{digest_of(PACK['gzip'](BIG))}" in whole(hub)
+
+
+def test_a_layer_of_another_size_than_told_is_refused(box):
+    """Room is reckoned by what the manifest tells."""
+    with hub_serving() as hub:
+        digest = hub.push(layers=[HELLO])
+        media, body = hub.documents[f"a/b/{digest}"]
+        found = json.loads(body)
+        found["layers"][0]["size"] += 1
+        hub.put_document("a/b", "1", media, found)
+
+        with pytest.raises(NotGenuine, match="has 98 bytes"):
+            box.fetch(hub)
+
+
+def whole(hub):
+    """Return the blobs that were asked for from their beginning."""
+    return [one.path for one in hub.asked if "blobs" in one.path and not one.range]
+
+
 def test_what_is_fresh_or_named_by_a_digest_is_not_asked_for(tmp_path):
     with hub_serving() as hub, Box(tmp_path, "check_after: 1d") as box:
         digest = hub.push(layers=[BIG])

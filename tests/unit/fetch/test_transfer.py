@@ -391,7 +391,7 @@ TRICKS = [
 ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.sampled_from(TRICKS), max_size=8),
     st.lists(st.sampled_from(TRICKS), max_size=8),
