@@ -50,6 +50,10 @@ class Geometry(NamedTuple):
         """Return where a cluster starts."""
         return self.data_start + (cluster - 2) * self.cluster_bytes
 
+    def cluster(self, offset: int) -> int:
+        """Return the cluster that a byte lies in."""
+        return (offset - self.data_start) // self.cluster_bytes + 2
+
     @property
     def table_bytes(self) -> int:
         """How much of a table stands for clusters; what is behind it means nothing."""

@@ -15,6 +15,7 @@ from stalker.image.edit.entries import Range
 from stalker.image.edit.fat_boot import ENTRY_BYTES
 from stalker.image.edit.fat_names import (
     LONG,
+    UNITS_EACH,
     LongName,
     case_of,
     checksum,
@@ -73,8 +74,8 @@ class Folder:
         self.cluster = cluster
         self.where = [*where]
         self._has_high = has_high
-        self._written = b"" if is_new else data
         self._end = 0
+        self._written = b"" if is_new else data
         self._fill(data)
 
     def find(self, name: str) -> Member | None:
@@ -130,6 +131,7 @@ class Folder:
 
     def remove(self, member: Member) -> None:
         """Remove a name."""
+        self._has_gaps = True
         for number in range(member.at, member.at + member.length):
             self._data[number * ENTRY_BYTES] = _FREE
         self._names.pop(fold(member.name), None)
@@ -176,10 +178,12 @@ class Folder:
     def _count_of(self, name: str) -> int:
         if short_of(name) and case_of(name) is not None:
             return 1
-        return 1 + len(long_entries(name, b""))
+        return 1 - -len(name.encode("utf-16-le")) // (2 * UNITS_EACH)
 
     def _room(self, count: int) -> int:
         """Return where so many entries have room in a row: removed ones, or behind the last."""
+        if not self._has_gaps:
+            return self._end
         firsts = bytes(self._data[: self._end * ENTRY_BYTES : ENTRY_BYTES])
         at = firsts.find(bytes([_FREE]) * count)
         return at if at >= 0 else len(firsts.rstrip(bytes([_FREE])))
@@ -207,6 +211,7 @@ class Folder:
         self._names: dict[str, Member] = {}
         self._shorts: dict[bytes, Member] = {}
         self._tails: dict[tuple[str, str], int] = {}
+        self._has_gaps = False
         long = LongName()
         self._end = len(data) // ENTRY_BYTES
         for number in range(self._end):
@@ -216,6 +221,7 @@ class Folder:
                 self._end = number
                 break
             if first == _FREE:
+                self._has_gaps = True
                 long.drop()
             elif attributes & _KIND_BITS == LONG:
                 long.take(data[at : at + ENTRY_BYTES])

@@ -171,5 +171,6 @@ class Tree:
                 f"it has {room} entries; a long name takes several",
                 "use several folders",
             )
-        last = self._table.runs(folder.cluster)[-1]
-        folder.grow(self.ranges(self.allocate(count, last.first + last.length - 1)))
+        start, length = folder.where[-1]
+        last = self._geometry.cluster(start + length - 1)
+        folder.grow(self.ranges(self.allocate(count, last)))
