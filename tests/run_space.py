@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import subprocess
@@ -53,6 +54,12 @@ def listing(engine: DockerEngine, image: str) -> dict[str, Entry]:
                 member.linkname,
             )
     return found
+
+
+@functools.lru_cache(maxsize=4)
+def _listing_of_base(engine: DockerEngine, image_id: str) -> dict[str, Entry]:
+    """Return what is in a base that many tests grow on; an image of an id never changes."""
+    return listing(engine, image_id)
 
 
 def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -128,7 +135,9 @@ class Space(Workspace):
 
     def added(self, reference: str) -> dict[str, Entry]:
         """Return what an image has that the base has not, or has otherwise."""
-        base = listing(self.engine, self.base)
+        image = self.engine.image(self.base)
+        assert image is not None
+        base = _listing_of_base(self.engine, image.id)
         return {path: entry for path, entry in self.files(reference).items() if base.get(path) != entry}
 
     def text(self, reference: str, path: str) -> str:

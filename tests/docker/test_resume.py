@@ -592,7 +592,7 @@ def test_a_second_ctrl_c_ends_at_once(workspace):
 
 # The kill -9 sweep
 
-KILLS = 20
+KILLS = 14
 
 
 def write_branches(space):

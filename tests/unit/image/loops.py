@@ -38,8 +38,9 @@ def loop_device(file: Path, *options: str) -> Iterator[str]:
 
 def blank(path: Path, size_bytes: int, content: bytes = b"") -> Path:
     """Make a file of a size, full of `content` over and over."""
+    piece = content * ((1 << 16) // max(len(content), 1) + 1)
     with path.open("wb") as file:
         while content and file.tell() < size_bytes:
-            file.write(content)
+            file.write(piece)
         file.truncate(size_bytes)
     return path

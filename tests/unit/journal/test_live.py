@@ -259,7 +259,7 @@ def test_events_from_many_threads_never_block(terminal):
         step = StepId(f"s{number}:n")
         view.on_event(BaseStarted(T, f"s{number}", "x"))
         view.on_event(StepStarted(T, step, 1, ""))
-        for turn in range(50):
+        for turn in range(20):
             view.on_event(StepOutput(T, step, b"%d\n" % turn))
             view.on_event(Note(T, f"{number} {turn}"))
 
