@@ -74,10 +74,9 @@ class FatEditor:
         if not contents.size_bytes:
             return b""
         ranges = _cut(self._tree.ranges(self._table.runs(contents.cluster)), contents.size_bytes)
-        data = b"".join(os.pread(self._descriptor, one.length, one.start) for one in ranges)
-        if len(data) < contents.size_bytes:
+        if sum(one.length for one in ranges) < contents.size_bytes:
             raise StalkerError(f"{path} has fewer bytes in the FAT file system than it should", "", REPAIR)
-        return data
+        return self._tree.read(ranges)
 
     def put(self, entries: Sequence[Entry]) -> Mapping[str, Sequence[Range]]:
         """Make these, in order, and return where the bytes of each file with any are to be written."""

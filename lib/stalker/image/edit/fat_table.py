@@ -190,7 +190,7 @@ class Table:
         size_bytes = self._geometry.table_bytes
         first, *others = (os.pread(descriptor, size_bytes, start) for start in self._geometry.tables)
         if len(first) < size_bytes:
-            raise StalkerError("the FAT file system is cut off within its table", "", "take a whole image")
+            raise StalkerError("the image ends within its FAT file system", "", "take a whole image")
         if any(other != first for other in others):
             raise StalkerError(
                 "the copies of the allocation table of the FAT file system differ",

@@ -37,8 +37,8 @@ class Tree:
         start, size_bytes = self._geometry.root_start, self._geometry.root_bytes
         if not size_bytes:
             return self._opened(self._geometry.root_cluster)
-        data = os.pread(self._descriptor, size_bytes, start)
-        return self._kept(data, [Range(start, size_bytes)], 0)
+        where = [Range(start, size_bytes)]
+        return self._kept(self.read(where), where, 0)
 
     def find(self, parts: Sequence[str]) -> Contents | None:
         """Return what stands at a path; None when there is nothing."""
@@ -110,6 +110,13 @@ class Tree:
         geometry = self._geometry
         return [Range(geometry.offset(run.first), run.length * geometry.cluster_bytes) for run in runs]
 
+    def read(self, ranges: Sequence[Range]) -> bytes:
+        """Read bytes of the image. Raises StalkerError when it ends before them."""
+        pieces = [os.pread(self._descriptor, one.length, one.start) for one in ranges]
+        if any(len(data) < one.length for data, one in zip(pieces, ranges, strict=True)):
+            raise StalkerError("the image ends within its FAT file system", "", "take a whole image")
+        return b"".join(pieces)
+
     def mark(self) -> None:
         """Begin anew to keep what folders were before they are changed."""
         self._marks.clear()
@@ -138,8 +145,7 @@ class Tree:
             where = self.ranges(self._table.runs(cluster))
             if sum(one.length for one in where) > FOLDER_BYTES:
                 raise StalkerError("a folder of the FAT file system is larger than one can be", "", REPAIR)
-            data = b"".join(os.pread(self._descriptor, one.length, one.start) for one in where)
-            self._kept(data, where, cluster)
+            self._kept(self.read(where), where, cluster)
         return self._folders[cluster]
 
     def _kept(self, data: bytes, where: Sequence[Range], cluster: int, *, is_new: bool = False) -> Folder:
