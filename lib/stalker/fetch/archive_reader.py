@@ -69,6 +69,21 @@ def read_archive(path: Path, platform: str, *, counts: bool = False) -> Archive:
         raise _unusable(path, str(error) or type(error).__name__) from error
 
 
+def check_archive(path: Path, ident: str, platform: str) -> str:
+    """Hold an archive that was fetched by its URL against the image that is wanted of it.
+
+    Return what its author should know, empty for nothing: it is loaded under other names.
+
+    Raises:
+        InputError: it is none that docker loads, is damaged, or is for another platform.
+    """
+    archive = read_archive(path, platform)
+    if archive.has_name(ident):
+        return ""
+    names = ", ".join(archive.names) or "no name"
+    return f"the archive of {ident} loads as {names}: nothing will be called {ident}"
+
+
 class _Reader:
     def __init__(self, path: Path, archive: tarfile.TarFile, platform: str) -> None:
         self._path = path

@@ -59,7 +59,7 @@ class KnownLayers:
 
     def _found(self) -> dict[str, _Spot]:
         """Return all layers by their names in archives; an archive's table takes no reading of its content."""
-        spots = {}
+        spots: dict[str, _Spot] = {}
         for entry in self._keeper.index.entries():
             held = self._keeper.store.hold(entry.sha256) if entry.kind == "image" else None
             if held is None:

@@ -9,7 +9,7 @@ import tarfile
 import pytest
 
 from stalker.errors import InputError
-from stalker.fetch.archive_reader import read_archive
+from stalker.fetch.archive_reader import check_archive, read_archive
 from unit.fetch.hub import PACK, configuration, digest_of, layer
 
 ARM = "linux/arm64/v8"
@@ -152,3 +152,13 @@ def test_an_archive_for_another_platform_is_refused(read):
         with pytest.raises(InputError, match="is not made for linux/arm64/v8") as caught:
             read(files)
         assert caught.value.details == "it is made for: linux/amd64"
+
+
+def test_an_archive_that_loads_under_another_name_is_told(tmp_path):
+    path = tmp_path / "a.tar"
+    path.write_bytes(tarred(docker_archive([ONE], names=["caddy:2"])))
+
+    assert check_archive(path, "docker.io/library/caddy:2", ARM) == ""
+    assert "loads as caddy:2" in check_archive(path, "docker.io/library/caddy:3", ARM)
+    path.write_bytes(tarred(docker_archive([ONE], names=[])))
+    assert "loads as no name" in check_archive(path, "caddy:2", ARM)
