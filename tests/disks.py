@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import subprocess
@@ -92,12 +93,12 @@ def imported(engine: DockerEngine, data: bytes) -> Iterator[Image]:
 
 
 @contextlib.contextmanager
-def mounted(image: Path, start: int) -> Iterator[Path]:
-    """Let the kernel show a file system of an image, read-only."""
+def mounted(image: Path, start: int, *, writes: bool = False) -> Iterator[Path]:
+    """Let the kernel show a file system of an image, read-only unless it `writes`."""
     if os.geteuid() != 0:
         has_to_be_there("only root can mount a file system to look at it")
     with tempfile.TemporaryDirectory() as at:
-        options = f"ro,loop,offset={start}"
+        options = f"{'rw' if writes else 'ro'},loop,offset={start}"
         done = subprocess.run(
             ["mount", "-o", options, str(image), at], capture_output=True, text=True, check=False
         )
@@ -106,6 +107,19 @@ def mounted(image: Path, start: int) -> Iterator[Path]:
             yield Path(at)
         finally:
             subprocess.run(["umount", at], check=True)
+
+
+def partition_digest(path: Path, start: int, length: int) -> str:
+    """Return the SHA-256 of a part of an image: equal before and after for what nobody may have touched."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as stream:
+        end = start + length
+        while start < end:
+            data = os.pread(stream.fileno(), min(MIB, end - start), start)
+            assert data, f"{path} ends at {start}"
+            digest.update(data)
+            start += len(data)
+    return digest.hexdigest()
 
 
 def read_files(root: Path) -> dict[str, tuple[Any, ...]]:

@@ -60,7 +60,7 @@ class ExtShape:
         return self.blocks * self.block_bytes
 
     def free_at(self, size_bytes: int) -> Free:
-        """Return what is surely free once it has grown to a size, without what is kept for root."""
+        """Return what is surely free once it has grown to a size, without what is kept for root and the kernel."""
         blocks = max(size_bytes // self.block_bytes, self.blocks)
         old, new = self._groups(self.blocks), self._groups(blocks)
         descriptors = self._descriptor_blocks(new)
@@ -74,7 +74,7 @@ class ExtShape:
             )
         if new > old:  # the last group may be left out, and what comes before it be cut
             taken += table + 2 + 1 + max(kept, descriptors) + SMALLEST_GROUP_BLOCKS
-        reserved = -(-self.reserved_blocks * blocks // max(self.blocks, 1))
+        reserved = -(-self.reserved_blocks * blocks // max(self.blocks, 1)) + kernel_blocks(blocks)
         free = self.free_blocks + blocks - self.blocks - taken - reserved
         return Free(
             free * self.block_bytes // 4096, self.free_inodes + max(new - old - 1, 0) * self.group_inodes
@@ -85,6 +85,11 @@ class ExtShape:
 
     def _descriptor_blocks(self, groups: int) -> int:
         return -(-groups * self.descriptor_bytes // self.block_bytes)
+
+
+def kernel_blocks(blocks: int) -> int:
+    """Return what Linux keeps of a mounted ext4 for itself (fs/ext4/super.c, ext4_calculate_resv_clusters)."""
+    return min(-(-blocks // 50), 4096)
 
 
 def ext_shape(read: Read, start: int) -> ExtShape | None:

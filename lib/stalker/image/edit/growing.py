@@ -25,7 +25,8 @@ def beside(image: Path, what: str) -> Path:
 
 def times(epoch_s: int, latest_s: int) -> dict[str, str]:
     """Return what makes the tools of ext4 take one time whenever they run, none that lies behind what is noted."""
-    return {"E2FSPROGS_FAKE_TIME": str(max(epoch_s, latest_s, 1))}
+    now = str(max(epoch_s, latest_s, 1))
+    return {"E2FSPROGS_FAKE_TIME": now, "E2FSCK_TIME": now}
 
 
 def grow_ext4(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from stalker.image.edit.ext_shape import ext_shape
 from stalker.image.edit.growing import beside, mended, times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from stalker.image.readback import PartitionFacts
@@ -37,7 +38,7 @@ def mend(
     kind = one.filesystem.kind
     try:
         if kind.startswith("ext"):
-            was_mended = _mend_ext(image, one, tool, out, epoch_s)
+            was_mended = _mend_ext(image, one, tool, out, epoch_s, check)
         elif kind.startswith("fat"):
             was_mended = _mend_fat(image, one, tool, out, check)
         else:
@@ -54,36 +55,46 @@ def mend(
     return f"partition {one.entry.number} of the base was not clean; it has been mended" if was_mended else ""
 
 
-def _mend_ext(image: Path, one: PartitionFacts, tool: Tool, out: str, epoch_s: int) -> bool:
-    """Replay the journal and mend what is safe, where it lies: e2fsck never changes the length of a file."""
+def _mend_ext(
+    image: Path, one: PartitionFacts, tool: Tool, out: str, epoch_s: int, check: Callable[[], None]
+) -> bool:
     with image.open("rb", buffering=0) as stream:
         shape = ext_shape(lambda at, count: os.pread(stream.fileno(), count, at), one.start_bytes)
     file = f"{out}/{image.name}?offset={one.start_bytes}"
-    environment = times(epoch_s, shape.latest_s if shape else 0)
     if shape is not None and shape.is_clean and _is_sound(tool, ["e2fsck", "-fn", file]):
         return False
-    mended(tool, ["e2fsck", "-fp", file], environment)
+    # When it has replayed a journal, e2fsck opens the file anew and forgets the offset.
+    with _apart(image, one, check) as own:
+        mended(tool, ["e2fsck", "-fp", f"{out}/{own}"], times(epoch_s, shape.latest_s if shape else 0))
     return True
 
 
 def _mend_fat(image: Path, one: PartitionFacts, tool: Tool, out: str, check: Callable[[], None]) -> bool:
-    """Check a copy, for its tool knows no offset; put it back if it was mended."""
-    part = beside(image, "boot")
+    with _apart(image, one, check) as own:
+        file = f"{out}/{own}"
+        if _is_sound(tool, ["fsck.vfat", "-n", file]):
+            return False
+        mended(tool, ["fsck.vfat", "-a", file], {})
+        tool.run(["fsck.vfat", "-n", file])
+    return True
+
+
+@contextlib.contextmanager
+def _apart(image: Path, one: PartitionFacts, check: Callable[[], None]) -> Iterator[str]:
+    """Give the name of a copy of a partition, for tools that know no offset; what they change is put back."""
+    part = beside(image, "part")
     part.unlink(missing_ok=True)
     start, size = one.start_bytes, one.size_bytes
     try:
         with image.open("r+b", buffering=0) as whole, part.open("x+b", buffering=0) as own:
             os.ftruncate(own.fileno(), size)
             place(whole.fileno(), own.fileno(), 0, size, source_start=start, check=check)
-            file = f"{out}/{part.name}"
-            if _is_sound(tool, ["fsck.vfat", "-n", file]):
-                return False
-            mended(tool, ["fsck.vfat", "-a", file], {})
-            tool.run(["fsck.vfat", "-n", file])
-            place(own.fileno(), whole.fileno(), start, size, check=check)
+            before = os.fstat(own.fileno()).st_mtime_ns
+            yield part.name
+            if os.fstat(own.fileno()).st_mtime_ns != before:
+                place(own.fileno(), whole.fileno(), start, size, check=check)
     finally:
         part.unlink(missing_ok=True)
-    return True
 
 
 def _is_sound(tool: Tool, argv: list[str]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stalker.config.disk_sizes import GPT_TAIL_BYTES, MIB, SECTOR_BYTES, aligned, shown
 from stalker.errors import PlanError
+from stalker.image.edit.ext_shape import kernel_blocks
 from stalker.image.filesystem import FOR_ROOT_PERCENT
 from stalker.image.layout import (
     BLOCK,
@@ -107,14 +108,14 @@ def content_bytes(measure: Measure) -> int:
 def new_data_bytes(measure: Measure, margin_percent: int = MARGIN_PERCENT) -> int:
     """Return how large a new data partition has to be, a multiple of the alignment.
 
-    So much of the content stays free besides what ext4 keeps for root.
+    So much of the content stays free besides what ext4 keeps for root and the kernel.
     """
     content = measure.data_blocks + measure.folder_blocks
     wanted = content + LOST_FOUND_BLOCKS + margin_of(measure, margin_percent)
     inodes = measure.inodes + RESERVED_INODES
     size = LEAST_DATA_BYTES
     while True:
-        blocks = wanted + -(-size // BLOCK * FOR_ROOT_PERCENT // 100)
+        blocks = wanted + -(-size // BLOCK * FOR_ROOT_PERCENT // 100) + kernel_blocks(size // BLOCK)
         need = aligned(ext4_bytes(blocks, inodes), ALIGN_BYTES)
         if need <= size:
             return size
