@@ -16,7 +16,7 @@ from stalker.errors import InputError, PlanError
 from stalker.image.tarheader import BLOCK, check_block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from stalker.model.creation import Via
@@ -124,8 +124,8 @@ def is_tar(head: bytes) -> bool:
     return True
 
 
-def unpacked(path: Path, via: Via, max_bytes: int | None = None) -> Iterator[bytes]:
-    """Yield the bytes of a tar that may be packed.
+def unpacked(path: Path, via: Via, max_bytes: int | None = None) -> Generator[bytes, None, None]:
+    """Yield the bytes of a tar that may be packed; a generator to be closed.
 
     Raises:
         PackingError: it holds no tar, or more than `max_bytes`; or one of DAMAGE.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from stalker.image.edit.archive_streams import changed, told_of, unpacked
@@ -11,7 +12,7 @@ from stalker.image.tarheader import BLOCK, PAX_GLOBAL, Header, number
 from stalker.image.tarstream import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
 
     from stalker.image.edit.entries import Kind
@@ -32,11 +33,12 @@ def gather_tar(path: Path, via: Via, called: str, gathering: Gathering, max_byte
     """
     # Headers take room too, which no member tells of: names and records, blocks that are not full.
     most = None if max_bytes is None else max_bytes + MEMBERS_MAX * 4 * BLOCK
-    members = _Members(_walked(path, via, called, most))
-    for place, header in members:
-        with told_of(called):
-            raw = _raw(place, header, members.data())
-        gathering.add(raw)
+    with contextlib.closing(_walked(path, via, called, most)) as items:
+        members = _Members(items)
+        for place, header in members:
+            with told_of(called):
+                raw = _raw(place, header, members.data())
+            gathering.add(raw)
 
 
 def tar_contents(
@@ -48,18 +50,19 @@ def tar_contents(
         InputError: it is damaged, or not what it was when its members were gathered.
     """
     left = len(wanted)
-    members = _Members(_walked(path, via, called, None))
-    for place, header in members:
-        member = wanted.get(place)
-        if member is None:
-            continue
-        with told_of(called):
-            size = real_size(header)
-        if (header.size if size is None else size) != member.size_bytes or not header.is_file:
-            raise changed(called)
-        data = members.data()
-        yield member, data if size is None else _filled(header, data, called)
-        left -= 1
+    with contextlib.closing(_walked(path, via, called, None)) as items:
+        members = _Members(items)
+        for place, header in members:
+            member = wanted.get(place)
+            if member is None:
+                continue
+            with told_of(called):
+                size = real_size(header)
+            if (header.size if size is None else size) != member.size_bytes or not header.is_file:
+                raise changed(called)
+            data = members.data()
+            yield member, data if size is None else _filled(header, data, called)
+            left -= 1
     if left:
         raise changed(called)
 
@@ -95,9 +98,11 @@ class _Members:
             yield item
 
 
-def _walked(path: Path, via: Via, called: str, max_bytes: int | None) -> Iterator[Header | memoryview]:
-    with told_of(called):
-        yield from walk(unpacked(path, via, max_bytes))
+def _walked(
+    path: Path, via: Via, called: str, max_bytes: int | None
+) -> Generator[Header | memoryview, None, None]:
+    with told_of(called), contextlib.closing(unpacked(path, via, max_bytes)) as chunks:
+        yield from walk(chunks)
 
 
 def _filled(header: Header, data: Iterator[Data], called: str) -> Iterator[Data]:

@@ -12,12 +12,13 @@ import tarfile
 import tracemalloc
 import zipfile
 import zlib
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stalker.errors import InputError
+from stalker.errors import InputError, PlanError
 from stalker.image.edit.archives import contents, members
 from unit.image.edit.packed import PACK, info, make_zip, placed, read
 from unit.image.tars import FORMATS, device, folder, hard_link, link, make_tar, member
@@ -419,6 +420,44 @@ def test_bytes_that_are_not_read_are_passed_over(tmp_path):
 
     assert list(seen) == ["/d/a", "/d/c"]
     assert seen["/d/c"] == b"here"
+
+
+def children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+def test_no_program_is_left_when_the_reading_stops(tmp_path):
+    """In the middle of a file, by a member that is refused, by too much, and at the end."""
+    whole = make_tar(("a", os.urandom(5 << 20)), ("b", os.urandom(5 << 20)))
+    path = placed(tmp_path, PACK["zstdtar"](whole))
+    before = children()
+
+    entries = members(path, "zstdtar", "/d")
+    reading = contents(path, "zstdtar", entries)
+    _, pieces = next(reading)
+    next(pieces)
+    during = children()
+    reading.close()
+    with pytest.raises(InputError) as caught:
+        members(path, "zstdtar", "/d", max_bytes=1)
+
+    assert during > before
+    assert children() == before
+    assert caught.value.exit_code == 4
+
+
+def test_a_program_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    """With what installs it."""
+    path = placed(tmp_path, PACK["zstdtar"](make_tar(("a", b""))))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(PlanError) as caught:
+        members(path, "zstdtar", "/d")
+
+    assert (caught.value.details, caught.value.resolution) == (
+        "zstd is not installed",
+        "apt-get install zstd",
+    )
 
 
 def test_an_archive_that_changes_between_the_readings_is_refused(tmp_path):
