@@ -21,6 +21,7 @@ from stalker.image.edit.ext4_plan import check_entry, check_path, followed, path
 from stalker.image.edit.ext4_room import check_room
 from stalker.image.edit.ext4_script import Script, parse_stat, plain, run_script
 from stalker.image.edit.ext4_super import Super, read_super, refuse_unknown
+from stalker.image.edit.growing import times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,18 +35,6 @@ READABLE_BYTES = 16 << 20
 SAID_BYTES = 4000
 """How much is kept of what e2fsck says: about a broken file system it says no end."""
 LOOPS = "/sys/block"
-ANOTHER = "look at it: e2fsck -f; or start from another base"
-
-CHECK = 'e2fsck -fn "$0" >"$said" 2>&1 || code=$?'
-MEND = """
-e2fsck -fp "$0" >"$said" 2>&1 || code=$?
-if grep -q "while trying to re-open" "$said"; then
-  debugfs -w -R "feature -needs_recovery" "$0" >"$said" 2>&1
-  code=0
-  e2fsck -fp "$0" >"$said" 2>&1 || code=$?
-fi"""
-"""Up to 1.47 at least, e2fsck forgets the offset when it has replayed a journal: it has been replayed, but
-the mark that it has to be is still there, and the rest was not looked at."""
 
 
 class Ext4Editor:
@@ -57,8 +46,7 @@ class Ext4Editor:
     a `put` three, two more where nothing is to be written.
 
     Raises:
-        StalkerError: it is in use, or of a kind that is not changed here. One that was not closed properly is
-            mended first, as at a boot.
+        StalkerError: it is in use, was not closed properly, or is of a kind that is not changed here.
     """
 
     def __init__(
@@ -78,15 +66,11 @@ class Ext4Editor:
         self._start = start
         self._mtime_s = mtime_s
         self._is_checked = is_checked
-        # Without it superblock and new inodes get the time of the day; 0 is taken for none.
-        epoch = str(max(mtime_s, 1))
-        self._environment = {"SOURCE_DATE_EPOCH": epoch, "E2FSPROGS_FAKE_TIME": epoch}
         self._killed: list[Inode] = []
         found = self._super()
         refuse_unknown(found, size_bytes)
+        self._environment = times(mtime_s, found.latest_s)
         self._refuse_used()
-        if not found.is_clean:
-            self._mend(size_bytes)
 
     @property
     def free_bytes(self) -> int:
@@ -163,7 +147,7 @@ class Ext4Editor:
             self._debugfs(commands.killing(self._owning(self._killed)), is_writing=True)
             self._killed = []
         if self._is_checked:
-            self._e2fsck(CHECK, "a file system is not sound after files were put into it", codes=(0,))
+            self._check()
 
     def _owning(self, inodes: Sequence[Inode]) -> list[Inode]:
         """Return inodes as they are when none shares the block of its attributes with another."""
@@ -233,21 +217,16 @@ class Ext4Editor:
     def _debugfs(self, script: Script, *, is_writing: bool) -> list[bytes]:
         return run_script(self._tool, self._device, script, self._environment, is_writing=is_writing)
 
-    def _mend(self, size_bytes: int) -> None:
-        """Do what a machine does at boot with a file system that was not closed properly."""
-        brief = "a file system that was not closed properly could not be mended"
-        self._e2fsck(MEND, brief, codes=(0, 1))
-        found = self._super()
-        refuse_unknown(found, size_bytes)
-        if not found.is_clean:
-            raise StalkerError(brief, "e2fsck left it as it was", ANOTHER)
-
-    def _e2fsck(self, how: str, brief: str, codes: Sequence[int]) -> None:
-        """Run a shell text that leaves in the file $said what e2fsck said, and its exit code in $code."""
-        text = f'said=$(mktemp); code=0\n{how}\nhead -c {SAID_BYTES} "$said" >&2; rm "$said"; exit $code'
+    def _check(self) -> None:
+        text = 'said=$(mktemp); code=0; e2fsck -fn "$0" >"$said" 2>&1 || code=$?; '
+        text += f'head -c {SAID_BYTES} "$said" >&2; rm "$said"; exit $code'
         try:
-            self._tool.run(["sh", "-c", text, self._device], None, self._environment, codes=codes)
+            self._tool.run(["sh", "-c", text, self._device], None, self._environment)
         except (EngineError, Interrupted):
             raise
         except StalkerError as error:
-            raise StalkerError(brief, error.details, ANOTHER) from error
+            raise StalkerError(
+                "a file system is not sound after files were put into it",
+                error.details,
+                "run it again; when it is so again, start from another base",
+            ) from error

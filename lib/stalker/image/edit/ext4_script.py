@@ -59,6 +59,7 @@ cat "$1/said"
 rm -rf "$1"
 test "$code" -lt 128
 """
+"""What it says goes into a file first: it says it in very many pieces, each of which the engine would pass on."""
 
 
 class Run(NamedTuple):

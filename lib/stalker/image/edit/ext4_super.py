@@ -47,7 +47,10 @@ _READ_ONLY = {
 
 @dataclass(frozen=True, slots=True)
 class Super:
-    """The superblock; the three sets of features are bits."""
+    """The superblock; features are bits.
+
+    `latest_s` is the last time that it tells of. One that is not clean is in use, or was left in the middle.
+    """
 
     block_bytes: int
     blocks: int
@@ -56,6 +59,7 @@ class Super:
     inode_bytes: int
     incompatible: int
     read_only: int
+    latest_s: int
     is_clean: bool
 
     @property
@@ -83,19 +87,29 @@ def read_super(read: Read, start: int) -> Super:
     if incompatible & IS_64BIT:
         high, _, free_high = struct.unpack_from("<3I", data, 336)
         blocks, free = blocks | high << 32, free | free_high << 32
+    mounted_s, written_s, checked_s = struct.unpack_from("<2I12xI", data, 44)[:3]
     last_orphan = struct.unpack_from("<I", data, 232)[0]
     is_dirty = incompatible & NEEDS_RECOVERY or read_only & HAS_ORPHANS or last_orphan
     is_clean = not is_dirty and state & (IS_VALID | HAS_ERRORS) == IS_VALID
-    return Super(1024 << size, blocks, free, free_inodes, inode_bytes, incompatible, read_only, is_clean)
+    latest_s = max(mounted_s, written_s, checked_s)
+    return Super(
+        1024 << size, blocks, free, free_inodes, inode_bytes, incompatible, read_only, latest_s, is_clean
+    )
 
 
 def refuse_unknown(found: Super, size_bytes: int) -> None:
-    """Raise StalkerError for a file system that is not changed here, or one that does not fit its place."""
+    """Raise StalkerError for a file system that cannot be changed here, or does not fit its place."""
     if found.blocks * found.block_bytes > size_bytes:
         raise StalkerError(
             "a file system is larger than its partition",
             f"it has {found.blocks * found.block_bytes} bytes, and its partition {size_bytes}",
             "the image is cut short, or its partition table is wrong: get it again",
+        )
+    if not found.is_clean:
+        raise StalkerError(
+            "a file system was not closed properly",
+            "its journal was not replayed, or it has errors; it may be in use",
+            "unmount it, or mend it: e2fsck -f",
         )
     for bits, known, named in (
         (found.incompatible, KNOWN_INCOMPATIBLE, _INCOMPATIBLE),

@@ -12,8 +12,8 @@ from stalker.image.edit.ext4_script import Inode, Run
 from stalker.image.edit.ext4_super import HAS_EXTENTS, Super
 
 ROOT = {"/": Inode(2, "folder", 0o755, 0, 0, 1024, 3, 0, b"", (), ())}
-SMALL = Super(1024, 1000, 500, 50, 128, 0, 0, True)
-USUAL = Super(1024, 1000, 500, 50, 256, HAS_EXTENTS, 0, True)
+SMALL = Super(1024, 1000, 500, 50, 128, 0, 0, 0, True)
+USUAL = Super(1024, 1000, 500, 50, 256, HAS_EXTENTS, 0, 0, True)
 
 
 def inode(

@@ -17,7 +17,7 @@ ROOT = {"/": Inode(2, "folder", 0o755, 0, 0, 4096, 3, 0, b"", (), ())}
 def file_system(
     free_blocks: int = 100, free_inodes: int = 100, size: int = 4096, *, has_extents: bool = True
 ) -> Super:
-    return Super(size, 1000, free_blocks, free_inodes, 256, HAS_EXTENTS if has_extents else 0, 0, True)
+    return Super(size, 1000, free_blocks, free_inodes, 256, HAS_EXTENTS if has_extents else 0, 0, 0, True)
 
 
 @pytest.mark.parametrize(

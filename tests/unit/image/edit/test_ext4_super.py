@@ -26,7 +26,16 @@ def made(**fields: int) -> bytes:
     }
     values |= {"magic": 0xEF53, "inode_size": 256, "incompatible": 0x2C2, "read_only": 0x46B} | fields
     places = {"inodes": 0, "blocks": 4, "free": 12, "free_inodes": 16, "size": 24, "revision": 76}
-    places |= {"incompatible": 96, "read_only": 100, "orphan": 232, "blocks_high": 336, "free_high": 344}
+    places |= {
+        "incompatible": 96,
+        "read_only": 100,
+        "mounted": 44,
+        "written": 48,
+        "checked": 64,
+        "orphan": 232,
+        "blocks_high": 336,
+        "free_high": 344,
+    }
     for name, value in values.items():
         if name in places:
             struct.pack_into("<I", data, 1024 + places[name], value)
@@ -68,9 +77,21 @@ def test_the_oldest_have_no_features() -> None:
     "change",
     [{"state": 0}, {"state": 3}, {"incompatible": 0x46}, {"read_only": 0x10001}, {"orphan": 12}],
 )
-def test_what_was_not_closed_is_not_clean(change: dict[str, int]) -> None:
+def test_what_was_not_closed_is_refused(change: dict[str, int]) -> None:
     """In use, with errors, a journal or orphans to be dealt with."""
-    assert not read(made(**change)).is_clean
+    found = read(made(**change))
+
+    assert not found.is_clean
+    with pytest.raises(StalkerError, match="not closed properly"):
+        refuse_unknown(found, 1 << 40)
+
+
+@pytest.mark.parametrize("name", ["mounted", "written", "checked"])
+def test_the_last_time_is_told(name: str) -> None:
+    """Whichever it was: the tools take none before it."""
+    times = {"mounted": 5, "written": 6, "checked": 7} | {name: 1_700_000_000}
+
+    assert read(made(**times)).latest_s == 1_700_000_000
 
 
 @pytest.mark.parametrize("data", [made(magic=0), made()[:2000], b""])
