@@ -24,7 +24,7 @@ hello: setup
 setup: packages engine
 
 test: test-packages engine
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 bench: test-packages engine
 	$(PYTHON) benchmarks/run.py $(ARGS)

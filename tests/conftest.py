@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,13 +20,12 @@ if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-TESTS = Path(__file__).resolve().parent
 GROUPS = {
-    "engine2": ("engine2/",),
-    "portage": ("plugins/test_portage_", "trees/test_kantoo"),
-    "plugins": ("plugins/",),
-    "raspi3": ("trees/test_raspi3",),
-    "trees": ("trees/",),
+    "engine2": ("tests/engine2/",),
+    "portage": ("tests/plugins/test_portage_", "tests/trees/test_kantoo"),
+    "plugins": ("tests/plugins/",),
+    "raspi3": ("tests/trees/test_raspi3",),
+    "trees": ("tests/trees/",),
 }
 """What shares an engine or images that take long to make: one process runs it. A file is a group otherwise."""
 
@@ -35,23 +33,29 @@ GROUPS = {
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put what takes minutes behind all else, as others fail sooner; in front where processes share the work.
 
-    Then what needs no engine comes last: it is many small groups, and no process waits long for the other.
+    There, what needs no engine comes last: it is many small groups, and no process waits long for the other.
     """
-    if config.getoption("dist", "no") != "loadgroup":
-        items.sort(key=_takes_minutes)
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: (not _takes_minutes(item), "unit" in item.path.relative_to(TESTS).parts))
+    is_shared = hasattr(config, "workerinput")
+    items.sort(
+        key=lambda item: (
+            (item.get_closest_marker("last") is None) is is_shared,
+            is_shared and item.nodeid.startswith("tests/unit/"),
+        )
+    )
 
 
-def _takes_minutes(item: pytest.Item) -> bool:
-    return item.get_closest_marker("last") is not None
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give each group of tests to one process, in the order that they were collected in."""
+    from xdist.scheduler import LoadScopeScheduling
 
+    class ByGroup(LoadScopeScheduling):  # type: ignore[misc]
+        # Its own `loadgroup` groups nothing with pytest 9.2 (pytest-xdist#1386).
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((group for group, begins in GROUPS.items() if file.startswith(begins)), file)
 
-def _group(item: pytest.Item) -> str:
-    name = item.path.relative_to(TESTS).as_posix()
-    return next((group for group, begins in GROUPS.items() if name.startswith(begins)), name)
+    return ByGroup(config, log)
 
 
 @pytest.fixture(scope="session")
