@@ -65,7 +65,7 @@ class Cache:
         self.store = self.keeper.store
         self.say = say
         self._patience = patience or Patience()
-        self._client: httpx.Client | None = None
+        self._clients: dict[str, httpx.Client] = {}
         self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -76,9 +76,8 @@ class Cache:
 
     def close(self) -> None:
         """Close connections to servers."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        while self._clients:
+            self._clients.popitem()[1].close()
 
     def get(
         self,
@@ -124,7 +123,7 @@ class Cache:
         """Ask a server something small, over the connections of the downloads. Raises InputError."""
         check_urls([url])
         return ask(
-            self._connected(),
+            self._connected("questions"),
             method,
             url,
             headers=lambda: headers or {},
@@ -269,11 +268,12 @@ class Cache:
         part.publish(passing)
         return Fetched(passing, digest, size_bytes, is_cached=False, passing=passing)
 
-    def _connected(self) -> httpx.Client:
+    def _connected(self, to_what: str = "downloads") -> httpx.Client:
+        # A stop ends connections that were made under it: downloads share none with what was asked before.
         with self._guard:
-            if self._client is None:
-                self._client = new_client(self._patience.timeout_s)
-            return self._client
+            if to_what not in self._clients:
+                self._clients[to_what] = new_client(self._patience.timeout_s)
+            return self._clients[to_what]
 
 
 def _in_place(path: Path, wanted: Wanted) -> Fetched:

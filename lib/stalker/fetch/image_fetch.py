@@ -156,7 +156,7 @@ class _Fetching:
                 self._registry.blob_headers(name, self._stop),
             )
             Transfer(order, part, say=self._say, moved=moved, patience=self._patience, stop=self._stop).run(
-                self._registry.client
+                self._registry.blobs
             )
         except NoRoom:
             raise

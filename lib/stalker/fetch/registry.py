@@ -54,7 +54,7 @@ class Registries:
         """Close connections."""
         with self._guard:
             for one in self._known.values():
-                one.client.close()
+                one.close()
             self._known.clear()
 
     def of(self, image: ImageName) -> Registry:
@@ -71,7 +71,10 @@ class Registry:
     def __init__(self, name: str, config: DockerConfig, patience: Patience, say: Progress) -> None:
         self.name = name
         self._is_insecure = config.is_insecure(name)
-        self.client: httpx.Client = new_client(patience.timeout_s, trusts_anyone=self._is_insecure)
+        self.blobs: httpx.Client = new_client(patience.timeout_s, trusts_anyone=self._is_insecure)
+        """For downloads alone: a stop ends connections that were made under it."""
+
+        self._client = new_client(patience.timeout_s, trusts_anyone=self._is_insecure)
         self._config = config
         self._patience = patience
         self._say = say
@@ -79,7 +82,12 @@ class Registry:
         self._url = "" if self._is_insecure else f"https://{HUB_HOST if name == DOCKER_HUB else name}"
         self._login: tuple[Login | None, str] | None = None
         self._challenge: Challenge | None = None
-        self._tokens = Tokens(self.client, patience, say, is_insecure=self._is_insecure)
+        self._tokens = Tokens(self._client, patience, say, is_insecure=self._is_insecure)
+
+    def close(self) -> None:
+        """Close connections."""
+        self.blobs.close()
+        self._client.close()
 
     def get(
         self,
@@ -108,7 +116,7 @@ class Registry:
 
             def once() -> Answer:
                 return ask(
-                    self.client,
+                    self._client,
                     "GET",
                     url,
                     headers=lambda: {**extra, **self._authorization(image, stop)},
@@ -161,7 +169,7 @@ class Registry:
                         else patience
                     )
                     try:
-                        ask(self.client, "GET", f"{url}/v2/", patience=few, stop=stop)
+                        ask(self._client, "GET", f"{url}/v2/", patience=few, stop=stop)
                     except NotReached:
                         if url.startswith("http:"):
                             raise

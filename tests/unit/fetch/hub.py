@@ -55,6 +55,11 @@ class Hub:
     told_digest: str = ""
     tricks: deque[str] = field(default_factory=deque)
     cuts: dict[str, int] = field(default_factory=dict)
+    stalls: set[str] = field(default_factory=set)
+    reached: threading.Event = field(default_factory=threading.Event)
+    gate: threading.Event = field(default_factory=threading.Event)
+    """A blob in `stalls` says nothing after half of it until the gate is set; `reached` is set there."""
+
     asked: list[Asked] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -251,12 +256,24 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 return self._refuse(404, "BLOB_UNKNOWN")
             headers = {"Accept-Ranges": "bytes"} if hub.has_ranges else {}
             wanted = self.headers.get("Range", "")
+            if digest in hub.stalls and not wanted:
+                return self._stall(body)
             if not wanted or not hub.has_ranges:
                 return self._send(200, body, cut=hub.cuts.pop(digest, None), **headers)
             first, _, last = wanted.removeprefix("bytes=").partition("-")
             start, end = int(first), min(int(last or len(body)), len(body) - 1)
             headers["Content-Range"] = f"bytes {start}-{end}/{len(body)}"
             return self._send(206, body[start : end + 1], **headers)
+
+        def _stall(self, body):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            hub.reached.set()
+            hub.gate.wait(30)
+            self.close_connection = True
 
         def _refuse(self, status, code, **headers):
             if hub.retry_after:

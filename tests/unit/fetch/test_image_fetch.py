@@ -347,6 +347,34 @@ def test_a_stop_ends_it(box):
             fetch_image(box.cache, remote, box.registries, moved=moved, stop=stop)
 
 
+def test_a_stop_ends_a_layer_that_says_nothing_at_once(tmp_path):
+    """Also after the same registry was asked before, under another one."""
+    with hub_serving() as hub, Cache(tmp_path) as cache:
+        hub.push(layers=[BIG])
+        hub.stalls = {digest_of(PACK["gzip"](BIG))}
+        registries, stop, raised = Registries(DockerConfig(), patience=Patience(0, 60.0)), Stop(), []
+
+        def fetch():
+            try:
+                fetch_image(cache, remote, registries, stop=stop)
+            except Interrupted as error:
+                raised.append(error)
+
+        with registries:
+            remote = inspect_image(f"{hub.address}/a/b:1", ARM, registries, cache)
+            thread = threading.Thread(target=fetch)
+            thread.start()
+            assert hub.reached.wait(20)
+            stop.set()
+            thread.join(20)
+            is_over = not thread.is_alive()
+            hub.gate.set()
+            thread.join()
+
+    assert is_over
+    assert len(raised) == 1
+
+
 def test_a_token_that_ends_within_an_image_is_replaced(box):
     """Each layer is asked for with one that holds."""
     with hub_serving(auth="token") as hub:

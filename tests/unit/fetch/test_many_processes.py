@@ -87,8 +87,8 @@ def test_a_killed_download_is_continued(tmp_path):
         served.gate, served.slow_at = threading.Event(), 1_500_000
         process = start(tmp_path, f"{served.url}/file")
         assert served.reached.wait(60)
-        part = next((tmp_path / "parts").glob(".*.part"))
-        while part.stat().st_size < 1_000_000:
+        parts = (tmp_path / "parts").glob
+        while not (part := next(parts(".*.part"), None)) or part.stat().st_size < 1_000_000:
             assert process.poll() is None
         process.kill()
         process.communicate()
