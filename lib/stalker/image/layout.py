@@ -166,7 +166,7 @@ def ext4_bytes(blocks: int, inodes: int) -> int:
     """Return the size of an ext4 that has so many blocks for data and folders, and at least so many inodes."""
     total = blocks
     while True:
-        own = _ext4_own_blocks(total, inodes)
+        own = ext4_own_blocks(total, inodes)
         if blocks + own <= total:
             return total * BLOCK
         total = blocks + own
@@ -182,7 +182,7 @@ def journal_blocks(blocks: int) -> int:
     return next((journal for limit, journal in JOURNALS if blocks < limit), 262144)
 
 
-def _ext4_own_blocks(blocks: int, inodes: int) -> int:
+def ext4_own_blocks(blocks: int, inodes: int) -> int:
     """Return what an ext4 of so many blocks keeps for itself, at most."""
     groups = max(-(-blocks // GROUP_BLOCKS), 1)
     table = -(-ext4_inodes(blocks * BLOCK, inodes) * INODE_BYTES // BLOCK) + groups

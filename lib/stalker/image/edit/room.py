@@ -19,6 +19,7 @@ from stalker.image.layout import (
     RESERVED_INODES,
     Measure,
     ext4_bytes,
+    ext4_own_blocks,
 )
 
 if TYPE_CHECKING:
@@ -117,9 +118,12 @@ def new_data_bytes(measure: Measure, margin_percent: int = MARGIN_PERCENT) -> in
     while True:
         blocks = wanted + -(-size // BLOCK * FOR_ROOT_PERCENT // 100) + kernel_blocks(size // BLOCK)
         need = aligned(ext4_bytes(blocks, inodes), ALIGN_BYTES)
-        if need <= size:
+        if need > size:
+            size = need
+        elif blocks + ext4_own_blocks(size // BLOCK, inodes) <= size // BLOCK:
             return size
-        size = need
+        else:  # rounding up has brought it a larger journal
+            size += ALIGN_BYTES
 
 
 def grown_data_bytes(shape: ExtShape, measure: Measure, margin_percent: int = MARGIN_PERCENT) -> int:

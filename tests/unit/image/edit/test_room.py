@@ -79,6 +79,16 @@ def test_a_new_data_partition_has_a_tenth_of_its_content_free(loads):
     assert size <= least * 103 // 100 + 40 * MIB
 
 
+@pytest.mark.parametrize("mib", [*range(1, 40), 110, 112, 900, 1000, 1020])
+def test_rounding_up_never_brings_a_journal_that_takes_the_room(mib):
+    """Its journal grows in steps with the size: just below one a larger file system holds less."""
+    measure = content(mib, 1)
+    blocks = new_data_bytes(measure) // 4096
+
+    own = ext4_own_blocks(blocks, measure.inodes + 11)
+    assert blocks - own >= content_bytes(measure) // 4096 * 11 // 10
+
+
 @settings(deadline=None)
 @given(files=st.lists(st.integers(0, 1 << 34), min_size=1, max_size=50), folders=st.integers(0, 20))
 def test_sizes_alone_count_no_less_than_the_files_themselves(files, folders):
