@@ -21,7 +21,7 @@ from stalker.image.edit.room import (
     room_for,
     told_base,
 )
-from stalker.image.layout import Measure, ext4_bytes
+from stalker.image.layout import Measure, ext4_bytes, ext4_own_blocks
 from stalker.model.creation import Output
 
 MIB = 1 << 20
