@@ -56,9 +56,8 @@ class Hub:
     tricks: deque[str] = field(default_factory=deque)
     cuts: dict[str, int] = field(default_factory=dict)
     stalls: set[str] = field(default_factory=set)
-    reached: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event = field(default_factory=threading.Event)
-    """A blob in `stalls` says nothing after half of it until the gate is set; `reached` is set there."""
+    """A blob in `stalls` says nothing after half of it until the gate is set."""
 
     asked: list[Asked] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -271,7 +270,6 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            hub.reached.set()
             hub.gate.wait(30)
             self.close_connection = True
 

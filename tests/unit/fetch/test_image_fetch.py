@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 import tarfile
 import threading
 
@@ -347,16 +348,29 @@ def test_a_stop_ends_it(box):
             fetch_image(box.cache, remote, box.registries, moved=moved, stop=stop)
 
 
+def waits_for_bytes():
+    """Say whether the thread that gets a layer stands in a read of its connection."""
+    thread = next(one for one in threading.enumerate() if one.name.startswith("layer"))
+    frame = sys._current_frames()[thread.ident]
+    return frame.f_code.co_name == "read" and "httpcore" in frame.f_code.co_filename
+
+
 def test_a_stop_ends_a_layer_that_says_nothing_at_once(tmp_path):
     """Also after the same registry was asked before, under another one."""
     with hub_serving() as hub, Cache(tmp_path) as cache:
         hub.push(layers=[BIG])
         hub.stalls = {digest_of(PACK["gzip"](BIG))}
         registries, stop, raised = Registries(DockerConfig(), patience=Patience(0, 60.0)), Stop(), []
+        half = len(PACK["gzip"](BIG)) // 2
+        has_half = threading.Event()
+
+        def moved(size, _total):
+            if size == half:
+                has_half.set()
 
         def fetch():
             try:
-                fetch_image(cache, remote, registries, stop=stop)
+                fetch_image(cache, remote, registries, moved=moved, stop=stop)
             except Interrupted as error:
                 raised.append(error)
 
@@ -364,7 +378,9 @@ def test_a_stop_ends_a_layer_that_says_nothing_at_once(tmp_path):
             remote = inspect_image(f"{hub.address}/a/b:1", ARM, registries, cache)
             thread = threading.Thread(target=fetch)
             thread.start()
-            assert hub.reached.wait(20)
+            assert has_half.wait(20)
+            while not waits_for_bytes():
+                pass
             stop.set()
             thread.join(20)
             is_over = not thread.is_alive()
