@@ -18,6 +18,26 @@ KEY = re.compile(
     r"(?:^|\s)((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[A-Za-z0-9@.-]+\s+AAAA[0-9A-Za-z+/]+={0,3})(?=\s|$)"
 )
 SERVERS = ("/usr/sbin/sshd", "/sbin/sshd", "/usr/bin/sshd", "/usr/sbin/dropbear", "/usr/bin/dropbear")
+STARTS = (
+    "/etc/systemd/system/multi-user.target.wants/ssh.service",
+    "/etc/systemd/system/multi-user.target.wants/sshd.service",
+    "/etc/systemd/system/multi-user.target.wants/dropbear.service",
+    "/etc/systemd/system/sockets.target.wants/ssh.socket",
+    "/etc/systemd/system/sockets.target.wants/sshd.socket",
+    "/etc/systemd/system/ssh.service.requires/ssh.socket",
+    "/etc/runlevels/default/sshd",
+    "/etc/runlevels/default/dropbear",
+    "/etc/rc2.d/S01ssh",
+    "/etc/rc2.d/S02ssh",
+    "/etc/rc2.d/S01dropbear",
+    "/etc/init.d/S50sshd",
+    "/etc/init.d/S50dropbear",
+)
+"""What is there when a server is started: of systemd, OpenRC, System V and Buildroot."""
+
+SWITCH = ("/usr/lib/systemd/system/sshswitch.service", "/lib/systemd/system/sshswitch.service")
+"""The unit of Raspberry Pi OS that starts the server when the boot partition says so."""
+
 NO_HOME = ("/", "/nonexistent", "/dev/null", "/var/empty", "")
 
 
@@ -36,9 +56,19 @@ def put_keys(draft: Draft, keys: Mapping[str, Sequence[str]]) -> list[str]:
                 "make it: injections.users",
             )
         said.append(add_keys(draft, account, lines))
-    if said and not draft.first_file(SERVERS):
-        said.append("the image has no SSH server: the keys wait for one")
     return said
+
+
+def server_words(draft: Draft) -> list[str]:
+    """Return what whoever gives keys should know: that there is no server, or that nothing starts it."""
+    draft.know([*SERVERS, *STARTS, *SWITCH])
+    if not draft.first_file(SERVERS):
+        return ["SSH: the image has no server, the keys wait for one"]
+    if any(draft.at(path) is not None for path in STARTS):
+        return []
+    if draft.first_file(SWITCH):
+        return ["SSH: the server is off until there is a file 'ssh' on the boot partition (injections.files)"]
+    return ["SSH: nothing was found that starts the server"]
 
 
 def add_keys(draft: Draft, account: Account, lines: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from stalker.errors import StalkerError
-from stalker.image.edit.account_keys import put_keys
+from stalker.image.edit.account_keys import put_keys, server_words
 from stalker.image.edit.accounts import put_users
 from stalker.image.edit.attempts import Attempts
 from stalker.image.edit.draft import Draft
@@ -122,6 +122,9 @@ def inject(
     if injections.ssh_keys:
         with attempts.one():
             said += put_keys(drafts.of("root"), injections.ssh_keys)
+    if injections.ssh_keys or any(user.ssh_keys for user in injections.users):
+        with attempts.one():
+            said += server_words(drafts.of("root"))
     if injections.wifi or injections.country:
         with attempts.one():
             (root, refused), (boot, _) = drafts.get("root"), drafts.get("boot")

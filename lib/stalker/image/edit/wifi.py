@@ -37,6 +37,10 @@ BOOT_CONFIG = "/wpa_supplicant.conf"
 NETWORKD_FILE = "/etc/systemd/network/80-wifi.network"
 NETWORKD_TEXT = "[Match]\nType=wlan\n\n[Network]\nDHCP=yes\nIgnoreCarrierLoss=3s\n"
 MODPROBE = "/etc/modprobe.d/wifi-country.conf"
+RADIOS = ("20300000.mmcnr", "3f300000.mmcnr", "fe300000.mmcnr", "1001100000.mmc")
+RFKILL = tuple(f"/var/lib/systemd/rfkill/platform-{one}:wlan" for one in RADIOS)
+"""Where it is kept that the radio of a Raspberry Pi is switched off."""
+
 PARAMETER = "cfg80211.ieee80211_regdom"
 
 
@@ -65,9 +69,10 @@ def put_wifi(
     if root is not None:
         own = [f"{CONNECTIONS}/{formats.network_manager_file(network)}" for network in networks]
         own += [WPA_UNIT, STATE, WPA_CONFIG, WPA_OF_WLAN0, MODPROBE, "/etc/default/crda"]
-        root.know([*MANAGER, *WPA, *IWD, *NETWORKD, *NETPLAN, *CRDA, *own])
+        root.know([*RFKILL, *MANAGER, *WPA, *IWD, *NETWORKD, *NETPLAN, *CRDA, *own])
         if root.first_file(MANAGER):
-            return [*_by_manager(root, networks), *_country(root, boot, country)]
+            said = [*_by_manager(root, networks), *_country(root, boot, country)]
+            return [*said, *_switch_on(root, networks)]
         if networks and root.first_file(NETPLAN):
             raise StalkerError(
                 "the image's Wi-Fi is set up by netplan",
@@ -75,9 +80,10 @@ def put_wifi(
                 "put a file into /etc/netplan: injections.files",
             )
         if root.first_file(WPA):
-            return _by_wpa(root, networks, country)
+            return [*_by_wpa(root, networks, country), *_switch_on(root, networks)]
         if root.first_file(IWD):
-            return [*_by_iwd(root, networks), *_country(root, boot, country, is_iwd=True)]
+            said = [*_by_iwd(root, networks), *_country(root, boot, country, is_iwd=True)]
+            return [*said, *_switch_on(root, networks)]
         if not networks:
             return _country(root, boot, country)
     if root is None and boot is not None and boot.first_file(FIRMWARE):
@@ -149,6 +155,14 @@ def _by_iwd(root: Draft, networks: Sequence[Network]) -> list[str]:
         root.write(NETWORKD_FILE, NETWORKD_TEXT.encode())
         said.append(f"Wi-Fi: addresses by DHCP, {NETWORKD_FILE}")
     return said
+
+
+def _switch_on(root: Draft, networks: Sequence[Network]) -> list[str]:
+    """Switch the radio on, which Raspberry Pi OS keeps off until somebody says in which country it is."""
+    off = [path for path in RFKILL if networks and (root.read(path) or b"").strip() == b"1"]
+    for path in off:
+        root.write(path, b"0\n")
+    return ["Wi-Fi: the radio is switched on: /var/lib/systemd/rfkill"] if off else []
 
 
 def _by_boot(boot: Draft, networks: list[Network], country: str, refused: StalkerError | None) -> list[str]:

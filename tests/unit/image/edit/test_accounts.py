@@ -30,23 +30,21 @@ GSHADOW = "root:*::\ndaemon:*::\nsudo:*::\ngpio:!::pi\npi:!::\n"
 
 def system(**more) -> MemoryEditor:
     """Debian, with /bin a link."""
-    return MemoryEditor(
-        {
-            "/etc/passwd": PASSWD,
-            "/etc/shadow": File(SHADOW, 0o640, 0, 42),
-            "/etc/group": GROUP,
-            "/etc/gshadow": File(GSHADOW, 0o640, 0, 42),
-            "/bin": Link("usr/bin"),
-            "/usr/bin/bash": File("elf", 0o755),
-            "/usr/bin/sh": Link("bash"),
-            "/usr/bin/plain": "text",
-            "/usr/sbin/sshd": File("elf", 0o755),
-            "/home/pi": Folder(0o755, 1000, 1000),
-            "/etc/skel/.bashrc": "alias\n",
-            "/etc/skel/.profile": File("path\n", 0o600),
-        }
-        | {path: node for path, node in more.items() if node is not None}
-    )
+    nodes = {
+        "/etc/passwd": PASSWD,
+        "/etc/shadow": File(SHADOW, 0o640, 0, 42),
+        "/etc/group": GROUP,
+        "/etc/gshadow": File(GSHADOW, 0o640, 0, 42),
+        "/bin": Link("usr/bin"),
+        "/usr/bin/bash": File("elf", 0o755),
+        "/usr/bin/sh": Link("bash"),
+        "/usr/bin/plain": "text",
+        "/usr/sbin/sshd": File("elf", 0o755),
+        "/home/pi": Folder(0o755, 1000, 1000),
+        "/etc/skel/.bashrc": "alias\n",
+        "/etc/skel/.profile": File("path\n", 0o600),
+    } | more
+    return MemoryEditor({path: node for path, node in nodes.items() if node is not None})
 
 
 def change(root: MemoryEditor, *users: User, ssh_keys=None, secret=None, **more) -> list[str]:
@@ -377,7 +375,7 @@ def test_keys_are_added_to_a_file_that_does_not_end_with_a_line_feed():
 
     assert root.text("/home/pi/.ssh/authorized_keys") == f"# mine\n{RSA}\n{ED}\n"
     assert root.found("/home/pi/.ssh/authorized_keys").mode == 0o644
-    (told,) = said
+    told, _ = said
     assert told.startswith("account pi: 1 key added to /home/pi/.ssh/authorized_keys, 1 there already; ")
     assert told.endswith("/home/pi/.ssh has the mode 0777, which sshd refuses")
 
@@ -420,11 +418,27 @@ def test_an_account_without_a_home_takes_no_keys():
         change(root, ssh_keys={"srv": (ED,)})
 
 
-def test_an_image_without_an_ssh_server_is_told():
-    """Keys open nothing there."""
-    root = MemoryEditor({"/etc/passwd": PASSWD, "/etc/group": GROUP})
+@pytest.mark.parametrize(
+    ("nodes", "says"),
+    [
+        ({"/usr/sbin/sshd": None}, "SSH: the image has no server, the keys wait for one"),
+        ({}, "SSH: nothing was found that starts the server"),
+        (
+            {"/lib/systemd/system/sshswitch.service": "[Unit]"},
+            "SSH: the server is off until there is a file 'ssh'",
+        ),
+        ({"/etc/runlevels/default/sshd": Link("/etc/init.d/sshd")}, ""),
+        ({"/etc/systemd/system/multi-user.target.wants/ssh.service": Link("/nowhere")}, ""),
+    ],
+)
+def test_a_server_that_does_not_run_is_told_to_who_gives_keys(nodes, says):
+    """They open nothing then."""
+    for wish in ({"ssh_keys": {"pi": (ED,)}}, {"users": (user(ssh_keys=(ED,)),)}):
+        said = change(system(**nodes), *wish.get("users", ()), ssh_keys=wish.get("ssh_keys"))
 
-    assert "the image has no SSH server: the keys wait for one" in change(root, ssh_keys={"pi": (ED,)})
+        told = [one for one in said if one.startswith("SSH: ")]
+        assert len(told) == bool(says)
+        assert not says or told[0].startswith(says)
 
 
 def test_the_wizard_of_raspberry_pi_os_is_switched_off():

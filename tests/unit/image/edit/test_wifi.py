@@ -286,6 +286,18 @@ def test_settings_of_iwd_stay():
     assert root.text("/etc/iwd/main.conf") == before.replace("Country = GB", "Country=DE")
 
 
+@pytest.mark.parametrize("make", [manager, supplicant])
+def test_the_radio_of_a_raspberry_pi_is_switched_on(make):
+    """Its system keeps it off until somebody joins a network; what is on stays untouched."""
+    off, on = (f"/var/lib/systemd/rfkill/platform-{one}.mmcnr:wlan" for one in ("3f300000", "fe300000"))
+    root = make(**{off: "1\n", on: File("0", 0o600)})
+
+    said = join(network(), root=root)
+
+    assert (root.text(off), root.text(on)) == ("0\n", "0")
+    assert said[-1] == "Wi-Fi: the radio is switched on: /var/lib/systemd/rfkill"
+
+
 def test_the_boot_partition_takes_it_where_the_system_cannot_be_changed():
     """Raspberry Pi OS up to 11 reads it there."""
     boot = MemoryEditor({"/config.txt": "x"})
