@@ -192,6 +192,29 @@ def test_an_image_that_is_made_of_one_of_ours_keeps_its_data(tmp_path: Path, wor
     assert found.data.size_bytes > 300 * MIB
 
 
+def test_a_file_system_that_is_smaller_than_its_partition_fills_it(
+    tmp_path: Path, work: Path, tools: Tool
+) -> None:
+    """Where data is wanted; else it stays as it is."""
+    base = make_base(tmp_path / "base.img", [BOOT, ROOT, Part("ext4", 100, "own", filesystem_mib=16)])
+    size = base.stat().st_size
+    measure = measure_of([Load(10, 60 * MIB)])
+
+    same, _ = framed(base, work, tools, size, None)
+    is_same = partition_digest(same, 0, size) == partition_digest(base, 0, size)
+    room = room_for(base_of(base), measure, Output())
+    image, found = framed(base, work, tools, room.image_bytes, WISH)
+
+    assert is_same
+    assert room.image_bytes == size
+    assert found.data is not None
+    assert found.data.filesystem.size_bytes == found.data.size_bytes == 100 * MIB
+    assert has_files(image, found.data.start_bytes)
+    assert partition_digest(image, 0, found.data.start_bytes) == partition_digest(
+        base, 0, found.data.start_bytes
+    )
+
+
 @pytest.mark.parametrize(
     ("parts", "mib", "files"),
     [

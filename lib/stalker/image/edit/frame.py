@@ -109,7 +109,8 @@ def frame(
             )
         found, wish = disk.roles.data, data
         if found is not None:
-            changed = _grown(disk, found, size_bytes)
+            is_wanted = wish is not None or size_bytes > disk.size_bytes
+            changed = _grown(disk, found, size_bytes) if is_wanted else None
         else:
             changed = _added(disk, wish, size_bytes) if wish is not None else None
         try:

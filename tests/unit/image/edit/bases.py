@@ -29,7 +29,7 @@ def tool(*argv: str, text: str | None = None, codes: tuple[int, ...] = (0,)) -> 
 
 @dataclass(frozen=True)
 class Part:
-    """A partition to be made; `files` are written into it, `start` is in sectors."""
+    """A partition to be made, with `files` in it; its file system may be smaller than it."""
 
     kind: str
     mib: int
@@ -37,6 +37,7 @@ class Part:
     options: tuple[str, ...] = ()
     files: int = 3
     type: str = ""
+    filesystem_mib: int = 0
 
 
 BOOT = Part("vfat", 16, "BOOT", type="c")
@@ -90,7 +91,7 @@ def content(number: int) -> bytes:
 
 def _fill(path: Path, start: int, part: Part) -> None:
     if part.kind == "ext4":
-        size = str(part.mib * 1024)
+        size = str((part.filesystem_mib or part.mib) * 1024)
         options = [
             "-E",
             f"offset={start},nodiscard",
