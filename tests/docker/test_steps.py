@@ -353,14 +353,14 @@ def test_options_reach_the_container(workspace):
         workspace,
         {
             "look": "grep repo /etc/hosts | cut -f1,2 >/hosts; hostname >/host; df /scratch | tail -1 | awk '{print $1, $2}' >/scratched;"
-            " touch /scratch/x; ls /sys/class/net >/net; echo $LC_ALL >/locale; ulimit -n >/files",
+            " touch /scratch/x; ls /sys/class/net >/net; echo $LC_ALL >/locale; echo $(ulimit -Sc) $(ulimit -Hc) >/cores",
         },
         DOCKER_OPTS={
             "network": "none",
             "extra_hosts": {"repo": "10.0.0.1"},
             "hostname": "builder",
             "tmpfs": {"/scratch": "size=3m"},
-            "ulimits": {"nofile": "123:456"},
+            "ulimits": {"core": "512:1024"},  # not `nofile`: runc#4195
         },
         envplugins={"LC_ALL": "C.UTF-8"},
     )
@@ -375,7 +375,7 @@ def test_options_reach_the_container(workspace):
         "/scratched": ["tmpfs", "3072"],
         "/net": ["lo"],
         "/locale": ["C.UTF-8"],
-        "/files": ["123"],
+        "/cores": ["1", "2"],
     }
 
 
