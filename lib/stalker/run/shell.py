@@ -132,26 +132,22 @@ def place_files(engine: Engine, container: str, opening: Opening) -> Payload | N
     Raises:
         EngineError: one could not be placed.
     """
-    from stalker.run.payload import Report, make_payload
+    from stalker.run.payload import make_payload
+    from stalker.run.placing import place
 
-    said = bytearray()
     payload = None
     if opening.step is not None:
         step = replace(opening.step, copies=(), late_copies=())
         payload = make_payload(step, opening.secrets, random_source.token_hex(8))
         if payload.archive:
             engine.put(container, payload.archive)
-        report = Report(payload.nonce, lambda data, _: said.extend(data))
-        code = engine.exec(container, payload.enter, {}, report.feed, user="0")
-        if code != 0:
-            raise EngineError(
-                f"could not place files in the container: {report.trouble or 'unknown'}", _text(said)
-            )
+        place(engine, container, payload)
     program = (
         f'umask 022; mkdir -p {os.path.dirname(RC)} && printf %s "$1" >{RC}'  # noqa: PTH120
         f" && : >{HISTORY} && chmod 666 {HISTORY}"
     )
     argv = ("/bin/sh", "-c", program, "stalker", settings_of_shell(opening.title))
+    said = bytearray()
     code = engine.exec(container, argv, {}, lambda data, _: said.extend(data), user="0")
     if code != 0:
         raise EngineError("could not prepare a shell in the container", _text(said))

@@ -21,6 +21,7 @@ from stalker.run.commit import commit_failed, commit_step
 from stalker.run.job import Job, Outcome, identity_variables
 from stalker.run.mounts import prepare_mounts
 from stalker.run.payload import Report, feed_text, make_payload
+from stalker.run.placing import place
 
 if TYPE_CHECKING:
     import threading
@@ -176,7 +177,7 @@ def _run_script(job: Job, around: Surroundings, attempt: _Attempt, payload: Payl
         if report.is_told:
             attempt.in_place = None
         return report
-    _place(around, session, payload)
+    place(around.engine, session.container, payload)
     report = _exec(job, around, attempt, payload, payload.run, user)
     if report.exit_code is not None:
         _clear(around, attempt, payload)
@@ -188,7 +189,7 @@ def _run_service(job: Job, around: Surroundings, attempt: _Attempt, payload: Pay
     import threading
 
     session = _session(attempt)
-    _place(around, session, payload)
+    place(around.engine, session.container, payload)
     found: list[Report] = []
 
     def run() -> None:
@@ -213,17 +214,6 @@ def _run_service(job: Job, around: Surroundings, attempt: _Attempt, payload: Pay
     return report
 
 
-def _place(around: Surroundings, session: Session, payload: Payload) -> None:
-    said = bytearray()
-    report = Report(payload.nonce, lambda data, _: said.extend(data))
-    code = around.engine.exec(session.container, payload.enter, {}, report.feed, user="0")
-    if code != 0:
-        raise EngineError(
-            f"could not place files in the container: {report.trouble or 'unknown'}",
-            said.decode("utf-8", "replace"),
-        )
-
-
 def _clear(around: Surroundings, attempt: _Attempt, payload: Payload) -> None:
     said = bytearray()
     container = _session(attempt).container
@@ -239,7 +229,7 @@ def _leave_up(job: Job, around: Surroundings, session: Session, payload: Payload
     """Keep a daemonized step's container, with its files back in place."""
     if payload.archive:
         around.engine.put(session.container, payload.archive)
-    _place(around, session, payload)
+    place(around.engine, session.container, payload)
     around.sessions.serve(session, job.step.stalk, job.step.name)
 
 
