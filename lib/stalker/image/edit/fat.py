@@ -89,7 +89,7 @@ class FatEditor:
         try:
             for entry in entries:
                 if entry.kind == "folder":
-                    self._tree.folder(_parts(entry.path), entry.mtime_s, self._mtime_s)
+                    self._put_folder(entry)
                 else:
                     ranges[entry.path] = self._put_file(entry)
         except BaseException:
@@ -117,6 +117,18 @@ class FatEditor:
         self._tree.settle()
         self._slack.clear()
 
+    def _put_folder(self, entry: Entry) -> None:
+        """Make a folder, in the place of a file too; one that is there stays."""
+        parts = _parts(entry.path)
+        if parts:
+            above = self._tree.folder(parts[:-1], self._mtime_s, self._mtime_s)
+            old = above.own(parts[-1])
+            if old and not (was := above.contents(old)).attributes & FOLDER:
+                self._tree.remember(above)
+                self._give_back(was)
+                above.remove(old)
+        self._tree.folder(parts, entry.mtime_s, self._mtime_s)
+
     def _put_file(self, entry: Entry) -> Sequence[Range]:
         *above, name = _parts(entry.path)
         folder = self._tree.folder(above, self._mtime_s, self._mtime_s)
@@ -130,8 +142,7 @@ class FatEditor:
                     "a file was to be put there",
                     "choose another path, or another base",
                 )
-            if was.cluster:
-                self._table.give_back(was.cluster)
+            self._give_back(was)
         ranges, cluster = self._room_for(entry.size_bytes)
         contents = Contents(ARCHIVE, cluster, entry.size_bytes)
         if old and old.name == name:
@@ -141,6 +152,10 @@ class FatEditor:
             folder.remove(old)
         self._tree.add(folder, name, contents, entry.mtime_s)
         return ranges
+
+    def _give_back(self, contents: Contents) -> None:
+        if contents.cluster:
+            self._table.give_back(contents.cluster)
 
     def _room_for(self, size_bytes: int) -> tuple[Sequence[Range], int]:
         """Return where a file of this size is to be written, and its first cluster; see to zeros behind its end."""

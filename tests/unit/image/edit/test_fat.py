@@ -400,13 +400,26 @@ def test_links_and_names_that_cannot_be_are_told_all_at_once(tmp_path):
     assert "/huge: it has 4.3 GB" in said
 
 
-def test_files_and_folders_do_not_take_each_others_place(tmp_path):
-    """Nothing is lost because a file came where a folder is, or the other way."""
+def test_a_folder_takes_the_place_of_a_file(tmp_path):
+    """When it is put itself; it is called as it came, and the room of the file is free again."""
+    fat = Fat(tmp_path / "x.img", "fat12")
+    fat.put({"/a/file": os.urandom(9000), "/a/other": b"other"})
+
+    fat.put({"/a/FILE": None, "/a/file/x": b"x"})
+
+    assert fat.fsck() == ""
+    assert fat.tree() == {"/a": None, "/a/FILE": None, "/a/FILE/x": b"x", "/a/other": b"other"}
+
+
+def test_files_and_folders_are_not_lost_on_the_way(tmp_path):
+    """A file never comes where a folder is, and a file on the way to another stays."""
     fat = Fat(tmp_path / "x.img")
     fat.put({"/folder/x": b"x", "/file": b"y"})
     with fat.editor() as editor:
         assert "/FOLDER is a folder" in refused(editor, Entry("/FOLDER", size_bytes=1))
-        assert "/file is a file" in refused(editor, Entry("/file", kind="folder"))
+        assert "/file is a file" in refused(
+            editor, Entry("/FOLDER/x", kind="folder"), Entry("/file/x", kind="folder")
+        )
         assert "/file is a file" in refused(editor, Entry("/file/x/y"))
         assert "this is the root folder" in refused(editor, Entry("/"))
         with pytest.raises(StalkerError, match="no file"):
@@ -514,11 +527,13 @@ class Model:
         """Say whether it can be put, and do."""
         *above, name = path[1:].split("/")
         here = self.root
-        for part in [*above, name] if data is None else above:
+        for part in above:
             _, here = here.setdefault(fold(part), (part, {}))
             if not isinstance(here, dict):
                 return False
         if data is None:
+            if not isinstance(here.get(fold(name), ("", b""))[1], dict):
+                here[fold(name)] = (name, {})
             return True
         if isinstance(here.get(fold(name), ("", b""))[1], dict):
             return False
@@ -573,7 +588,7 @@ def test_little_is_imported():
         check=True,
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": "lib"},
+        env={"PYTHONPATH": str(Path(__file__).parents[4] / "lib")},
     )
 
     loaded = set(done.stdout.split())

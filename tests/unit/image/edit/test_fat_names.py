@@ -155,12 +155,16 @@ def test_a_long_name_is_read_as_it_was_written(name):
         ((0, 1), b"SHORT   TXT"),
         ((0, 1, 1, 2), b"SHORT   TXT"),
         ((2, 1, 0), b"SHORT   TXT"),
+        ((0, 2, 1), b"SHORT   TXT"),
+        ((0, 2, 2), b"SHORT   TXT"),
+        ((0, 1, 3), b"SHORT   TXT"),
         ((), b"SHORT   TXT"),
     ],
 )
 def test_a_long_name_that_is_not_whole_is_none(order, short):
     """Parts that miss, stand twice or belong to another name leave the short name alone."""
-    parts = long_entries("a name of three entries, that is long", b"SHORT   TXT")
+    name = "a name of three entries, that is long"
+    parts = [*long_entries(name, b"SHORT   TXT"), long_entries(name, b"OTHER   TXT")[2]]
     gathered = LongName()
     for number in order:
         gathered.take(parts[number])
