@@ -6,28 +6,31 @@ meant something else than what would come of it.
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from stalker.errors import InputError
 from stalker.image.edit.entries import Entry, Kind
-from stalker.image.patterns import path_text
+from stalker.image.edit.member_names import (
+    PATH_MAX,
+    cannot_be_said,
+    folders_above,
+    leads_out,
+    name_bytes,
+    path_of,
+    shown,
+)
 from stalker.model.units import size_text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-NAME_MAX = 255
-PATH_MAX = 4095
 LATEST_S = (1 << 34) - (1 << 31) - 1
 """No ext4 can say a later time."""
 
 OWNER_MAX = (1 << 32) - 2
-LINKS_MAX = 40
 MEMBERS_MAX = 4_000_000
+XATTRS_MAX_BYTES = 1 << 16
+NAMES_MAX_BYTES = 1 << 29
+"""Of all names, folders and attributes together: what is kept in memory of an archive."""
+
 SHOWN = 20
-CONTROL = {"\0": "a NUL", "\n": "a line feed", "\r": "a carriage return", "\t": "a tab", "\x1b": "an escape"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Gathering:
         self._problems: list[str] = []
         self._bytes = 0
         self._count = 0
+        self._kept_bytes = 0
 
     def refuse(self, name: str, why: str) -> None:
         """Note why a member cannot be taken."""
@@ -95,8 +99,12 @@ class Gathering:
                 f"with {shown(raw.name)} it is {size_text(self._bytes)}",
                 "make the image larger, or take less of it",
             )
-        if self._count > MEMBERS_MAX:
-            raise InputError(f"{self._called} holds more than {MEMBERS_MAX} files", "", "make several of it")
+        if self._count > MEMBERS_MAX or self._kept_bytes > NAMES_MAX_BYTES:
+            raise InputError(
+                f"{self._called} holds too many files",
+                f"{self._count} of them; names and attributes may take {size_text(NAMES_MAX_BYTES)}",
+                "make several archives of it",
+            )
         why = self._taken(raw)
         if why:
             self.refuse(raw.name, why)
@@ -111,7 +119,7 @@ class Gathering:
         """
         links = {path: one.target for path, one in self._kept.items() if one.kind == "link"}
         for path, target in links.items():
-            why = _leads_out(path, target, links)
+            why = leads_out(path, target, links)
             if why:
                 self.refuse(path, f"it is a link to {shown(target)}, {why}")
         if self._problems:
@@ -129,7 +137,7 @@ class Gathering:
 
     def _taken(self, raw: Raw) -> str:
         """Take a member and return an empty string, or why it is not taken."""
-        path, why = _path_of(raw.name)
+        path, why = path_of(raw.name)
         if why:
             return why
         if raw.kind == "other":
@@ -137,11 +145,11 @@ class Gathering:
         if not path and raw.kind != "folder":
             return "it has no name"
         place = f"{self._to}/{path}" if path else self._to
-        if len(_bytes(place)) > PATH_MAX:
+        if len(name_bytes(place)) > PATH_MAX:
             return f"its path is longer than {PATH_MAX} bytes"
         if not path and not place:
             return ""  # The top of a file system is what it is.
-        for above in _folders_above(path):
+        for above in folders_above(path):
             found = self._kept.get(above)
             if found is not None and found.kind != "folder":
                 return f"it stands below the {_word(found.kind)} {shown(above)}"
@@ -160,7 +168,12 @@ class Gathering:
         self._kept[path] = made
         if made.kind == "hardlink":
             self._linked.add(made.target[len(self._to) + 1 :])
-        self._above.update(_folders_above(path))
+        for above in folders_above(path):
+            if above in self._above:
+                break
+            self._above.add(above)
+            self._kept_bytes += len(above)
+        self._kept_bytes += len(place) + len(made.target) + _size(made.xattrs)
         return ""
 
     def _made(self, raw: Raw, path: str, place: str) -> Member | str:
@@ -170,8 +183,10 @@ class Gathering:
         mtime_s = min(max(raw.mtime_s, 0), LATEST_S)
         mode, kind, size, target = raw.mode & 0o7777, raw.kind, raw.size_bytes, ""
         uid, gid, xattrs = raw.uid, raw.gid, raw.xattrs
+        if _size(xattrs) > XATTRS_MAX_BYTES:
+            return f"its attributes take more than {size_text(XATTRS_MAX_BYTES)}"
         if kind == "link":
-            why = _cannot_be_said(raw.target)
+            why = cannot_be_said(raw.target)
             if why:
                 return why
             target = raw.target
@@ -189,7 +204,7 @@ class Gathering:
 
     def _first(self, name: str, own: str) -> Member | str:
         """Return what a hard link names, or why it cannot."""
-        path, why = _path_of(name)
+        path, why = path_of(name)
         if why:
             return f"it is a hard link to {shown(name)}: {why}"
         found = self._kept.get(path)
@@ -207,86 +222,9 @@ class Gathering:
             self._notices.append(f"{shown(path)} has capabilities")
 
 
-def shown(name: str) -> str:
-    """Return a name for people, without what a terminal would obey."""
-    return path_text(_bytes(name))[1:]
-
-
-def _path_of(name: str) -> tuple[str, str]:
-    """Return a name's parts joined by single slashes, and why it cannot be taken."""
-    if not name:
-        return "", "it has no name"
-    if name.startswith("/"):
-        return "", "its name is absolute"
-    control = _control(name)
-    if control:
-        return "", f"its name holds {control}"
-    parts = [part for part in name.split("/") if part not in {"", "."}]
-    if ".." in parts:
-        return "", "its name leads out of the folder by '..'"
-    if any(len(_bytes(part)) > NAME_MAX for part in parts):
-        return "", f"a part of its name is longer than {NAME_MAX} bytes"
-    return "/".join(parts), ""
-
-
-def _folders_above(path: str) -> Iterator[str]:
-    """Yield the folders that a path is in, the nearest first."""
-    above = path.rpartition("/")[0]
-    while above:
-        yield above
-        above = above.rpartition("/")[0]
-
-
-def _control(name: str) -> str:
-    """Return what a name holds that no name should, in words."""
-    for letter in "" if name.isprintable() else name:
-        if unicodedata.category(letter) == "Cc":
-            return CONTROL.get(letter) or f"the control character U+{ord(letter):04X}"
-    return ""
-
-
-def _cannot_be_said(target: str) -> str:
-    """Return why this cannot be the text of a link."""
-    if not target:
-        return "it is a link that says nothing"
-    if _control(target):
-        return f"it is a link to {shown(target)}, which holds {_control(target)}"
-    return f"it is a link to more than {PATH_MAX} bytes" if len(_bytes(target)) > PATH_MAX else ""
-
-
-def _leads_out(path: str, target: str, links: dict[str, str]) -> str:
-    """Return how a link leaves the folder, followed through the other links of the archive."""
-    if target.startswith("/"):
-        return "which is absolute"
-    at = path.split("/")[:-1]
-    # What is left to go, the next part last.
-    left = target.split("/")[::-1]
-    followed = 0
-    while left:
-        part = left.pop()
-        if part in {"", "."}:
-            continue
-        if part == "..":
-            if not at:
-                return "which leads out of the folder"
-            at.pop()
-            continue
-        further = links.get("/".join([*at, part]))
-        if further is None:
-            at.append(part)
-            continue
-        followed += 1
-        if further.startswith("/"):
-            return "which leads out of the folder"
-        if followed > LINKS_MAX:
-            return "which leads through too many links"
-        left += further.split("/")[::-1]
-    return ""
+def _size(xattrs: tuple[tuple[bytes, bytes], ...]) -> int:
+    return sum(len(name) + len(value) for name, value in xattrs)
 
 
 def _word(kind: Kind) -> str:
     return "link" if kind == "link" else "file"
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")

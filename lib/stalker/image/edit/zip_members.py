@@ -18,7 +18,8 @@ import zlib
 from typing import IO, TYPE_CHECKING
 
 from stalker.image.edit.archive_streams import PIECE_BYTES, PackingError, changed, damaged, told_of
-from stalker.image.edit.members import PATH_MAX, Raw
+from stalker.image.edit.member_names import PATH_MAX
+from stalker.image.edit.members import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

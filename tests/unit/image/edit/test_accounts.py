@@ -282,6 +282,13 @@ def test_a_home_that_is_there_is_left_as_it_is():
     assert "account anna: /home/anna is there, and belongs to the number 5" in said
 
 
+def test_a_home_on_the_data_partition_is_told():
+    """What is made there is hidden once that is mounted."""
+    said = change(system(), user(home="/data/anna"))
+
+    assert said[-1].endswith("a partition that is mounted at /data hides it")
+
+
 def test_a_home_behind_a_link_is_made_where_it_leads():
     """/home is a link on some systems."""
     root = MemoryEditor(

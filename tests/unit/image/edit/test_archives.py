@@ -177,6 +177,7 @@ def test_a_sparse_file_that_stores_more_than_its_map_says_is_refused(tmp_path):
         ([link("l", "")], "l: it is a link that says nothing"),
         ([link("l", "x" * 4096)], "l: it is a link to more than 4095 bytes"),
         ([(member("a", uid=-1), b"")], "a: its owner has the number -1"),
+        ([link("a", "x/../" * 800 + "b"), link("c", "a/../" * 800)], "c: it is a link to "),
     ],
 )
 def test_a_member_that_leaves_the_folder_or_is_no_file_is_refused(tmp_path, refused, says):
@@ -189,6 +190,26 @@ def test_a_member_that_leaves_the_folder_or_is_no_file_is_refused(tmp_path, refu
     assert says in caught.value.details
     assert caught.value.brief.startswith("books.tar has ")
     assert caught.value.exit_code == 4
+
+
+def test_attributes_that_no_file_system_holds_are_refused(tmp_path):
+    """They would fill the memory."""
+    records = {"SCHILY.xattr.user.a": "x" * 70_000}
+    path = placed(tmp_path, make_tar((member("a", pax_headers=records), b"")))
+
+    with pytest.raises(InputError) as caught:
+        members(path, "tar", "/d")
+
+    assert caught.value.details == "a: its attributes take more than 65.5 kB"
+
+
+def test_more_names_than_memory_should_hold_are_refused(tmp_path, monkeypatch):
+    """Folders that are only named count as well."""
+    monkeypatch.setattr("stalker.image.edit.members.NAMES_MAX_BYTES", 1000)
+    path = placed(tmp_path, make_tar(("/".join(["x"] * 60), b""), ("b", b"")))
+
+    with pytest.raises(InputError, match="archive holds too many files"):
+        members(path, "tar", "/d")
 
 
 def test_a_nul_in_a_pax_name_is_refused(tmp_path):
