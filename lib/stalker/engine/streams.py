@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Ask = Callable[[], bool]
 
 POLL_S = 0.15
+LINGER_S = 1.0
+"""How long output is waited for behind the end of a program, when the stream does not end."""
+
 
 
 def read_exec(address: Address, exec_id: str, on_output: Take, stop: Ask | None, is_over: Ask) -> bool:
@@ -88,16 +91,21 @@ def _is_taken(line: _Line, data: bytes | memoryview) -> bool:
 
 def _listen(line: _Line, rest: bytes, on_output: Take, stop: Ask | None, is_over: Ask) -> bool:
     quiet_since = time.monotonic()
+    has_ended = False
     for frame in _frames(line, rest):
+        now = time.monotonic()
         if frame is not None:
             on_output(*frame)
-            quiet_since = time.monotonic()
+            quiet_since = now
         if stop is not None and stop():
             return False
-        if frame is None and time.monotonic() - quiet_since > 2 * POLL_S:
-            if is_over():
-                return True
-            quiet_since = time.monotonic()
+        if frame is not None or now - quiet_since <= (LINGER_S if has_ended else 2 * POLL_S):
+            continue
+        if has_ended:
+            return True  # somebody else holds the stream
+        # What it wrote last may still be on its way: an engine that is busy carries it after it has seen the end.
+        has_ended = is_over()
+        quiet_since = now
     return True
 
 
