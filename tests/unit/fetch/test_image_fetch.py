@@ -10,7 +10,7 @@ from stalker.errors import InputError, Interrupted
 from stalker.fetch.archive_reader import read_archive
 from stalker.fetch.cache import Cache
 from stalker.fetch.docker_login import DockerConfig
-from stalker.fetch.files import NotGenuine, NotReached
+from stalker.fetch.files import NotGenuine, NotReached, locked
 from stalker.fetch.image_fetch import fetch_image
 from stalker.fetch.oci_archive import layer_name
 from stalker.fetch.order import Patience
@@ -278,6 +278,7 @@ def test_many_that_want_an_image_fetch_it_once(tmp_path):
 
     assert len(got) == 4
     assert len(set(got)) == 1
+    assert sum(line.startswith("downloading") for box in boxes for line in box.said) == 1
     whole = [one.path for one in hub.asked if "blobs" in one.path and not one.range]
     assert whole.count(f"/v2/a/b/blobs/{digest_of(PACK['gzip'](BIG))}") == 1
 
@@ -296,6 +297,27 @@ def test_images_with_a_layer_in_common_do_not_wait_for_each_other_for_ever(box):
 
         with fetched_together(box.cache, [job(one) for one in remotes]) as files:
             assert [read_archive(one.path, ARM).names[0][-5:] for one in files] == ["one:1", "two:1"]
+
+
+def test_who_waits_for_a_layer_holds_none_that_comes_later(tmp_path):
+    """In one order for all: so nobody waits for somebody who waits for him."""
+    layers = sorted((BIG, HELLO), key=lambda one: digest_of(PACK["gzip"](one)))
+    with hub_serving() as hub, Box(tmp_path) as box:
+        hub.push(layers=layers[::-1])
+        remote, waits = box.look(hub), threading.Event()
+        first, later = (box.cache.store.lock_path(("layer", digest_of(PACK["gzip"](one)))) for one in layers)
+        box.cache.say = lambda text: waits.set() if text.startswith("waiting") else None
+        thread = threading.Thread(target=lambda: fetch_image(box.cache, remote, box.registries).close())
+        with locked(first, print, "first"):
+            thread.start()
+            assert waits.wait(20)
+            said = []
+            with locked(later, said.append, "later"):
+                pass
+        thread.join(20)
+
+    assert said == []
+    assert not thread.is_alive()
 
 
 def test_files_and_images_come_together_with_one_progress(box):

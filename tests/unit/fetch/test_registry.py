@@ -183,8 +183,10 @@ def test_a_registry_that_fails_or_is_gone_is_named(look):
         hub.tricks.extend(["500"] * 3)
         with pytest.raises(NotReached, match="fails"):
             look(hub)
+    look.pauses.clear()
     with pytest.raises(NotReached, match=f"{hub.address}/a/b:1 cannot be fetched: {hub.address}"):
         look(hub)
+    assert look.pauses == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(
