@@ -66,7 +66,10 @@ class Trunk:
     def grow(
         self, name: str, node: Node, parent: str, inherited: Mapping[str, Setting], platform: str
     ) -> None:
-        """Read a node and all that is nested in it."""
+        """Read a node and all that is nested in it; one that was meant as a key of its node is told once."""
+        if meant := self.meant_key(name, node):
+            self.report.problem_instead(node.key_place, f"no stalk file {_stalk_path(name)}", meant)
+            return
         own = {**inherited, **settings_of(node, without=NO_VARIABLES)}
         platform = self.read_platform(node.get("platform")) or platform
         if name in self.grown:
@@ -80,6 +83,16 @@ class Trunk:
         for key, child in node.items():
             if key not in shapes.NODE.keys and isinstance(child.value, dict) and not is_variable(key):
                 self.grow(key, child, name, own, platform)
+
+    def meant_key(self, name: str, node: Node) -> str:
+        """Return a hint at the key that a node was meant as, empty where it may well be a stalk."""
+        if node.get("stalk") is not None or self.workspace.kind(_stalk_path(name)) == "file":
+            return ""
+        nested = (key for key, child in node.items() if isinstance(child.value, dict))
+        if any(self.workspace.kind(_stalk_path(key)) == "file" for key in nested):
+            return ""
+        near = did_you_mean(name, shapes.NODE.keys)
+        return near if near.startswith("did") else ""
 
     def read_platform(self, node: Node | None) -> str:
         """Return a platform, empty when it is none, which is told."""
@@ -158,14 +171,12 @@ class Trunk:
 
     def stalk_file(self, name: str, asked_at: Place) -> Node | None:
         """Return the root of a stalk file; None when there is no usable one, which is told."""
-        path = f"stalks/{name}/{name}.hjson"
+        path = _stalk_path(name)
         if "/" in name or name in {".", ".."} or "\0" in name:
             self.report.problem(asked_at, f"'{name}' cannot name a stalk file", "a name, not a path")
             return None
         if self.workspace.kind(path) != "file":
-            known = [
-                n for n in self.workspace.listing("stalks") if self.workspace.kind(f"stalks/{n}/{n}.hjson")
-            ]
+            known = [n for n in self.workspace.listing("stalks") if self.workspace.kind(_stalk_path(n))]
             near = did_you_mean(name, shapes.NODE.keys)
             hint = near if near.startswith("did") else did_you_mean(name, known, "stalks")
             self.report.problem(asked_at, f"no stalk file {path}", hint)
@@ -294,3 +305,7 @@ class Trunk:
                 place = setting.place if setting is not None else None
                 self.grounds[name] = read_ground(name, place, self.workspace, self.report)
         return self.grounds[name]
+
+
+def _stalk_path(name: str) -> str:
+    return f"stalks/{name}/{name}.hjson"

@@ -22,6 +22,16 @@ class Report:
         hint = "\n  ".join(part for part in (hint, self._remedies.get(place, "")) if part)
         self._found[Problem(place, what, hint)] = None
 
+    def problem_instead(self, place: Place, what: str, hint: str = "") -> None:
+        """Add an error that stands for all that was told of what is below: it was meant as something else."""
+        below = f"{place.path}."
+        self._found = {
+            one: None
+            for one in self._found
+            if one.place.file != place.file or not one.place.path.startswith(below)
+        }
+        self.problem(place, what, hint)
+
     def warning(self, place: Place, what: str, hint: str = "") -> None:
         """Add what stops nothing and may still be a slip."""
         self._found[Problem(place, what, hint, is_warning=True)] = None

@@ -54,6 +54,11 @@ IN_TREE = {
         "",
         "trees/t/t.hjson:10:7: stalks.web.bases: no stalk file stalks/bases/bases.hjson\n  did you mean 'base'?",
     ),
+    "control key that became a stalk with stalks in it": (
+        "artefacts: { root: { rootfs: 'x.tar', gates: { waive: {} } } }",
+        "",
+        "trees/t/t.hjson:10:7: stalks.web.artefacts: no stalk file stalks/artefacts/artefacts.hjson\n  did you mean 'artifacts'?",
+    ),
     "stalk file by a path": (
         "x: { stalk: '../web' }",
         "",
