@@ -90,6 +90,7 @@ class FatEditor:
             for entry in entries:
                 if entry.kind == "folder":
                     self._put_folder(entry)
+                    ranges.pop(entry.path, None)
                 else:
                     ranges[entry.path] = self._put_file(entry)
         except BaseException:

@@ -411,6 +411,25 @@ def test_a_folder_takes_the_place_of_a_file(tmp_path):
     assert fat.tree() == {"/a": None, "/a/FILE": None, "/a/FILE/x": b"x", "/a/other": b"other"}
 
 
+def test_of_what_comes_twice_the_last_counts(tmp_path):
+    """There are ranges for what stands there in the end, and for nothing else."""
+    fat = Fat(tmp_path / "x.img", "fat12")
+    with fat.editor() as editor:
+        ranges = editor.put(
+            [
+                *(Entry("/a", size_bytes=5000), Entry("/a", size_bytes=7)),
+                *(Entry("/b", size_bytes=5000), Entry("/b")),
+                *(Entry("/c", size_bytes=5000), Entry("/c", kind="folder")),
+            ]
+        )
+        fill(fat.path, ranges, {"/a": b"a" * 7})
+        editor.finish()
+
+    assert list(ranges) == ["/a"]
+    assert fat.fsck() == ""
+    assert fat.tree() == {"/a": b"a" * 7, "/b": b"", "/c": None}
+
+
 def test_files_and_folders_are_not_lost_on_the_way(tmp_path):
     """A file never comes where a folder is, and a file on the way to another stays."""
     fat = Fat(tmp_path / "x.img")
