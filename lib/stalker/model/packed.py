@@ -60,7 +60,10 @@ def unpacked_size(size_bytes: int, read: Read, *, image_only: bool = False) -> U
 
 
 def zstd_size(head: bytes, file_bytes: int) -> int | None:
-    """Return the size that the first frame of Zstandard tells. Source: RFC 8878, 3.1.1.1."""
+    """Return the size that the first frame of Zstandard tells. Source: RFC 8878, 3.1.1.1.
+
+    None where it is less than what is packed: then other frames follow.
+    """
     if head[:4] != ZSTD_MAGIC or len(head) < ZSTD_HEAD_BYTES or file_bytes < ZSTD_HEAD_BYTES:
         return None
     flags = head[4]
@@ -69,7 +72,8 @@ def zstd_size(head: bytes, file_bytes: int) -> int | None:
     length = (is_single, 2, 4, 8)[flags >> 6]
     if not length:
         return None
-    return int.from_bytes(head[at : at + length], "little") + (256 if length == 2 else 0)
+    told = int.from_bytes(head[at : at + length], "little") + (256 if length == 2 else 0)
+    return told if _can_be(told, file_bytes) else None
 
 
 def gzip_size(file_bytes: int, trailer: bytes) -> int | None:
@@ -80,9 +84,12 @@ def gzip_size(file_bytes: int, trailer: bytes) -> int | None:
     if len(trailer) != 4 or file_bytes >= _GZIP_MODULO:
         return None
     told = int.from_bytes(trailer, "little")
-    # What cannot be packed grows by its head and name, and by five bytes for each stored block.
-    most_added = 1024 + told // 1000
-    return told if file_bytes <= told + most_added else None
+    return told if _can_be(told, file_bytes) else None
+
+
+def _can_be(told: int, file_bytes: int) -> bool:
+    """Say whether a packed file can unpack to so little: what cannot be packed grows by heads and a name."""
+    return file_bytes <= told + told // 1000 + 1024
 
 
 def xz_size(size_bytes: int, read: Read) -> int | None:

@@ -77,6 +77,9 @@ def test_a_zstd_file_tells_at_least(tmp_path):
     """Its first frame has a size, and others may follow; of a stream it was not known."""
     assert size_of(zstd_of_file(TEXT, tmp_path / "x"))[0] == Unpacked(len(TEXT), is_exact=False)
     assert size_of(zstd(TEXT))[0] is None
+    frame = zstd_of_file(os.urandom(5000), tmp_path / "x")
+    assert size_of(frame)[0] == Unpacked(5000, is_exact=False)
+    assert size_of(frame * 3)[0] is None  # it is more than the first frame says
 
 
 def test_a_gzip_file_tells_at_least():
