@@ -66,6 +66,10 @@ class ArtifactReader:
         """Return one pattern of paths or a list of them."""
         return self.paths(node, names.path_pattern)
 
+    def excluded(self, node: Node | None) -> tuple[str, ...]:
+        """Return the patterns of what is left out; one that leaves nothing is told."""
+        return self.paths(node, names.excluded_pattern)
+
     def size(self, node: Node | None, read: Callable[[str], int] = exact_bytes) -> int | None:
         """Return a size; None for none, for `auto`, and for one that cannot be, which is told."""
         if node is None or node.text == "auto":

@@ -89,7 +89,7 @@ def _read(name: str, node: Node, stalk: str, reader: ArtifactReader) -> Artifact
         stalk=stalk,
         place=node.key_place,
         kind=kind,
-        exclude=reader.patterns(node.get("exclude")),
+        exclude=reader.excluded(node.get("exclude")),
         writes=writes,
         gates=gates,
         boot_test=boot_test,

@@ -61,7 +61,7 @@ def read_disk(node: Node, file: str, writes: Sequence[Write], reader: ArtifactRe
         fill=reader.paths(node.get("fill")),
         formats=_formats(node.get("formats"), reader),
     )
-    _tell_excluded(disk, reader.patterns(node.get("exclude")), reader.report)
+    _tell_excluded(disk, reader.excluded(node.get("exclude")), reader.report)
     _tell_excluded_fill(disk, node, writes, reader)
     _tell_marks(disk, node, writes, reader)
     return disk if file and partitions else None

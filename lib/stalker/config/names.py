@@ -172,6 +172,18 @@ def path_pattern(text: str) -> str:
     return pattern
 
 
+def excluded_pattern(text: str) -> str:
+    """Return a pattern of paths that are left out, normalised.
+
+    Raises:
+        ValueError: it is no pattern, or leaves nothing; the text says so.
+    """
+    path = image_path(text)
+    if [part for part in path.split("/") if part not in {"", "**"}] in ([], ["*"]):
+        raise ValueError(f"'{text}' leaves nothing; name what is not wanted, like /usr/share/doc")
+    return path_pattern(text)
+
+
 def target_path(text: str) -> str:
     """Return a path in a container, normalised.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from stalker.config.contents import tell_missing, usable_path
 from stalker.config.disk_sizes import SMALLEST_PARTITION_BYTES, exact_bytes, percent
 from stalker.config.document import is_true, text_of
-from stalker.config.file_systems import label_problem, type_of, uuid_of
+from stalker.config.file_systems import EFI_SYSTEM, label_problem, type_of, uuid_of
 from stalker.model.artifacts import FileSystem, Partition
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class PartitionReader:
             size_bytes=size_bytes,
             margin_percent=margin_percent,
             margin_bytes=margin_bytes,
-            type=self.checked("type", lambda text: type_of(text, self.table)),
+            type=self.checked("type", lambda text: self.type(text, filesystem)),
             label=self.label(filesystem),
             uuid=self.uuid(filesystem),
             source=self.source(filesystem) if content == "from" else "",
@@ -73,6 +73,13 @@ class PartitionReader:
             if child is not None and isinstance(child.value, str)
             else ""
         )
+
+    def type(self, text: str, filesystem: FileSystem) -> str:
+        """Return the type of the table. Raises ValueError, also where firmware could not read the partition."""
+        found = type_of(text, self.table)
+        if found == EFI_SYSTEM[self.table] and filesystem != "vfat":
+            raise ValueError(f"firmware reads no {filesystem or 'empty partition'}: an esp is a vfat")
+        return found
 
     def content(self, filesystem: FileSystem) -> str:
         """Return the key that says what the partition holds, empty for nothing."""
@@ -126,7 +133,7 @@ class PartitionReader:
         share = self.reader.told(node, lambda text: (percent(text),))
         if share is not None and share[0] is not None:
             return share[0], 0
-        size = self.reader.told(node, exact_bytes) if share is not None else None
+        size = self.reader.told(node, _margin_bytes) if share is not None else None
         return (0, size) if size is not None else (MARGIN_PERCENT, MARGIN_BYTES)
 
     def label(self, filesystem: FileSystem) -> str:
@@ -202,3 +209,10 @@ class PartitionReader:
             if path.startswith(wanted) or wanted.startswith(path):
                 return own
         return ""
+
+
+def _margin_bytes(text: str) -> int:
+    """Return bytes of a margin. Raises ValueError: no size, or a few bytes, which were meant as something else."""
+    if text.strip().isdecimal() and int(text) < 1 << 20:
+        raise ValueError(f"a margin of {text} bytes; did you mean {text}% or {text}MiB?")
+    return exact_bytes(text)

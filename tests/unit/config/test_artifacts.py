@@ -112,8 +112,8 @@ WRONG = {
         "11:36: a.paths.1: /a stands here twice\n  keep one",
     ),
     "everything as a pattern": (
-        "a: { rootfs: 'x.tar', exclude: '/' }",
-        "11:32: a.exclude: '/' is everything; /** is a pattern for that",
+        "a: { files: 'x.tar', paths: '/' }",
+        "11:29: a.paths: '/' is everything; /** is a pattern for that",
     ),
     "files of a mount": (
         "a: { files: 'x.tar', paths: ['/store/*.deb'] }",
@@ -174,6 +174,18 @@ WRONG = {
     "gates of files": (
         "a: { files: 'x.tar', paths: '/x', gates: {} }",
         "11:35: a.gates: 'gates' does not go with files\n  it goes with rootfs and disk",
+    ),
+    "all of it excluded": (
+        "a: { rootfs: 'x.tar', exclude: ['/lost+found', '/**'] }",
+        "11:48: a.exclude.1: '/**' leaves nothing; name what is not wanted, like /usr/share/doc",
+    ),
+    "the root excluded": (
+        "a: { rootfs: 'x.tar', exclude: '/' }",
+        "11:32: a.exclude: '/' leaves nothing; name what is not wanted, like /usr/share/doc",
+    ),
+    "all of it excluded by name": (
+        "a: { rootfs: 'x.tar', exclude: '/*' }",
+        "11:32: a.exclude: '/*' leaves nothing; name what is not wanted, like /usr/share/doc",
     ),
     "a relative setuid": (
         "a: { rootfs: 'x.tar', gates: { setuid: ['usr/bin/x'] } }",
@@ -408,8 +420,15 @@ WHOLE = {
             "exclude": "/y",
             "write": {"/etc/fstab": "@UUID:b@ @LABEL:a@"},
             "partitions": {
-                "a": {"filesystem": "vfat", "size": "64MiB", "from": "/b", "label": "A", "uuid": "1A2B-3C4D"},
-                "b": {"filesystem": "ext4", "size": "auto", "margin": "10%", "from": "/", "type": "esp"},
+                "a": {
+                    "filesystem": "vfat",
+                    "size": "64MiB",
+                    "from": "/b",
+                    "label": "A",
+                    "uuid": "1A2B-3C4D",
+                    "type": "esp",
+                },
+                "b": {"filesystem": "ext4", "size": "auto", "margin": "10%", "from": "/"},
                 "c": {"filesystem": "ext4", "directory": "data", "bootable": True},
                 "d": {"filesystem": "squashfs", "artifact": "repo"},
             },

@@ -143,6 +143,14 @@ WRONG = {
         disk("", "a: { filesystem: 'ext4', from: '/', margin: 'some' }"),
         "13:60: image.partitions.a.margin: 'some' is no size: 256MiB, 8GiB, or bytes",
     ),
+    "a margin without a unit": (
+        disk("", "a: { filesystem: 'ext4', from: '/', margin: 20 }"),
+        "13:60: image.partitions.a.margin: a margin of 20 bytes; did you mean 20% or 20MiB?",
+    ),
+    "an esp that firmware cannot read": (
+        disk("", "a: { filesystem: 'ext4', from: '/', type: 'esp' }"),
+        "13:58: image.partitions.a.type: firmware reads no ext4: an esp is a vfat",
+    ),
     "a margin beyond all": (
         disk("", "a: { filesystem: 'ext4', from: '/', margin: '2000%' }"),
         "13:60: image.partitions.a.margin: a margin of 2000% is not possible; at most 1000%",
