@@ -106,7 +106,17 @@ def _fill(path: Path, start: int, part: Part) -> None:
             source.unlink()
     elif part.kind == "vfat":
         sectors = str(part.mib * 1024)
-        tool("mkfs.vfat", "-n", part.label or "X", "--offset", str(start // 512), str(path), sectors)
+        tool(
+            "mkfs.vfat",
+            "-F",
+            "16",
+            "-n",
+            part.label or "X",
+            "--offset",
+            str(start // 512),
+            str(path),
+            sectors,
+        )
         source = path.with_name("config.txt")
         source.write_bytes(b"enable_uart=1\n")
         tool("mcopy", "-i", f"{path}@@{start}", str(source), "::/")
