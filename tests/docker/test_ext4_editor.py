@@ -831,8 +831,9 @@ def fields(entry: Entry) -> dict:
     return {name: getattr(entry, name) for name in entry.__slots__}
 
 
+@pytest.mark.slow
 @settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to make an example smaller takes minutes
