@@ -34,7 +34,7 @@ class Draft:
 
     @property
     def stock(self) -> Stock:
-        """What is to be put, each path once, in the order in which it came."""
+        """What is to be put, each path once, in the order in which they first came."""
         return Stock(list(self._parts.values()))
 
     def know(self, paths: Iterable[str]) -> None:
@@ -138,7 +138,6 @@ class Draft:
 
     def _put(self, part: Bytes | Copied, content: bytes | None) -> None:
         entry = part.entry
-        self._parts.pop(entry.path, None)
         self._parts[entry.path] = part
         # The folders on its way are made with it.
         for above in prefixes([entry.path]):

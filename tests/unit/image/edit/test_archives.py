@@ -493,6 +493,16 @@ def test_an_archive_that_changes_between_the_readings_is_refused(tmp_path):
         assert caught.value.brief == "archive was changed while it was read"
 
 
+def test_an_empty_file_that_becomes_a_link_is_refused(tmp_path):
+    """It has the same size, and is no file."""
+    path = placed(tmp_path, make_tar(("a", b"")))
+    entries = members(path, "tar", "/d")
+    placed(tmp_path, make_tar(link("a", "b")))
+
+    with pytest.raises(InputError, match="was changed while it was read"):
+        list(contents(path, "tar", entries))
+
+
 @pytest.mark.parametrize(
     "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 )
