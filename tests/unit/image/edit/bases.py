@@ -106,10 +106,11 @@ def _fill(path: Path, start: int, part: Part) -> None:
             source.unlink()
     elif part.kind == "vfat":
         sectors = str(part.mib * 1024)
+        kind = "12" if part.mib < 9 else "16"
         tool(
             "mkfs.vfat",
             "-F",
-            "16",
+            kind,
             "-n",
             part.label or "X",
             "--offset",
