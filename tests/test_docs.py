@@ -250,7 +250,7 @@ def test_each_command_is_in_the_reference_with_its_options(name):
     """commands.md names every option, and none that is not there."""
     text = section(name)
     written = set(
-        re.findall(r"(?<![\w-])(--[a-z][a-z-]*|-[a-z])(?![\w-])", " ".join(re.findall(r"`([^`]+)`", text)))
+        re.findall(r"(?<![\w-])(--[a-z][a-z-]*|-[a-zA-Z])(?![\w-])", " ".join(re.findall(r"`([^`]+)`", text)))
     )
 
     assert {one.replace("_", "-") for one in written} == options_of(command_of(name)) - {"-h", "--help"}

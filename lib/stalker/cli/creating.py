@@ -125,14 +125,16 @@ def _read(wish: Wish) -> Creation:
         text, folder = _text_at(wish), None
     else:
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_bytes().decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
             raise PlanError(
                 f"{path} cannot be read: {why}", "", "name a configuration, YAML or Hjson"
             ) from error
         folder = path.resolve().parent
-    return read_creation(text, wish.config, base_pattern=wish.base_pattern, folder=folder)
+    return read_creation(
+        text, shown(wish.config) if is_url else wish.config, base_pattern=wish.base_pattern, folder=folder
+    )
 
 
 def _text_at(wish: Wish) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from stalker.cli.terms import now_s, read_secret
 from stalker.errors import InputError
+from stalker.fetch.archive_reader import check_archive
 from stalker.fetch.digest_url import wanted_of
 from stalker.fetch.files import NotReached, local_path
 from stalker.fetch.image_fetch import fetch_image
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from stalker.fetch.transfer import Moved
     from stalker.fetch.wanted import Fetched
     from stalker.model.creation import Creation, DataFile, OciImage, Source
+
+UNPACKED_FACTOR = 3
+"""How much larger a layer is taken to be unpacked, when nobody tells."""
 
 LOADED_FILE_BYTES = 36 << 10
 """What a file of a container image has on average, once it is loaded."""
@@ -132,6 +136,7 @@ class Gathering:
         with fetched_together(self.cache, wanted, concurrency=self.concurrency, on_moving=on_moving) as files:
             found = dict(zip(places, files, strict=True))
             paths = here | {place: file.path for place, file in found.items()}
+            self._check_archives(paths)
             yield Ingredients(
                 base=self.base or paths["base", 0],
                 files=_of_kind(paths, "file"),
@@ -145,6 +150,14 @@ class Gathering:
         image, remote = self.creation.images[number], self._remotes.get(number)
         return image.full_bytes or (remote.full_bytes if remote else None) or archive_bytes
 
+    def _check_archives(self, paths: dict[tuple[str, int], Path]) -> None:
+        """Raise InputError when what was fetched as the archive of an image is none."""
+        for number, image in enumerate(self.creation.images):
+            if image.source is not None:
+                said = check_archive(paths["image", number], image.ident, self.platform)
+                if said:
+                    self.cache.say(said)
+
     def _look_at_registries(self, looked: Looked) -> None:
         numbers = [number for number, one in enumerate(self.creation.images) if one.source is None]
         idents = [self.creation.images[number].ident for number in numbers]
@@ -156,7 +169,9 @@ class Gathering:
             layers = sum(layer.size_bytes for layer in remote.layers)
             looked.download_bytes += 0 if remote.is_at_hand else layers
             image = self.creation.images[number]
-            self._add_image(looked, image, remote.archive_bytes or layers, remote.full_bytes)
+            # Layers that docker cannot unpack as they are come unpacked into the archive.
+            archive = remote.archive_bytes or remote.full_bytes or layers * UNPACKED_FACTOR
+            self._add_image(looked, image, archive, remote.full_bytes)
 
     def _add_file(self, looked: Looked, file: DataFile, size: RemoteSize | None) -> None:
         if file.content is not None:
@@ -188,6 +203,11 @@ class Gathering:
                 raise
             held.close()
             return replace(plain, use="any")
+        except InputError as error:
+            if source.digest is None or not source.digest.is_optional:
+                raise
+            self.cache.say(f"{error.brief}; the base is taken without a checksum")
+            return wanted_of(replace(source, digest=None), self.cache)
 
     def _job(self, remote: RemoteImage) -> Callable[[Moved, Stop], Fetched]:
         def run(moved: Moved, stop: Stop) -> Fetched:

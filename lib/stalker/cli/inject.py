@@ -38,7 +38,7 @@ def inject(image: str, config: str) -> None:
     path, told = _existing(image), Telling()
     file = Path(config)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise PlanError(f"{file} cannot be read: {why}", "", "name a configuration, YAML or Hjson") from error

@@ -75,7 +75,7 @@ def _read_source(node: Node, around: Node | None, reader: CreationReader) -> Sou
         return None
     elif _VERSION.match(text) and not _IMAGE_ENDING.search(text):
         named = _of_version(node, pattern, reader)
-        digest = Digest("md5", f"{named}.md5", is_url=True)
+        digest = Digest("md5", f"{named}.md5", is_url=True, is_optional=True)
         pattern = None
     else:
         named, digest = _of_address(node, reader), None

@@ -28,12 +28,14 @@ says `/conf/image.yaml`."""
 class Digest:
     """What a download must have: `value` is hexadecimal digits, or with `is_url` a URL whose text begins with them.
 
-    `algorithm` is md5, sha1, sha224, sha256, sha384, sha512 or adler32.
+    `algorithm` is md5, sha1, sha224, sha256, sha384, sha512 or adler32. One that `is_optional` counts where its URL
+    has one.
     """
 
     algorithm: str
     value: str
     is_url: bool = False
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

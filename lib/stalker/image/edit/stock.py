@@ -10,6 +10,7 @@ from stalker.image.edit.archives import contents, members
 from stalker.image.edit.entries import Entry
 from stalker.image.edit.filling import fill_from_file, fill_from_pieces
 from stalker.image.layout import Measure
+from stalker.model.creation import CONFIG_COPY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -142,7 +143,7 @@ def stock_of(
         stock.parts.append(Copied(_file(f"/images/{name}", path.stat().st_size, mtime_s), path))
     if config is not None:
         content = config.encode()
-        stock.parts.append(Bytes(_file("/image.yaml", len(content), mtime_s), content))
+        stock.parts.append(Bytes(_file(CONFIG_COPY, len(content), mtime_s), content))
     _refuse_doubles(stock)
     return stock
 
