@@ -91,7 +91,7 @@ def test_who_stops_early_leaves_no_program_behind(tmp_path):
     with contextlib.closing(unpacked(path, piece_bytes=4096)) as pieces:
         next(pieces)
     children = subprocess.run(
-        ["ps", "--ppid", str(os.getpid()), "-o", "comm="], capture_output=True, text=True
+        ["ps", "--ppid", str(os.getpid()), "-o", "comm="], capture_output=True, text=True, check=True
     )
 
     assert "xz" not in children.stdout.split()
