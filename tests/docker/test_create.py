@@ -195,6 +195,22 @@ def test_the_same_inputs_give_the_same_bytes(space, bases):
     assert first == second
 
 
+@pytest.mark.parametrize("partitions", [2, 3])
+def test_a_data_partition_is_mounted_by_the_machine(space, bases, partitions):
+    """By its id in the table, though nothing is put there; the folder is made."""
+    image = space.made(f"base: {bases[partitions]}\ndata: {{mount: true, label: store}}\n")
+
+    check_file_systems(image)
+    with mounted(image, ROOT_START) as root:
+        files = read_files(root)
+    assert files["etc/fstab"][-1].decode().splitlines() == [
+        "proc /proc proc defaults 0 0",
+        "PARTUUID=5ca1ab1e-03 /data ext4 defaults,noatime,nofail 0 2",
+    ]
+    assert "data" in files
+    assert read_disk(image).partitions[2].filesystem.label == ("store" if partitions == 2 else "data")
+
+
 def test_nothing_asked_is_the_base_itself(space, bases):
     """Byte for byte."""
     assert digest_of(space.made(f"base: {bases[3]}\n")) == digest_of(bases[3])

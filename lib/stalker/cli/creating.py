@@ -183,7 +183,7 @@ def _format(creation: Creation, output: Path, told: Telling) -> OutputFormat:
 
 def _reckon(creation: Creation, base: Path | None, looked: Looked, wish: Wish) -> Room:
     """Return how large the image becomes, as well as it is known now. Raises PlanError when it cannot be."""
-    measure = measure_of(looked.loads) if looked.loads else None
+    measure = measure_of(looked.loads) if looked.loads or creation.mounts_data else None
     if base is not None and not packing_of(base):
         known = base_of(base, creation.data_label)
     else:

@@ -102,13 +102,13 @@ def assemble(
         InputError: the base or an archive is damaged, or would write outside its folder.
         StalkerError: the base cannot be built upon, a file system cannot hold what is to go there, no room.
     """
-    stock = _stock_of(creation, ingredients, terms)
+    stock = _stock_of(creation, ingredients, terms, told)
     image, base = folder / IMAGE, ingredients.base
     is_packed = bool(packing_of(base))
     if is_packed:
         _take(base, image, told)
     known = base_of(image if is_packed else base, creation.data_label)
-    room = room_for(known, _measure(stock, terms), creation.output, max_bytes=terms.max_bytes)
+    room = room_for(known, _measure(creation, stock, terms), creation.output, max_bytes=terms.max_bytes)
     if not is_packed:
         _take(base, image, told)
     with late_tool(toolbox, folder) as tool:
@@ -185,19 +185,23 @@ def offspot_text(values: Mapping[str, Any]) -> str:
     return text
 
 
-def _stock_of(creation: Creation, ingredients: Ingredients, terms: Terms) -> Stock:
+def _stock_of(creation: Creation, ingredients: Ingredients, terms: Terms, told: Told) -> Stock:
     files = [(file, ingredients.files.get(number)) for number, file in enumerate(creation.files)]
     images = [
         (image, terms.image_names[number], ingredients.images[number])
         for number, image in enumerate(creation.images)
     ]
     config = creation.text if creation.writes_config else None
-    return stock_of(files, images, config, mtime_s=terms.mtime_s)
+    notices: list[str] = []
+    stock = stock_of(files, images, config, mtime_s=terms.mtime_s, notices=notices)
+    for text in notices:
+        told.say(text)
+    return stock
 
 
-def _measure(stock: Stock, terms: Terms) -> Measure | None:
+def _measure(creation: Creation, stock: Stock, terms: Terms) -> Measure | None:
     """Return what the data partition has to have room for: what is put there, and what images become there."""
-    if not stock.parts:
+    if not stock.parts and not creation.mounts_data:
         return None
     own, later = stock.measure(), measure_of(terms.loaded)
     return Measure(*(one + other for one, other in zip(own.state(), later.state(), strict=True)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from stalker.errors import InputError
 from stalker.image.edit.archives import contents, members
@@ -40,11 +42,12 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """An archive of this host, and what is in it."""
+    """An archive of this host, what is in it, and what it is called in messages."""
 
     path: Path
     via: Via
     entries: Sequence[Entry]
+    called: str
 
 
 @dataclass(slots=True)
@@ -108,7 +111,7 @@ class Stock:
 def _unpack(
     part: Unpacked, room: Mapping[str, Sequence[Range]], descriptor: int, on_bytes: Callable[[int], None]
 ) -> None:
-    for entry, pieces in contents(part.path, part.via, part.entries):
+    for entry, pieces in contents(part.path, part.via, part.entries, called=part.called):
         fill_from_pieces(descriptor, room.get(entry.path, ()), pieces, entry.path, on_bytes)
 
 
@@ -118,8 +121,11 @@ def stock_of(
     config: str | None,
     *,
     mtime_s: int,
+    notices: list[str] | None = None,
 ) -> Stock:
     """Take stock: files with what was fetched for them, images with their file names and archives, and `config`.
+
+    `notices` collects what of an archive its author should know.
 
     Raises:
         InputError: an archive is damaged, or a member of it would leave its folder; all of them are told.
@@ -128,7 +134,7 @@ def stock_of(
     wrong: list[InputError] = []
     for file, path in files:
         try:
-            stock.parts.append(_part_of(file, path, mtime_s))
+            stock.parts.append(_part_of(file, path, mtime_s, notices))
         except InputError as error:
             wrong.append(error)
     if len(wrong) == 1:
@@ -148,7 +154,9 @@ def stock_of(
     return stock
 
 
-def _part_of(file: DataFile, path: Path | None, mtime_s: int) -> Bytes | Copied | Unpacked:
+def _part_of(
+    file: DataFile, path: Path | None, mtime_s: int, notices: list[str] | None
+) -> Bytes | Copied | Unpacked:
     if file.content is not None:
         content = file.content
         if file.via == "base64":
@@ -157,7 +165,10 @@ def _part_of(file: DataFile, path: Path | None, mtime_s: int) -> Bytes | Copied 
     assert path is not None
     if file.via == "direct":
         return Copied(_file(file.to, path.stat().st_size, mtime_s), path)
-    return Unpacked(path, file.via, members(path, file.via, file.to))
+    assert file.source is not None
+    called = posixpath.basename(urlsplit(file.source.url).path) or file.to
+    found = members(path, file.via, file.to, called=called, notices=notices)
+    return Unpacked(path, file.via, found, called)
 
 
 def _decoded(file: DataFile, content: bytes) -> bytes:
