@@ -30,7 +30,6 @@ LINGER_S = 1.0
 """How long output is waited for behind the end of a program, when the stream does not end."""
 
 
-
 def read_exec(address: Address, exec_id: str, on_output: Take, stop: Ask | None, is_over: Ask) -> bool:
     """Start an exec and pass on what it writes; return False when `stop` said so.
 

@@ -25,7 +25,9 @@ def test_a_version_is_an_address_of_the_official_images(version, form):
     """As written: 1.10 is not 1.1. Its MD5 is beside it."""
     url = BASE_PATTERN.replace("{version}", version.strip('"'))
 
-    assert base(form % version).source == Source(url, Digest("md5", f"{url}.md5", is_url=True, is_optional=True))
+    assert base(form % version).source == Source(
+        url, Digest("md5", f"{url}.md5", is_url=True, is_optional=True)
+    )
 
 
 def test_a_version_in_hjson_is_as_written_too():
@@ -47,7 +49,8 @@ def test_the_pattern_of_the_file_wins():
     text = '{source: 1.2.3, pattern: "file:///images/{version}.img"}'
 
     assert base(text, base_pattern="https://example.org/{version}").source == Source(
-        "file:///images/1.2.3.img", Digest("md5", "file:///images/1.2.3.img.md5", is_url=True, is_optional=True)
+        "file:///images/1.2.3.img",
+        Digest("md5", "file:///images/1.2.3.img.md5", is_url=True, is_optional=True),
     )
 
 
