@@ -53,8 +53,15 @@ def inject(image: str, config: str) -> None:
         )
     terms = Terms(mtime_s=now_s(), secrets=read_secret)
     files = _local_files(creation)
-    if not _in_place(path, creation, files, terms, told):
-        _by_copy(path, creation, files, terms, told)
+    try:
+        if not _in_place(path, creation, files, terms, told):
+            _by_copy(path, creation, files, terms, told)
+    except OSError as error:
+        raise StalkerError(
+            f"{image} could not be changed: {error.strerror}",
+            str(error),
+            "make room where it lies, or mend its rights, then run again",
+        ) from error
 
 
 def _in_place(
@@ -67,8 +74,8 @@ def _in_place(
     from stalker.image.edit.journaled import recover, write_pieces
 
     with image.open("r+b", buffering=0) as stream, _alone(stream.fileno(), image):
-        if recover(image):
-            told.say(f"changes of {image.name} that were begun before are finished")
+        if said := recover(image, stream.fileno()):
+            told.say(said)
         partitions = partitions_of(image, creation.data_label)
         own = creation.injections
         wanted = {file.partition for file in own.files} | (
@@ -156,13 +163,17 @@ def _local_files(creation: Creation) -> dict[int, Path]:
 
 @contextlib.contextmanager
 def _alone(descriptor: int, image: Path) -> Iterator[None]:
-    """Hold the image for the time of the change. Raises StalkerError when another one does."""
+    """Hold the image for the time of the change. Raises StalkerError when another one does, or mounts it."""
     import fcntl
+
+    from stalker.image.edit.in_use import refuse_used
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_there = os.path.samestat(os.fstat(descriptor), image.stat())
     except BlockingIOError:
-        raise StalkerError(
-            f"{image} is being changed by another", "", "run again when that is done"
-        ) from None
+        is_there = False
+    if not is_there:  # held by another, or it has replaced it since we opened it
+        raise StalkerError(f"{image} is being changed by another", "", "run again when that is done")
+    refuse_used(descriptor)
     yield

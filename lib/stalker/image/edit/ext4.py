@@ -11,7 +11,6 @@ the whole session.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.errors import EngineError, Interrupted, StalkerError
@@ -22,6 +21,7 @@ from stalker.image.edit.ext4_room import check_room
 from stalker.image.edit.ext4_script import Script, parse_stat, plain, run_script
 from stalker.image.edit.ext4_super import Super, read_super, refuse_unknown
 from stalker.image.edit.growing import times
+from stalker.image.edit.in_use import refuse_used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 READABLE_BYTES = 16 << 20
 SAID_BYTES = 4000
 """How much is kept of what e2fsck says: about a broken file system it says no end."""
-LOOPS = "/sys/block"
 
 
 class Ext4Editor:
@@ -70,7 +69,7 @@ class Ext4Editor:
         found = self._super()
         refuse_unknown(found, size_bytes)
         self._environment = times(mtime_s, found.latest_s)
-        self._refuse_used()
+        refuse_used(descriptor)
 
     @property
     def free_bytes(self) -> int:
@@ -161,22 +160,6 @@ class Ext4Editor:
 
     def _super(self) -> Super:
         return read_super(lambda at, count: os.pread(self._descriptor, count, at), self._start)
-
-    def _refuse_used(self) -> None:
-        """Raise StalkerError when a loop device of this host has the image: it may be mounted."""
-        ours = os.fstat(self._descriptor)
-        for file in Path(LOOPS).glob("loop*/loop/backing_file"):
-            try:
-                other = Path(file.read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")).stat()
-            except OSError:  # it has gone meanwhile, or is seen by another name in its container
-                continue
-            if (other.st_dev, other.st_ino) == (ours.st_dev, ours.st_ino):
-                name = file.parts[-3]
-                raise StalkerError(
-                    f"the image is in use by /dev/{name}",
-                    "it may be mounted, and would be changed from two sides",
-                    f"unmount it, then: losetup -d /dev/{name}",
-                )
 
     def _inodes(self, paths: Sequence[str]) -> dict[str, Inode]:
         """Return what stands at these paths and on their way; what lies behind a link is not there."""

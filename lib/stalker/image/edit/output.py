@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 
 from stalker.errors import PlanError, StalkerError
 from stalker.image.edit.copying import copy_image
+from stalker.image.edit.journaled import changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,6 +119,7 @@ def publish(made: Path, output: Path, on_bytes: Callable[[int], None], check: Ca
             made = passing
         check()
         made.replace(output)
+        changes_of(output).unlink(missing_ok=True)  # of what stood there
         folder = os.open(output.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
