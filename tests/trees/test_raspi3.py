@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -26,6 +27,16 @@ STALKS = (
 STORES = ("exchange", "keys", "ccache", "distfiles", "debs_build", "debs_system")
 IMAGE = "artifacts/raspi3/stage4/image"
 REPO = "artifacts/raspi3/build_repo/repo"
+
+CARD = """
+base: {tree: raspi3}
+output: {size: 2GiB}
+files:
+- {to: /data/hello, content: hi}
+injections: {hostname: kiosk-7}
+data: {mount: true}
+"""
+"""Of a size that QEMU takes for a card: a power of two."""
 
 heavy = [pytest.mark.docker, pytest.mark.slow, pytest.mark.last, pytest.mark.timeout(2400)]
 
@@ -180,6 +191,21 @@ def test_nobody_can_read_the_password(copy, ran):
 
     assert password not in ran.out + ran.err
     assert [str(one) for one in texts if one.is_file() and password in one.read_text(errors="replace")] == []
+
+
+@marked
+def test_a_card_image_of_the_tree_boots_with_a_name_and_data_of_its_own(copy, ran):
+    """On a raspi2b: the login says the name that was injected, and the data partition is mounted."""
+    (copy.path / "card.yaml").write_text(CARD)
+
+    made = copy.stalker("image", "create", "card.yaml", "card.img", patience_s=300)
+    booted = copy.stalker("image", "boot", "--test", "--log", "card.log", "card.img", patience_s=900)
+
+    assert made.code == 0, made.err
+    assert booted.code == 0, booted.err
+    console = (copy.path / "card.log").read_text(errors="replace")
+    assert "kiosk-7 login:" in console
+    assert re.search(r"EXT4-fs \(mmcblk\dp3\): mounted", console), console[-3000:]
 
 
 @marked

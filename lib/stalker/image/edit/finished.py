@@ -30,13 +30,21 @@ ENDINGS = {kind: ending if kind == "zip" else f".img{ending}" for kind, (ending,
 def describe(
     creation: Creation, ingredients: Ingredients, made: Assembled, name: str, mtime_s: int
 ) -> Manifest:
-    """Return what is known of an image: what it was made of, and its partitions as they are now."""
+    """Return what is known of an image: what it was made of, and its partitions as they are now.
+
+    Of a base with a manifest the names of its partitions are kept, and how it is booted; what is expected then is
+    not, for the machine may have another name now.
+    """
     inputs = {"configuration": hashlib.sha256(creation.text.encode()).hexdigest(), **ingredients.digests}
     if "base" not in inputs:
         about = ingredients.base.stat()
         inputs["base"] = f"{ingredients.base.name}, {about.st_size} bytes"
     facts = read_disk(made.image)
     names = {one.entry.number: role for role, one in made.roles.items() if not role.isdigit()}
+    of_base = manifest_beside(ingredients.base)
+    if of_base is not None:
+        names |= {one["number"]: one["name"] for one in of_base.disk.get("partitions") or ()}
+    test = of_base.boot.get("test") if of_base is not None else None
     listed = "\n".join(f"{one}={inputs[one]}" for one in sorted(inputs))
     return Manifest(
         tree="",
@@ -51,6 +59,7 @@ def describe(
         made_at=datetime.fromtimestamp(mtime_s, UTC).isoformat(timespec="seconds"),
         files=(),
         tools={"stalker": __version__},
+        boot={"test": {**test, "expectations": []}} if test else {},
         disk={
             "table": facts.table.kind,
             "disk_id": facts.table.disk_id,
