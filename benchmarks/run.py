@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 import branches
+import create
 import disk
 import export
 import machine
@@ -40,6 +41,7 @@ ROWS = {
     "plan": plan,
     "export": export,
     "disk": disk,
+    "create": create,
 }
 
 
