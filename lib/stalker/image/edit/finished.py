@@ -42,8 +42,8 @@ def describe(
     facts = read_disk(made.image)
     names = {one.entry.number: role for role, one in made.roles.items() if not role.isdigit()}
     of_base = manifest_beside(ingredients.base)
-    if of_base is not None:
-        names |= {one["number"]: one["name"] for one in of_base.disk.get("partitions") or ()}
+    known = {one["number"]: one for one in (of_base.disk.get("partitions") or () if of_base else ())}
+    names |= {number: one["name"] for number, one in known.items()}
     test = of_base.boot.get("test") if of_base is not None else None
     listed = "\n".join(f"{one}={inputs[one]}" for one in sorted(inputs))
     return Manifest(
@@ -68,7 +68,7 @@ def describe(
                 {
                     "number": one.entry.number,
                     "name": names.get(one.entry.number, str(one.entry.number)),
-                    "filesystem": one.filesystem.kind,
+                    "filesystem": "vfat" if one.filesystem.kind.startswith("fat") else one.filesystem.kind,
                     "label": one.filesystem.label,
                     "uuid": one.filesystem.uuid,
                     "partuuid": one.entry.uuid,
@@ -77,7 +77,7 @@ def describe(
                     "size_bytes": one.size_bytes,
                     "used_bytes": one.filesystem.used_bytes,
                     "entries": 0,
-                    "source": "",
+                    "source": known.get(one.entry.number, {}).get("source", ""),
                 }
                 for one in facts.partitions
             ],
@@ -93,12 +93,15 @@ def finish(
     toolbox: Callable[[], Toolbox],
     told: Told,
     mtime_s: int,
+    *,
+    overwrites: bool = True,
 ) -> None:
     """Pack an image if it is to be, and put it in the place of OUTPUT, its manifest beside it.
 
     A packed one gets its checksum beside it. Of a raw one each byte would have to be read again for that.
 
     Raises:
+        PlanError: something has come to stand there, and nothing is to be replaced.
         StalkerError: there is no room, or OUTPUT cannot be written; what stood there stays.
     """
     digest = ""
@@ -114,12 +117,16 @@ def finish(
     file = PublishedFile(output.name, size_bytes, digest)
     checksum = output.with_name(f"{output.name}.sha256")
     is_old_ours = _tells_of_ours(output, checksum)
-    publish(image, output, told.adder("copying it to its place", size_bytes), told.check)
-    write_manifest(output.parent, replace(about, files=(file,)), beside(output).name)
-    if digest:
-        _write(checksum, checksum_lines([file]))
-    elif is_old_ours:
-        checksum.unlink(missing_ok=True)
+
+    def describe_it() -> None:
+        write_manifest(output.parent, replace(about, files=(file,)), beside(output).name)
+        if digest:
+            _write(checksum, checksum_lines([file]))
+        elif is_old_ours:
+            checksum.unlink(missing_ok=True)
+
+    on_bytes = told.adder("copying it to its place", size_bytes)
+    publish(image, output, on_bytes, told.check, overwrites=overwrites, then=describe_it)
 
 
 def _tells_of_ours(output: Path, checksum: Path) -> bool:
