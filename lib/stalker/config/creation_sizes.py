@@ -9,6 +9,8 @@ from stalker.config.disk_sizes import CARDS_GB, disk_bytes
 
 CARD_ALIGN_BYTES = 4 << 20
 GB = 10**9
+MOST_BYTES = 1 << 60
+MOST_DIGITS = 40
 
 _SIZE = re.compile(
     r"(\d+(?:\.\d+)?)\s*(?:(?P<unit>[kmgtp])?(?:(?P<binary>i)?b|bytes?)?"
@@ -31,6 +33,8 @@ def size_bytes(text: str) -> int:
     name = (found["name"] or "").lower()
     is_binary = bool(found["binary"]) or name.endswith("bi")
     power = _POWERS[(found["unit"] or name[:1]).lower()]
+    if len(found[1]) > MOST_DIGITS:
+        raise ValueError(f"'{text[:MOST_DIGITS]}...' is more than any disk has")
     return int(Fraction(found[1]) * (1024 if is_binary else 1000) ** power)
 
 
@@ -40,7 +44,10 @@ def output_bytes(text: str) -> int:
     Raises:
         ValueError: as `size_bytes`, or no card is sold in that size; the text says so.
     """
-    return disk_bytes(text, CARD_ALIGN_BYTES) if _CARD.match(text.strip()) else size_bytes(text)
+    size = disk_bytes(text, CARD_ALIGN_BYTES) if _CARD.match(text.strip()) else size_bytes(text)
+    if size > MOST_BYTES:
+        raise ValueError(f"'{text}' is more than any disk has")
+    return size
 
 
 def card_of(size_bytes: int) -> str:

@@ -49,7 +49,7 @@ def test_a_size_is_what_image_creator_takes_it_for(text, size):
 def test_what_is_no_size_is_refused(text):
     """With how sizes are written."""
     with pytest.raises(ValueError, match="is no size: 8GiB, 500MB, 8G, or bytes"):
-        size_bytes(text)
+        output_bytes(text)
 
 
 @given(
@@ -92,3 +92,10 @@ def test_an_image_of_any_other_size_is_as_large_as_it_says():
 def test_a_size_that_is_a_label_is_known(size, card):
     """To the byte."""
     assert card_of(size) == card
+
+
+@pytest.mark.parametrize("text", ["999999999999999999999999TB", "1" + "0" * 5000, "1200P", "1025PiB"])
+def test_no_disk_is_that_large(text):
+    """A number that no kernel takes is told where it stands."""
+    with pytest.raises(ValueError, match="is more than any disk has"):
+        output_bytes(text)
