@@ -114,7 +114,16 @@ def _create(settings: Settings, wish: Wish, told: Telling) -> int | None:
             ):
                 made = assemble(creation, ingredients, terms, folder, toolbox, told)
                 about = describe(creation, ingredients, made, output.name, terms.mtime_s)
-                finish(made.image, output, kind, about, toolbox, told, terms.mtime_s)
+                finish(
+                    made.image,
+                    output,
+                    kind,
+                    about,
+                    toolbox,
+                    told,
+                    terms.mtime_s,
+                    overwrites=wish.overwrites,
+                )
     return output.stat().st_size
 
 

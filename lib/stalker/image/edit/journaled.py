@@ -53,7 +53,7 @@ def write_pieces(image: Path, descriptor: int, pieces: Sequence[tuple[int, bytes
     except OSError:
         passing.unlink(missing_ok=True)
         raise
-    _sync_folder(image)
+    sync_folder(image.parent)
     _apply(descriptor, body)
     os.fsync(descriptor)
     journal.unlink()
@@ -127,8 +127,9 @@ def _apply(descriptor: int, body: bytes) -> None:
             at, left = at + count, left[count:]
 
 
-def _sync_folder(image: Path) -> None:
-    folder = os.open(image.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync_folder(path: Path) -> None:
+    """Write the names of a folder through to the disk."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:

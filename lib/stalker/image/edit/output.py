@@ -11,22 +11,28 @@ file in it, that nobody holds.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 import secrets
 import shutil
+import signal
+import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from stalker.errors import PlanError, StalkerError
-from stalker.image.edit.copying import copy_image
-from stalker.image.edit.journaled import changes_of
+from stalker.image.edit.copying import copy_image, nothing
+from stalker.image.edit.journaled import changes_of, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from stalker.model.creation import OutputFormat
+
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What is said by file systems where a file has one name only."""
 
 MARK = "made-by-stalker"
 IMAGE = "disk.img"
@@ -101,10 +107,21 @@ def working(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def publish(made: Path, output: Path, on_bytes: Callable[[int], None], check: Callable[[], None]) -> None:
-    """Put a finished file in the place of OUTPUT, written through to the disk.
+def publish(
+    made: Path,
+    output: Path,
+    on_bytes: Callable[[int], None],
+    check: Callable[[], None],
+    *,
+    overwrites: bool = True,
+    then: Callable[[], None] = nothing,
+) -> None:
+    """Put a finished file in the place of OUTPUT, written through to the disk; `then` is called at once after that.
+
+    Signals wait for both.
 
     Raises:
+        PlanError: something has come to stand there, and nothing is to be replaced.
         StalkerError: the disk is full or cannot be written; what stood there stays.
     """
     passing = output.with_name(f".{output.name}.{secrets.token_hex(6)}.part")
@@ -118,13 +135,11 @@ def publish(made: Path, output: Path, on_bytes: Callable[[int], None], check: Ca
                 os.fsync(target.fileno())
             made = passing
         check()
-        made.replace(output)
-        changes_of(output).unlink(missing_ok=True)  # of what stood there
-        folder = os.open(output.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with _undisturbed():
+            _place(made, output, overwrites=overwrites)
+            changes_of(output).unlink(missing_ok=True)  # of what stood there
+            sync_folder(output.parent)
+            then()
     except OSError as error:
         raise StalkerError(
             f"{output} could not be written: {error.strerror}",
@@ -133,6 +148,44 @@ def publish(made: Path, output: Path, on_bytes: Callable[[int], None], check: Ca
         ) from error
     finally:
         passing.unlink(missing_ok=True)
+
+
+def _place(made: Path, output: Path, *, overwrites: bool) -> None:
+    if overwrites:
+        made.replace(output)
+        return
+    there = PlanError(
+        f"{output} has come to be there since the image was begun",
+        "it stays as it is, the new image is gone",
+        "-X replaces it once the new one is finished",
+    )
+    try:
+        os.link(made, output)
+    except FileExistsError:
+        raise there from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(output):
+            raise there from None
+        made.replace(output)
+    else:
+        made.unlink()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let those who would stop us wait. What they said is forgotten then: it is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    was = {one: signal.signal(one, signal.SIG_IGN) for one in stops}
+    try:
+        yield
+    finally:
+        for one, handler in was.items():
+            signal.signal(one, signal.SIG_DFL if handler is None else handler)
 
 
 def format_of(output: Path) -> OutputFormat:

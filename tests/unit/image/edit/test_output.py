@@ -1,7 +1,9 @@
 """OUTPUT is replaced by a finished image or not at all; only what we made is ever removed."""
 
+import errno
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 
@@ -159,6 +161,72 @@ def test_a_kill_leaves_what_the_next_one_sweeps(output):
         pass
 
     assert os.listdir(output.parent) == []
+
+
+def test_what_came_to_be_there_meanwhile_is_not_replaced(output, tmp_path):
+    """Another creation of one OUTPUT, or somebody: without -X nothing is lost."""
+    made = tmp_path / IMAGE
+    made.write_text("new")
+    output.write_text("precious")
+
+    with pytest.raises(PlanError, match="has come to be there"):
+        publish(made, output, nothing, nothing, overwrites=False)
+
+    assert output.read_text() == "precious"
+
+
+@pytest.mark.parametrize("error", [None, errno.EPERM, errno.EOPNOTSUPP])
+def test_an_image_comes_to_a_place_that_is_free(output, tmp_path, monkeypatch, error):
+    """Also on a file system where a file has one name only, as on a FAT."""
+    made = tmp_path / IMAGE
+    made.write_text("new")
+
+    def link(*_):
+        raise OSError(error, os.strerror(error))
+
+    if error:
+        monkeypatch.setattr(os, "link", link)
+    publish(made, output, nothing, nothing, overwrites=False)
+
+    assert output.read_text() == "new"
+    assert not made.exists()
+
+
+def test_what_came_to_be_there_stays_where_a_file_has_one_name(output, tmp_path, monkeypatch):
+    """There it is looked for."""
+    made = tmp_path / IMAGE
+    made.write_text("new")
+    output.write_text("precious")
+
+    def link(*_):
+        raise OSError(errno.EPERM, "no")
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(PlanError, match="has come to be there"):
+        publish(made, output, nothing, nothing, overwrites=False)
+
+    assert output.read_text() == "precious"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_tells_of_an_image_is_written_with_it(output, tmp_path, number):
+    """Who stops us between the two waits: a checksum of the old one would stand beside the new one."""
+    made = tmp_path / IMAGE
+    made.write_text("new")
+    before = signal.signal(number, signal.default_int_handler)
+    done = []
+
+    def then():
+        signal.raise_signal(number)
+        done.append(output.read_text())
+
+    try:
+        publish(made, output, nothing, nothing, then=then)
+        assert signal.getsignal(number) == signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+
+    assert done == ["new"]
 
 
 def test_an_image_from_another_file_system_is_copied_first(output, tmp_path, monkeypatch):
