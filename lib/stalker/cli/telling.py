@@ -37,7 +37,7 @@ class Telling:
 
 @contextlib.contextmanager
 def late_toolbox(told: Telling) -> Iterator[Callable[[], Toolbox]]:
-    """Give what reaches the engine when it is first asked for a toolbox."""
+    """Give what reaches the engine when it is first asked for a toolbox; containers of killed runs go then."""
     with contextlib.ExitStack() as stack:
         opened: list[Toolbox] = []
 
@@ -47,9 +47,11 @@ def late_toolbox(told: Telling) -> Iterator[Callable[[], Toolbox]]:
                 from stalker.cli.toolbox import image_maker
                 from stalker.image.toolbox import Toolbox
                 from stalker.run.owner import new_run_id
+                from stalker.run.sweep import sweep
 
                 engine = connect()
                 stack.callback(engine.close)
+                sweep(engine, (), told.say)
                 maker = image_maker(engine, told.say)
                 opened.append(Toolbox(engine, maker, new_run_id(time.time()), cache_dir=cache_dir()))
             return opened[0]
