@@ -30,6 +30,7 @@ start={boot_start}, size={boot_size}, type=c
 start={root_start}, type=83
 END
 mkfs.vfat -F 32 -s 1 --offset {boot_start} {image} {boot_kib} >/dev/null
+mcopy -i {image}@@{boot_bytes} {boot} ::/firmware
 mke2fs -q -F -t ext4 -b 4096 -L rootfs -E offset={root_bytes} -d {root} {image} {root_kib}k
 """
 
@@ -75,12 +76,14 @@ def measure(peer: Peer, scratch: Path, rounds: int) -> list[Figure]:
 
 
 def _base(scratch: Path) -> Path:
-    """Make a base whose every block holds something."""
+    """Make a base of which nearly every block holds something."""
     image, root = scratch / "base.img", scratch / "root"
     root.mkdir()
     root_start = BOOT_START + BOOT_BYTES
     root_bytes = BASE_BYTES - root_start
-    _random(root / "system", root_bytes * 92 // 100)
+    _random(root / "system", root_bytes * 94 // 100)
+    boot = scratch / "boot"
+    _random(boot, BOOT_BYTES * 9 // 10)
     text = MAKE_BASE.format(
         size=BASE_BYTES,
         image=image,
@@ -88,6 +91,8 @@ def _base(scratch: Path) -> Path:
         boot_size=BOOT_BYTES // 512,
         root_start=root_start // 512,
         boot_kib=BOOT_BYTES // 1024,
+        boot_bytes=BOOT_START,
+        boot=boot,
         root_bytes=root_start,
         root=root,
         root_kib=root_bytes // 1024,
