@@ -301,6 +301,26 @@ def test_whatever_fails_leaves_the_old_output_and_nothing_else(space, bases, con
     assert os.listdir(build) == ["mine"]
 
 
+@pytest.mark.parametrize("via", ["direct", "tar"])
+def test_a_checksum_holds_for_archives_and_for_what_is_cached(space, bases, via):
+    """Nothing of a wrong one is kept, and what is kept is held against another checksum too."""
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("x"), io.BytesIO())
+    right, wrong = hashlib.sha512(body.getvalue()).hexdigest(), "0" * 128
+    with serving(a=body.getvalue()) as server:
+
+        def config(value):
+            checksum = f"checksum: {{algo: sha-512, value: '{value}'}}"
+            return (
+                f"base: {bases[2]}\nfiles: [{{to: /data/a, url: '{server.url}/a', via: {via}, {checksum}}}]\n"
+            )
+
+        codes = [space.create(config(value), "-X").returncode for value in (wrong, right, wrong)]
+
+    assert codes == [4, 0, 4]
+
+
 def test_an_output_that_is_there_is_refused_before_anything(space, bases):
     """Without -X; and the base is never replaced."""
     space.output.write_text("precious")

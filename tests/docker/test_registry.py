@@ -9,11 +9,14 @@ import subprocess
 import sys
 import tarfile
 import uuid
+from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
+from bases import make_base
+from disks import mounted
 from engines import rootfs
 from registries import registry_running
 from stalker.errors import InputError
@@ -26,10 +29,12 @@ from stalker.fetch.oci import INDEXES, MANIFESTS
 from stalker.fetch.order import Patience
 from stalker.fetch.registry import Registries
 from stalker.fetch.remote_image import inspect_image
+from stalker.image.readback import read_disk
 from unit.fetch.hub import configuration, digest_of, layer, zstd
 
 pytestmark = pytest.mark.docker
 
+ROOT = Path(__file__).resolve().parents[2]
 AMD = "linux/amd64"
 ARM = "linux/arm64/v8"
 PASSWORD = "open sesame"
@@ -293,3 +298,30 @@ def with_hello(text):
             info.size = len(text)
             archive.addfile(info, io.BytesIO(text))
         return stream.getvalue()
+
+
+def test_a_card_image_holds_it_where_the_machine_looks_for_it(hub, pushed, tmp_path):
+    """As an archive that docker loads and runs, below /images; `image sizes` told what it takes."""
+    base = make_base(tmp_path)
+    config, output = tmp_path / "card.yaml", tmp_path / "card.img"
+    environ = {**hub.environ, "PYTHONPATH": str(ROOT / "lib")}
+    cache = ("--cache-dir", str(tmp_path / "cache"))
+    told = stalker("image", "sizes", "--platform", AMD, pushed, *cache, environ=environ)
+    config.write_text(f"base: {base}\n{told.stdout}")
+
+    made = stalker("image", "create", "--platform", AMD, str(config), str(output), *cache, environ=environ)
+
+    assert made.returncode == 0, made.stderr
+    assert PASSWORD not in made.stdout + made.stderr
+    with mounted(output, read_disk(output).partitions[2].start_bytes) as data:
+        (archive,) = (data / "images").iterdir()
+        _, said = load_and_run(hub, archive, pushed, "cat", "/hello")
+        size_bytes = archive.stat().st_size
+    assert archive.name == pushed.replace("/", "_").replace(":", "_") + "_linuxamd64.tar"
+    assert said == "moin\n"
+    assert yaml.safe_load(told.stdout)["oci_images"][0]["filesize"] == size_bytes
+
+
+def stalker(*arguments, environ):
+    argv = [sys.executable, "-m", "stalker.cli", *arguments]
+    return subprocess.run(argv, env=environ, cwd=ROOT, check=False, capture_output=True, text=True)
