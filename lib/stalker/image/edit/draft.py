@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from stalker.errors import StalkerError
 from stalker.image.edit.entries import Entry, Found
 from stalker.image.edit.ext4_plan import followed, prefixes
+from stalker.image.edit.fat import FatEditor
+from stalker.image.edit.fat_names import fold
 from stalker.image.edit.stock import Bytes, Copied, Stock
 
 if TYPE_CHECKING:
@@ -69,6 +71,13 @@ class Draft:
         real = self.real(path, follows_last=False)
         self.know([real])
         return self._found[real]
+
+    def other_spelling(self, real: str) -> str:
+        """Return what is going to be put and is this path in other letters, on a FAT; empty where nothing is."""
+        if not isinstance(self._editor, FatEditor):
+            return ""
+        same = fold(real)
+        return next((path for path in self._parts if path != real and fold(path) == same), "")
 
     def first_file(self, paths: Sequence[str]) -> str:
         """Return the first of these paths that leads to a file, empty when none does."""

@@ -199,6 +199,13 @@ def _put_file(drafts: _Drafts, file: InjectedFile, source: Path | None) -> list[
                 f"{file.place}: {above} is no folder",
                 "name another path",
             )
+    other = draft.other_spelling(real)
+    if other:
+        raise StalkerError(
+            f"{file.to} cannot be put into {file.partition}",
+            f"{file.place}: {other} is put there, and case does not count in a FAT",
+            "name another path",
+        )
     if source is not None:
         draft.copy(real, source, mode=file.mode, uid=file.uid, gid=file.gid)
     else:

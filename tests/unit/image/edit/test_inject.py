@@ -10,6 +10,7 @@ from stalker.image.edit.inject import inject, mount_data
 from stalker.image.edit.naming import with_name
 from stalker.model.creation import InjectedFile, Injections, SecretText, Source, User, Wifi
 from stalker.model.places import Place
+from unit.image.edit.fats import Fat
 from unit.image.edit.memory_editor import Device, File, Folder, Link, MemoryEditor, MemoryEditors
 
 PLACE = Place("card.yaml", 12, 5)
@@ -161,6 +162,16 @@ def test_a_file_that_cannot_stand_there_is_refused(nodes, to, says):
         )
 
     assert caught.value.details == f"card.yaml:12:5: {says}"
+
+
+def test_two_files_that_differ_in_case_are_not_put_into_a_fat(tmp_path):
+    """The second would take the place of the first, and nobody be told."""
+    files = tuple(InjectedFile("boot", to, PLACE, b"x") for to in ("/Kiosk.conf", "/kiosk.CONF"))
+    with Fat(tmp_path / "x.img").editor() as editor, pytest.raises(StalkerError) as caught:
+        inject(MemoryEditors(boot=editor), Injections(files=files), plain)
+
+    assert "/kiosk.CONF cannot be put into boot" in caught.value.brief
+    assert "/Kiosk.conf is put there" in caught.value.details
 
 
 def test_links_that_lead_in_circles_are_an_error():
