@@ -119,6 +119,14 @@ class InputError(StalkerError):
     exit_code = 4
 
 
+def as_one(errors: Sequence[InputError], brief: str) -> InputError:
+    """Return several errors as one that tells all of them; a single one is itself."""
+    if len(errors) == 1:
+        return errors[0]
+    details = "\n".join(f"{error.brief}\n  {error.details}".rstrip() for error in errors)
+    return InputError(brief, details, errors[0].resolution)
+
+
 class Interrupted(StalkerError):
     """The user stopped the run."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from stalker.errors import InputError, Interrupted
+from stalker.errors import InputError, Interrupted, as_one
 from stalker.fetch.archive_reader import read_archive
 from stalker.fetch.asking import Answer
 from stalker.fetch.cache import OFFLINE_TIMEOUT_S, Cache
@@ -140,14 +140,8 @@ def inspect_images(
         except BaseException:
             stop.set()
             raise
-    if len(failures) == 1:
-        raise failures[0]
     if failures:
-        raise InputError(
-            f"{len(failures)} of {len(idents)} images cannot be had",
-            "\n".join(f"{one.brief}\n  {one.details}" for one in failures),
-            failures[0].resolution,
-        )
+        raise as_one(failures, f"{len(failures)} of {len(idents)} images cannot be had")
     return [one for one in found if one is not None]
 
 

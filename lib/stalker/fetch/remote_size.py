@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from stalker.errors import InputError
+from stalker.errors import InputError, as_one
 from stalker.fetch.answers import sent_range
 from stalker.fetch.asking import Answer
 from stalker.fetch.cache import Cache
@@ -83,14 +83,8 @@ def sizes_of(
         except BaseException:
             stop.set()
             raise
-    if len(failures) == 1:
-        raise failures[0]
     if failures:
-        raise InputError(
-            f"{len(failures)} of {len(distinct)} sources cannot be had",
-            "\n".join(f"{error.brief}\n  {error.details}".rstrip() for error in failures),
-            failures[0].resolution,
-        )
+        raise as_one(failures, f"{len(failures)} of {len(distinct)} sources cannot be had")
     return [found[question] for question in questions]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from stalker.errors import InputError
+from stalker.errors import InputError, as_one
 from stalker.image.edit.archives import contents, members
 from stalker.image.edit.entries import Entry
 from stalker.image.edit.filling import fill_from_file, fill_from_pieces
@@ -137,14 +137,8 @@ def stock_of(
             stock.parts.append(_part_of(file, path, mtime_s, notices))
         except InputError as error:
             wrong.append(error)
-    if len(wrong) == 1:
-        raise wrong[0]
     if wrong:
-        raise InputError(
-            f"{len(wrong)} archives cannot be unpacked",
-            "\n".join(f"{error.brief}\n{error.details}".strip() for error in wrong),
-            wrong[0].resolution,
-        )
+        raise as_one(wrong, f"{len(wrong)} archives cannot be unpacked")
     for _, name, path in images:
         stock.parts.append(Copied(_file(f"/images/{name}", path.stat().st_size, mtime_s), path))
     if config is not None:
