@@ -74,3 +74,15 @@ def test_a_new_image_has_nothing_to_do_with_the_changes_of_the_old_one(image, tm
     made.write_bytes(b"new")
     publish(made, image, lambda _: None, lambda: None)
     assert not changes_of(image).exists()
+
+
+@pytest.mark.parametrize("name", ["offspot.yaml", "OFFSPOT.yaml"])
+@pytest.mark.parametrize("partition", ["boot", "1"])
+def test_a_file_does_not_vanish_below_the_runtime_configuration(image, name, partition):
+    """Both are to stand at one place: one of them would be lost, and nobody be told."""
+    was = image.read_bytes()
+    file = f"{{partition: {partition}, to: /{name}, content: mine}}"
+    done = inject(image, f"offspot: {{timezone: UTC}}\ninjections: {{files: [{file}]}}\n")
+    assert done.returncode == 2
+    assert "/offspot.yaml of boot is wanted twice" in done.stderr
+    assert image.read_bytes() == was

@@ -10,6 +10,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stalker.errors import PlanError
 from stalker.image.edit.copying import take_base
 from stalker.image.edit.editors import Editors
 from stalker.image.edit.entries import Entry
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from stalker.image.edit.entries import Editor
     from stalker.image.edit.room import Load, Room
     from stalker.image.readback import PartitionFacts
     from stalker.image.toolbox import Tool, Toolbox
     from stalker.model.creation import Creation, SecretText
 
 OUT = "/out"
+OFFSPOT = "/offspot.yaml"
 
 
 class Told(Protocol):
@@ -112,7 +115,7 @@ def assemble(
     if not is_packed:
         _take(base, image, told)
     with late_tool(toolbox, folder) as tool:
-        if stock.parts or creation.mounts_data or room.image_bytes != known.size_bytes:
+        if stock.parts or creation.needs_data or room.image_bytes != known.size_bytes:
             partitions = _framed(creation, stock, terms, image, room, tool(), told)
         else:
             partitions = partitions_of(image, creation.data_label)
@@ -167,14 +170,27 @@ def inject_all(
         data_partuuid=editors.facts("data").entry.uuid if creation.mounts_data else "",
         mtime_s=terms.mtime_s,
     )
+    if creation.offspot is not None:
+        _refuse_second(OFFSPOT, editors.of("boot"), injected.stocks)
     for text in injected.said:
         told.say(text)
     for editor, stock in injected.stocks:
         stock.put(editor, descriptor, lambda _: None)
     if creation.offspot is not None:
         content = offspot_text(creation.offspot).encode()
-        entry = Entry("/offspot.yaml", "file", len(content), mtime_s=terms.mtime_s)
+        entry = Entry(OFFSPOT, "file", len(content), mtime_s=terms.mtime_s)
         Stock([Bytes(entry, content)]).put(editors.of("boot"), descriptor, lambda _: None)
+
+
+def _refuse_second(path: str, editor: Editor, stocks: Sequence[tuple[Editor, Stock]]) -> None:
+    """Raise PlanError when a file is going to be put at a path of the boot partition that is taken."""
+    paths = [one.path for other, stock in stocks if other is editor for one in stock.entries]
+    if any(one.lower() == path for one in paths):
+        raise PlanError(
+            f"{path} of boot is wanted twice",
+            "injections.files puts a file where offspot, of the configuration, comes to stand",
+            "leave one of them out",
+        )
 
 
 def offspot_text(values: Mapping[str, Any]) -> str:
@@ -201,7 +217,7 @@ def _stock_of(creation: Creation, ingredients: Ingredients, terms: Terms, told: 
 
 def _measure(creation: Creation, stock: Stock, terms: Terms) -> Measure | None:
     """Return what the data partition has to have room for: what is put there, and what images become there."""
-    if not stock.parts and not creation.mounts_data:
+    if not stock.parts and not creation.needs_data:
         return None
     own, later = stock.measure(), measure_of(terms.loaded)
     return Measure(*(one + other for one, other in zip(own.state(), later.state(), strict=True)))
@@ -222,7 +238,7 @@ def _framed(
     told: Told,
 ) -> Mapping[str, PartitionFacts]:
     wish = None
-    if stock.parts or creation.mounts_data:
+    if stock.parts or creation.needs_data:
         # The same configuration on the same base gives the same ids.
         wish = DataWish(creation.text, creation.data_label, len(stock.entries), terms.mtime_s)
     found = frame(image, tool, OUT, size_bytes=room.image_bytes, data=wish, check=told.check)
