@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from stalker import __version__
-from stalker.errors import PlanError
+from stalker.errors import PlanError, StalkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BASE_PATTERN = "STALKER_BASE_IMAGES"
 """The variable with the URL of official images, `{version}` in it."""
@@ -90,15 +95,33 @@ def create(
         base_pattern=_pattern(),
     )
     if not debug:
-        create_image(ctx.obj, wish)
+        with _disk_told(output):
+            create_image(ctx.obj, wish)
         return
     import traceback
 
     try:
-        create_image(ctx.obj, wish)
+        with _disk_told(output):
+            create_image(ctx.obj, wish)
     except Exception:
         traceback.print_exc(file=sys.stderr)
         raise
+
+
+@contextlib.contextmanager
+def _disk_told(output: str) -> Iterator[None]:
+    """Say which image it is that a full or broken disk cannot take."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        raise StalkerError(
+            f"{output} could not be made: {error.strerror or error}{where}",
+            "it grows beside its place, or in --build-dir; downloads go into --cache-dir",
+            "make room there, or mend the rights",
+        ) from error
 
 
 def _pattern() -> str:

@@ -37,6 +37,9 @@ MARGIN_PERCENT = 10
 LEAST_DATA_BYTES = 8 * MIB
 """Below this an ext4 has no room for a journal."""
 
+MOST_CONTENT_BYTES = 1 << 44
+"""16 TiB: for more, what an ext4 takes for itself is reckoned for minutes."""
+
 EXTENT_BYTES = 64 * MIB
 """One block more is counted for each so much of a file: its extents may not stand in its inode."""
 
@@ -167,6 +170,12 @@ def room_for(
         PlanError: the size that was asked for does not hold it, or it is larger than it may be.
     """
     data = 0
+    if measure is not None and content_bytes(measure) > MOST_CONTENT_BYTES:
+        raise PlanError(
+            f"{_both(content_bytes(measure))} are to go onto the data partition, which no card holds",
+            "a server may have said a wrong size of a file",
+            "look at the sizes of what is named in files and oci_images",
+        )
     if measure is not None:
         data = (
             grown_data_bytes(base.shape, measure, margin_percent)

@@ -238,3 +238,9 @@ def test_what_its_author_says_of_the_system_counts_before_the_download():
 
 def test_nothing_at_all_still_is_a_file_system_with_a_journal():
     assert new_data_bytes(Measure()) >= 8 * MIB
+
+
+def test_content_that_no_card_holds_is_refused_at_once():
+    """A server that lies of a length has nobody wait."""
+    with pytest.raises(PlanError, match="which no card holds"):
+        room_for(base(200), measure_of([Load(1, 1 << 62)]), AUTO)
