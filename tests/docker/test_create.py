@@ -321,6 +321,50 @@ def test_a_checksum_holds_for_archives_and_for_what_is_cached(space, bases, via)
     assert codes == [4, 0, 4]
 
 
+@pytest.mark.parametrize("word", ["source", "file"])
+def test_a_checksum_holds_for_a_base_of_this_host(space, bases, word):
+    """Whatever word names it, packed or not."""
+    value = digest_of(bases[2])
+    config = "base: {{{word}: '{base}', checksum: {{algo: sha256, value: '{value}'}}}}\n"
+
+    codes = [
+        space.create(config.format(word=word, base=bases[2], value=one), "-X").returncode
+        for one in ("0" * 64, value)
+    ]
+
+    assert codes == [4, 0]
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "words"),
+    [
+        ("base: ./none.img\n", 4, "there is no base"),
+        (
+            "base: {base}\ninjections: {{users: [{{name: ann, password: {{env: NOBODY_SET_IT}}}}]}}\n",
+            2,
+            "NOBODY_SET_IT",
+        ),
+    ],
+    ids=["base", "secret"],
+)
+def test_what_cannot_be_is_told_by_a_check(space, bases, config, code, words):
+    """Before an hour of downloads."""
+    done = space.create(config.format(base=bases[2]), "--check")
+
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_for_the_data_partition_alone_makes_one(space, bases):
+    """An injection too."""
+    image = space.made(
+        f"base: {bases[2]}\ninjections: {{files: [{{partition: data, to: /x, content: hi}}]}}\n"
+    )
+
+    assert data_of(image)["x"][-1] == b"hi"
+
+
 def test_an_output_that_is_there_is_refused_before_anything(space, bases):
     """Without -X; and the base is never replaced."""
     space.output.write_text("precious")

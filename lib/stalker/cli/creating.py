@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from stalker.cli.downloads import Downloads
 from stalker.cli.gathering import Gathering, terms_of
 from stalker.cli.telling import Telling, late_toolbox
+from stalker.cli.terms import check_secrets
 from stalker.config.creation import read_creation
 from stalker.errors import InputError, Interrupted, PlanError, StalkerError
 from stalker.fetch.cache import Cache
@@ -100,10 +101,11 @@ def _create(settings: Settings, wish: Wish, told: Telling) -> int | None:
             told.say(f"making the base {tree_base.artifact.id}: {tree_base.reason}")
             base = make_tree_base(settings, tree_base)
         gathering = Gathering(creation, base, cache, registries, wish.platform, wish.concurrency)
+        check_secrets(creation)
         looked = gathering.look()
         room = _reckon(creation, base, looked, wish)
         _tell_room(room, looked, told)
-        _check_volumes(room, looked, wish, output)
+        _check_volumes(room, base, looked, wish, output)
         if wish.only_checks:
             return None
         with Downloads() as shown, gathering.fetched(shown.moving) as ingredients:
@@ -167,11 +169,12 @@ def _tree_base(settings: Settings, creation: Creation) -> TreeBase | None:
 
 
 def _local_base(creation: Creation) -> Path | None:
-    """Return a base that is a file of this host and has no checksum to be held against."""
+    """Return a base that is a file of this host. Raises InputError when there is none of that name."""
     source = creation.base.source
-    if source is None:
-        return None
-    return local_path(source.url, Path())
+    path = None if source is None else local_path(source.url, Path())
+    if path is not None and not path.is_file():
+        raise InputError(f"there is no base {path}", f"{creation.base.place} names it", "check the path")
+    return path
 
 
 def _format(creation: Creation, output: Path, told: Telling) -> OutputFormat:
@@ -192,7 +195,7 @@ def _format(creation: Creation, output: Path, told: Telling) -> OutputFormat:
 
 def _reckon(creation: Creation, base: Path | None, looked: Looked, wish: Wish) -> Room:
     """Return how large the image becomes, as well as it is known now. Raises PlanError when it cannot be."""
-    measure = measure_of(looked.loads) if looked.loads or creation.mounts_data else None
+    measure = measure_of(looked.loads) if looked.loads or creation.needs_data else None
     if base is not None and not packing_of(base):
         known = base_of(base, creation.data_label)
     else:
@@ -214,9 +217,11 @@ def _tell_room(room: Room, looked: Looked, told: Telling) -> None:
         told.say(f"not known before they are here: the sizes of {', '.join(looked.unknown)}")
 
 
-def _check_volumes(room: Room, looked: Looked, wish: Wish, output: Path) -> None:
+def _check_volumes(room: Room, base: Path | None, looked: Looked, wish: Wish, output: Path) -> None:
     """Raise StalkerError when a volume surely has not the room for what comes there."""
-    needs = [(wish.build_dir or output.parent, room.content_bytes), (wish.cache_dir, looked.download_bytes)]
+    stored = base.stat().st_blocks * 512 if base is not None else 0
+    image = room.content_bytes + stored
+    needs = [(wish.build_dir or output.parent, image), (wish.cache_dir, looked.download_bytes)]
     problems = needed_on_volumes(needs)
     if problems:
         raise StalkerError(

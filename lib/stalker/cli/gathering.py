@@ -20,6 +20,7 @@ from stalker.fetch.together import DEFAULT_CONCURRENCY, Job, fetched_together
 from stalker.fetch.wanted import Wanted
 from stalker.image.edit.assemble import Ingredients, Terms
 from stalker.image.edit.room import Load
+from stalker.image.packed import packing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,9 +76,8 @@ class Gathering:
         creation = self.creation
         looked = Looked()
         asked: list[SizeAsked] = []
-        asks_base = (
-            self.base is None and creation.base.source is not None
-        )  # one of a tree may not be made yet
+        # One of a tree may not be made yet; one that stands here raw is read itself.
+        asks_base = creation.base.source is not None and (self.base is None or bool(packing_of(self.base)))
         if asks_base:
             assert creation.base.source is not None
             asked.append(SizeAsked(creation.base.source, image_only=True))
@@ -118,8 +118,7 @@ class Gathering:
             places.append((kind, number))
             wanted.append(self._wanted(source))
 
-        if self.base is None:
-            assert creation.base.source is not None
+        if creation.base.source is not None:
             want("base", 0, creation.base.source)
         for number, file in enumerate(creation.files):
             if file.source is not None and file.content is None:
@@ -138,12 +137,17 @@ class Gathering:
             paths = here | {place: file.path for place, file in found.items()}
             self._check_archives(paths)
             yield Ingredients(
-                base=self.base or paths["base", 0],
+                base=paths.get(("base", 0)) or self._made_base,
                 files=_of_kind(paths, "file"),
                 images=_of_kind(paths, "image"),
                 injected=_of_kind(paths, "injected"),
                 digests={self._name(*place): file.sha256 for place, file in found.items()},
             )
+
+    @property
+    def _made_base(self) -> Path:
+        assert self.base is not None  # the one of a tree
+        return self.base
 
     def full_bytes(self, number: int, archive_bytes: int) -> int:
         """Return what an image takes once it is loaded, as far as it is known."""

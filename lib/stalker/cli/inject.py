@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stalker.cli.telling import Telling
     from stalker.image.edit.assemble import Terms
     from stalker.image.toolbox import Tool
-    from stalker.model.creation import Creation
+    from stalker.model.creation import Creation, Source
 
 
 @click.command()
@@ -45,9 +45,9 @@ def inject(image: str, config: str) -> None:
     creation = read_creation(text, config, folder=file.resolve().parent, needs_base=False)
     for warning in creation.warnings:
         told.say(warning)
-    if creation.files or creation.images or creation.writes_config:
+    if creation.files or creation.images or creation.writes_config or creation.mounts_data:
         raise PlanError(
-            f"{config} names files for the data partition",
+            f"{config} asks for a data partition",
             "a ready image is given what is under injections and offspot",
             "create the image with them: ./stalker image create",
         )
@@ -157,8 +157,20 @@ def _local_files(creation: Creation) -> dict[int, Path]:
                 "into a ready image only those are put",
                 "fetch it before, or create the image with it",
             )
+        if file.source.digest is not None:
+            _hold_against(file.source)
         found[number] = path
     return found
+
+
+def _hold_against(source: Source) -> None:
+    """Raise InputError when a file of this host has another checksum than it must have."""
+    from stalker.cli.settings import cache_dir
+    from stalker.fetch.cache import Cache
+    from stalker.fetch.digest_url import wanted_of
+
+    with Cache(cache_dir() / "downloads") as cache:
+        cache.get(wanted_of(source, cache)).close()
 
 
 @contextlib.contextmanager

@@ -25,7 +25,9 @@ class Telling:
     def say(self, text: str) -> None:
         """Print a line."""
         self.display.end()
-        print(f"stalker: {text}", file=sys.stderr, flush=True)
+        # in one piece: downloads tell of themselves from their threads
+        sys.stderr.write(f"stalker: {text}\n")
+        sys.stderr.flush()
 
     def adder(self, doing: str, total_bytes: int) -> Callable[[int], None]:
         """Return what shows how far something is."""

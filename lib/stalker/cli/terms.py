@@ -11,13 +11,31 @@ from stalker.cli.settings import source_date_epoch
 from stalker.errors import PlanError
 
 if TYPE_CHECKING:
-    from stalker.model.creation import SecretText
+    from stalker.model.creation import Creation, SecretText
 
 
 def now_s() -> int:
     """Return SOURCE_DATE_EPOCH if it is set, else the time. Raises PlanError."""
     epoch_s = source_date_epoch()
     return int(time.time()) if epoch_s is None else epoch_s
+
+
+def check_secrets(creation: Creation) -> None:
+    """Read all secrets once, before anything is done. Raises PlanError that tells of all which cannot be read."""
+    own = creation.injections
+    passwords = [*(one.password for one in own.users), *(one.password for one in own.wifi)]
+    wrong = []
+    for one in passwords:
+        try:
+            if one is not None:
+                read_secret(one)
+        except PlanError as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        details = "\n".join(f"{error.brief}; {error.details}" for error in wrong)
+        raise PlanError(f"{len(wrong)} secrets cannot be read", details, wrong[0].resolution)
 
 
 def read_secret(secret: SecretText) -> str:

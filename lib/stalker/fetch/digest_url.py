@@ -102,8 +102,8 @@ def pinned(digest: Digest, cache: Cache, *, name: str = "", stop: Stop | None = 
 def digest_in(text: str, algorithm: str, name: str = "") -> str:
     """Return the digest in the lines of a checksum file, empty when there is none of that algorithm.
 
-    Lines are as sha256sum writes them, or as `SHA256 (file) = digits`. The line for `name` counts, else
-    the first; a single word needs no name.
+    Lines are as sha256sum writes them, or as `SHA256 (file) = digits`. The line for `name` counts; one that is
+    alone, or has no name, does so too: a list that tells of other files tells nothing of this one.
     """
     found: list[tuple[str, str]] = []
     for line in text.splitlines():
@@ -118,7 +118,8 @@ def digest_in(text: str, algorithm: str, name: str = "") -> str:
         if len(value) == ALGORITHMS[algorithm]:
             found.append((value.lower(), posixpath.basename(of.strip())))
     named = [value for value, of in found if name and of == name]
-    return next(iter((*named, *(value for value, _ in found))), "")
+    unnamed = [value for value, of in found if not of or len(found) == 1]
+    return next(iter((*named, *unnamed)), "")
 
 
 def metalink_of(url: str, cache: Cache, *, stop: Stop | None = None) -> Metalink:

@@ -145,7 +145,8 @@ class _Progress:
         self._add: Callable[[int], None] = lambda _: None
 
     def begin(self, doing: str, total_bytes: int | None = None) -> None:
-        """Say what is done now."""
+        """Say what is done now: a packer does not tell how far it is."""
+        self._told.say(doing)
         self._add = self._told.adder(doing, total_bytes or 0)
 
     def add(self, count: int) -> None:

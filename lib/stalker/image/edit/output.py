@@ -37,6 +37,9 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK
 MARK = "made-by-stalker"
 IMAGE = "disk.img"
 
+UNKNOWN = (".bz2", ".lz4", ".lzma", ".7z", ".rar", ".tar", ".tgz", ".iso", ".qcow2", ".vmdk")
+"""Endings of what an image might be thought to become by its name alone."""
+
 PACKED: dict[str, OutputFormat] = {
     ".img.zst": "img.zst",
     ".img.xz": "img.xz",
@@ -190,7 +193,14 @@ def _undisturbed() -> Iterator[None]:
 
 def format_of(output: Path) -> OutputFormat:
     """Return the format that a file's name asks for."""
-    return next((kind for ending, kind in PACKED.items() if output.name.endswith(ending)), "img")
+    name = output.name.lower()
+    if name.endswith(UNKNOWN):
+        raise PlanError(
+            f"{output.name} is named as something that is not made here",
+            "",
+            f"name it .img, or one of {', '.join(PACKED)}",
+        )
+    return next((kind for ending, kind in PACKED.items() if name.endswith(ending)), "img")
 
 
 def _made(folder: Path) -> IO[str]:
