@@ -67,7 +67,7 @@ class Trunk:
         self, name: str, node: Node, parent: str, inherited: Mapping[str, Setting], platform: str
     ) -> None:
         """Read a node and all that is nested in it; one that was meant as a key of its node is told once."""
-        if meant := self.meant_key(name, node):
+        if parent and (meant := self.meant_key(name, node)):  # what stands right in `stalks` can be no key
             self.report.problem_instead(node.key_place, f"no stalk file {_stalk_path(name)}", meant)
             return
         own = {**inherited, **settings_of(node, without=NO_VARIABLES)}
