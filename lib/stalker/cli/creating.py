@@ -211,7 +211,7 @@ def _tell_room(room: Room, looked: Looked, told: Telling) -> None:
     about = "" if room.is_exact else "at least "
     told.say(
         f"the image takes {about}{size_text(room.image_bytes)}, {size_text(room.content_bytes)} of it for data;"
-        f" {size_text(looked.download_bytes)} to download"
+        f" at most {size_text(looked.download_bytes)} to download"
     )
     if looked.unknown:
         told.say(f"not known before they are here: the sizes of {', '.join(looked.unknown)}")
