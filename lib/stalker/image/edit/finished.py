@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from stalker import __version__
 from stalker.image.checksums import checksum_lines, sha256_of
 from stalker.image.edit.assemble import OUT, late_tool
-from stalker.image.edit.output import publish
+from stalker.image.edit.output import companions, publish
 from stalker.image.formats import PACKERS, pack
-from stalker.image.manifest import Manifest, PublishedFile, beside, write_manifest
+from stalker.image.manifest import Manifest, PublishedFile, write_manifest
 from stalker.image.readback import manifest_beside, read_disk
 
 if TYPE_CHECKING:
@@ -115,11 +115,11 @@ def finish(
         digest = sha256_of(image, told.adder("reading it again", image.stat().st_size))
     size_bytes = image.stat().st_size
     file = PublishedFile(output.name, size_bytes, digest)
-    checksum = output.with_name(f"{output.name}.sha256")
+    manifest, checksum = companions(output)
     is_old_ours = _tells_of_ours(output, checksum)
 
     def describe_it() -> None:
-        write_manifest(output.parent, replace(about, files=(file,)), beside(output).name)
+        write_manifest(output.parent, replace(about, files=(file,)), manifest.name)
         if digest:
             _write(checksum, checksum_lines([file]))
         elif is_old_ours:

@@ -63,6 +63,9 @@ def check_output(output: Path, *, overwrites: bool, base: Path | None) -> Path:
     if target.is_dir():
         raise PlanError(f"{output} is a folder", "", "name a file in it")
     if not target.exists():
+        told = next((one for one in companions(target) if one.exists()), None)
+        if told is not None and not overwrites:
+            raise PlanError(f"{told} is there already", "it tells of another image", "-X replaces it")
         return target
     if not target.is_file():
         raise PlanError(
@@ -73,6 +76,11 @@ def check_output(output: Path, *, overwrites: bool, base: Path | None) -> Path:
     if not overwrites:
         raise PlanError(f"{output} is there already", "", "-X replaces it once the new one is finished")
     return target
+
+
+def companions(output: Path) -> tuple[Path, Path]:
+    """Return where the manifest and the checksum of an image come to stand."""
+    return beside(output), output.with_name(f"{output.name}.sha256")
 
 
 @contextlib.contextmanager

@@ -48,6 +48,19 @@ def test_what_stands_there_is_refused_and_stays(output, make, words):
         check_output(output, overwrites=False, base=None)
 
 
+@pytest.mark.parametrize("ending", [".manifest.json", ".sha256"])
+def test_what_tells_of_another_image_is_not_overwritten(output, ending):
+    """Though OUTPUT itself is not there; with -X it is."""
+    own = output.with_name(output.name + ending)
+    own.write_text("mine")
+
+    with pytest.raises(PlanError, match="is there already"):
+        check_output(output, overwrites=False, base=None)
+
+    assert check_output(output, overwrites=True, base=None) == output
+    assert own.read_text() == "mine"
+
+
 def test_the_base_is_never_the_output(output, tmp_path):
     """Not with -X either, and not under another name."""
     output.write_text("base")
