@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING
 from stalker.errors import PlanError, StalkerError
 from stalker.image.edit.copying import copy_image, nothing
 from stalker.image.edit.journaled import changes_of, sync_folder
+from stalker.image.manifest import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
