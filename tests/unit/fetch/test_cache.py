@@ -2,6 +2,7 @@ import fcntl
 import hashlib
 import json
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +22,9 @@ from stalker.fetch.stopping import Stop
 from stalker.fetch.wanted import Wanted
 from unit.fetch.server import serving
 
-BODY = os.urandom(1_000_000)
+BODY = random.Random(7).randbytes(
+    1_000_000
+)  # its digests are in the names of tests, the same in each process
 DIGEST = hashlib.sha256(BODY).hexdigest()
 DAY = 86400.0
 

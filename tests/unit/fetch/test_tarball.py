@@ -1,5 +1,5 @@
 import hashlib
-import os
+import random
 import tempfile
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from stalker.model.tree import TarballBase
 from unit.fetch.keys import KeyRing
 from unit.fetch.server import serving
 
-BODY = os.urandom(3_000_000)
+BODY = random.Random(7).randbytes(
+    3_000_000
+)  # its digests are in the names of tests, the same in each process
 DIGEST = hashlib.sha256(BODY).hexdigest()
 PLACE = Place("trees/t/t.hjson")
 
