@@ -156,7 +156,7 @@ def test_archives_stand_in_the_file_system_as_they_were(engine: DockerEngine, tm
     ]
 
     with ext4(engine, tmp_path) as (editor, number, image):
-        parts = [Unpacked(path, via, members(path, via, to)) for via, path, to in archives]
+        parts = [Unpacked(path, via, members(path, via, to), path.name) for via, path, to in archives]
         Stock(list(parts)).put(editor, number, ignore)
         editor.finish()
         with mounted(image, START) as root:
