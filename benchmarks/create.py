@@ -71,7 +71,7 @@ def measure(peer: Peer, scratch: Path, rounds: int) -> list[Figure]:
         Figure("create", work, ours, theirs, "cp and sync", bar=1.5, rounds=created),
         Figure("create", f"{work}, without sync", ours, memory, "cp into memory"),
         Figure("create", small, own, copied, "cp and sync", bar=0.2, rounds=injected),
-        Figure("create", f"{small}, without sync", own, copied_memory, "cp into memory", bar=0.2),
+        Figure("create", f"{small}, without sync", own, copied_memory, "cp into memory"),
     ]
 
 

@@ -18,7 +18,8 @@ from stalker.fetch.remote_image import inspect_images
 from stalker.fetch.remote_size import RemoteSize, SizeAsked, sizes_of
 from stalker.fetch.together import DEFAULT_CONCURRENCY, Job, fetched_together
 from stalker.fetch.wanted import Wanted
-from stalker.image.edit.assemble import Ingredients, Terms
+from stalker.image.edit.assemble import Ingredients
+from stalker.image.edit.injecting import Terms
 from stalker.image.edit.room import Load
 from stalker.image.packed import packing_of
 

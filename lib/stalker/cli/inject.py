@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from stalker.cli.telling import Telling
-    from stalker.image.edit.assemble import Terms
+    from stalker.image.edit.injecting import Terms
     from stalker.image.toolbox import Tool
     from stalker.model.creation import Creation, Source
 
@@ -33,7 +33,7 @@ def inject(image: str, config: str) -> None:
     from stalker.cli.telling import Telling
     from stalker.cli.terms import now_s, read_secret
     from stalker.config.creation import read_creation
-    from stalker.image.edit.assemble import Terms
+    from stalker.image.edit.injecting import Terms
 
     path, told = _existing(image), Telling()
     file = Path(config)
@@ -68,9 +68,9 @@ def _in_place(
     image: Path, creation: Creation, files: Mapping[int, Path], terms: Terms, told: Telling
 ) -> bool:
     """Write what goes onto FATs alone, and say whether that was all; else nothing is written."""
-    from stalker.image.edit.assemble import inject_all, partitions_of
     from stalker.image.edit.editors import Editors
     from stalker.image.edit.fat import FatEditor
+    from stalker.image.edit.injecting import inject_all, partitions_of
     from stalker.image.edit.journaled import recover, write_pieces
 
     with image.open("r+b", buffering=0) as stream, _alone(stream.fileno(), image):
@@ -100,8 +100,8 @@ def _in_place(
 def _by_copy(image: Path, creation: Creation, files: Mapping[int, Path], terms: Terms, told: Telling) -> None:
     """Change a copy, and let it take the place of the image. Raises StalkerError: the image is as it was then."""
     from stalker.cli.telling import late_toolbox
-    from stalker.image.edit.assemble import inject_all, late_tool, open_editors, partitions_of
     from stalker.image.edit.copying import copy_image
+    from stalker.image.edit.injecting import inject_all, late_tool, open_editors, partitions_of
     from stalker.image.edit.output import IMAGE, publish, working
 
     mode = image.stat().st_mode

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from stalker.config.schema import document_schema
 from stalker.config.shape import Anything, Either, Flag, Items, Keys, Scalar, Shape, Text, Whole
 from stalker.model.creation import OUTPUT_FORMATS, VIAS
 
@@ -159,4 +158,7 @@ IMAGE = Keys(
 
 def creation_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a configuration."""
+    # late: only editors want it, and it knows all that trees can say
+    from stalker.config.schema import document_schema
+
     return document_schema(IMAGE, "stalker image")

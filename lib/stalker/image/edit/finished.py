@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from stalker import __version__
 from stalker.image.checksums import checksum_lines, sha256_of
-from stalker.image.edit.assemble import OUT, late_tool
+from stalker.image.edit.injecting import OUT, late_tool
 from stalker.image.edit.output import companions, publish
 from stalker.image.formats import PACKERS, pack
 from stalker.image.manifest import Manifest, PublishedFile, write_manifest
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from stalker.image.edit.assemble import Assembled, Ingredients, Told
+    from stalker.image.edit.assemble import Assembled, Ingredients
+    from stalker.image.edit.injecting import Told
     from stalker.image.toolbox import Toolbox
     from stalker.model.creation import Creation, OutputFormat
 

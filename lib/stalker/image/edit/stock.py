@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from stalker.errors import InputError, as_one
-from stalker.image.edit.archives import contents, members
 from stalker.image.edit.entries import Entry
 from stalker.image.edit.filling import fill_from_file, fill_from_pieces
 from stalker.image.layout import Measure
@@ -111,6 +110,8 @@ class Stock:
 def _unpack(
     part: Unpacked, room: Mapping[str, Sequence[Range]], descriptor: int, on_bytes: Callable[[int], None]
 ) -> None:
+    from stalker.image.edit.archives import contents  # late: most that is put somewhere is no archive
+
     for entry, pieces in contents(part.path, part.via, part.entries, called=part.called):
         fill_from_pieces(descriptor, room.get(entry.path, ()), pieces, entry.path, on_bytes)
 
@@ -159,6 +160,8 @@ def _part_of(
     assert path is not None
     if file.via == "direct":
         return Copied(_file(file.to, path.stat().st_size, mtime_s), path)
+    from stalker.image.edit.archives import members  # late, as above
+
     assert file.source is not None
     called = posixpath.basename(urlsplit(file.source.url).path) or file.to
     found = members(path, file.via, file.to, called=called, notices=notices)
