@@ -50,7 +50,6 @@ class Assembled:
 
     image: Path
     roles: Mapping[str, PartitionFacts]
-    room: Room
 
 
 def assemble(
@@ -86,15 +85,12 @@ def assemble(
             editors = open_editors(image, stream.fileno(), partitions, tool, terms.mtime_s, told)
             _fill(creation, ingredients, terms, stock, editors, stream.fileno(), told)
             editors.finish()
-    return Assembled(image, partitions, room)
+    return Assembled(image, partitions)
 
 
 def _stock_of(creation: Creation, ingredients: Ingredients, terms: Terms, told: Told) -> Stock:
     files = [(file, ingredients.files.get(number)) for number, file in enumerate(creation.files)]
-    images = [
-        (image, terms.image_names[number], ingredients.images[number])
-        for number, image in enumerate(creation.images)
-    ]
+    images = [(name, ingredients.images[number]) for number, name in terms.image_names.items()]
     config = creation.text if creation.writes_config else None
     notices: list[str] = []
     stock = stock_of(files, images, config, mtime_s=terms.mtime_s, notices=notices)

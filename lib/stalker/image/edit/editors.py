@@ -60,21 +60,6 @@ class Editors:
             self._open[number] = self._opened(name, one)
         return self._open[number]
 
-    @property
-    def boot(self) -> Editor | None:
-        """The FAT that the machine starts from, None where there is none."""
-        return self.of("boot") if self.has("boot") else None
-
-    @property
-    def root(self) -> Editor | None:
-        """The file system of the system, None where there is none."""
-        return self.of("root") if self.has("root") else None
-
-    @property
-    def data(self) -> Editor | None:
-        """The data partition, None where there is none."""
-        return self.of("data") if self.has("data") else None
-
     def opened(self) -> Sequence[Editor]:
         """Return those that were asked for, in the order of the disk."""
         return [self._open[number] for number in sorted(self._open)]

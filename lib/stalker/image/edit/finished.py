@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from stalker import __version__
 from stalker.image.checksums import checksum_lines, sha256_of
 from stalker.image.edit.injecting import OUT, late_tool
-from stalker.image.edit.output import companions, publish
-from stalker.image.formats import PACKERS, pack
+from stalker.image.edit.output import PACKED, companions, publish
+from stalker.image.formats import pack
 from stalker.image.manifest import Manifest, PublishedFile, write_manifest
 from stalker.image.readback import manifest_beside, read_disk
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stalker.image.toolbox import Toolbox
     from stalker.model.creation import Creation, OutputFormat
 
-ENDINGS = {kind: ending if kind == "zip" else f".img{ending}" for kind, (ending, _) in PACKERS.items()}
+ENDINGS = {kind: ending for ending, kind in PACKED.items()}
 
 
 def describe(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stalker.image.edit.entries import Editor, Range
-    from stalker.model.creation import DataFile, OciImage, Via
+    from stalker.model.creation import DataFile, Via
 
 BLOCK_BYTES = 4096
 
@@ -118,13 +118,13 @@ def _unpack(
 
 def stock_of(
     files: Sequence[tuple[DataFile, Path | None]],
-    images: Sequence[tuple[OciImage, str, Path]],
+    images: Sequence[tuple[str, Path]],
     config: str | None,
     *,
     mtime_s: int,
     notices: list[str] | None = None,
 ) -> Stock:
-    """Take stock: files with what was fetched for them, images with their file names and archives, and `config`.
+    """Take stock: files with what was fetched for them, images as file name and archive, and `config`.
 
     `notices` collects what of an archive its author should know.
 
@@ -140,7 +140,7 @@ def stock_of(
             wrong.append(error)
     if wrong:
         raise as_one(wrong, f"{len(wrong)} archives cannot be unpacked")
-    for _, name, path in images:
+    for name, path in images:
         stock.parts.append(Copied(_file(f"/images/{name}", path.stat().st_size, mtime_s), path))
     if config is not None:
         content = config.encode()
@@ -153,10 +153,7 @@ def _part_of(
     file: DataFile, path: Path | None, mtime_s: int, notices: list[str] | None
 ) -> Bytes | Copied | Unpacked:
     if file.content is not None:
-        content = file.content
-        if file.via == "base64":
-            content = _decoded(file, content)
-        return Bytes(_file(file.to, len(content), mtime_s), content)
+        return Bytes(_file(file.to, len(file.content), mtime_s), file.content)
     assert path is not None
     if file.via == "direct":
         return Copied(_file(file.to, path.stat().st_size, mtime_s), path)
@@ -166,18 +163,6 @@ def _part_of(
     called = posixpath.basename(urlsplit(file.source.url).path) or file.to
     found = members(path, file.via, file.to, called=called, notices=notices)
     return Unpacked(path, file.via, found, called)
-
-
-def _decoded(file: DataFile, content: bytes) -> bytes:
-    import base64
-    import binascii
-
-    try:
-        return base64.b64decode(b"".join(content.split()), validate=True)
-    except binascii.Error as error:
-        raise InputError(
-            f"the content of {file.to} is no base64", f"{file.place}: {error}", "encode it: base64 FILE"
-        ) from error
 
 
 def _file(path: str, size_bytes: int, mtime_s: int) -> Entry:

@@ -8,7 +8,7 @@ import pytest
 from stalker.errors import InputError
 from stalker.image.edit.entries import Entry
 from stalker.image.edit.stock import Bytes, Copied, Stock, stock_of
-from stalker.model.creation import CONFIG_COPY, DataFile, OciImage, Source
+from stalker.model.creation import CONFIG_COPY, DataFile, Source
 from stalker.model.places import Place
 from unit.image.edit.memory_editor import MemoryEditor
 
@@ -47,7 +47,7 @@ def test_all_kinds_are_in_it_in_order(tmp_path):
             (file("/p", source=source(plain)), plain),
             (file("/a", source=source(archive), via="tar"), archive),
         ],
-        [(OciImage("registry.example.org/x:1", HERE), "x.tar", image)],
+        [("x.tar", image)],
         "base: 1.0.0\n",
         mtime_s=NOW_S,
     )
