@@ -7,7 +7,6 @@ import os
 import sys
 import tempfile
 import threading
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,14 +84,10 @@ def boot(
 def _opened(engine: DockerEngine, path: Path) -> Iterator[tuple[Toolbox, Path]]:
     """Give a toolbox and the raw image; a packed one is unpacked into a folder that goes at the end."""
     from stalker.cli.progress import Display
-    from stalker.cli.settings import cache_dir
-    from stalker.cli.toolbox import image_maker
+    from stalker.cli.toolbox import open_toolbox
     from stalker.image.readback import is_packed, unpack_image
-    from stalker.image.toolbox import Toolbox
-    from stalker.run.owner import new_run_id
 
-    maker = image_maker(engine, _say)
-    toolbox = Toolbox(engine, maker, new_run_id(time.time()), cache_dir=cache_dir())
+    toolbox = open_toolbox(engine, _say)
     if not is_packed(path):
         yield toolbox, path
         return

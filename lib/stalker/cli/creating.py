@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from stalker.cli.downloads import Downloads
 from stalker.cli.gathering import Gathering, terms_of
+from stalker.cli.settings import end_as_by_ctrl_c
 from stalker.cli.telling import Telling, late_toolbox
-from stalker.cli.terms import check_secrets
+from stalker.cli.terms import check_secrets, config_text
 from stalker.config.creation import read_creation
 from stalker.errors import InputError, Interrupted, PlanError, StalkerError
 from stalker.fetch.cache import Cache
@@ -63,9 +63,7 @@ def create_image(settings: Settings, wish: Wish) -> None:
         InputError: a source cannot be had, or is not what it must be (4).
         StalkerError: something failed (1, 3).
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+    end_as_by_ctrl_c()
     told = Telling()
     began_s = time.monotonic()
     try:
@@ -130,22 +128,11 @@ def _create(settings: Settings, wish: Wish, told: Telling) -> int | None:
 
 
 def _read(wish: Wish) -> Creation:
+    if "://" in wish.config:
+        return read_creation(_text_at(wish), shown(wish.config), base_pattern=wish.base_pattern)
     path = Path(wish.config)
-    is_url = "://" in wish.config
-    if is_url:
-        text, folder = _text_at(wish), None
-    else:
-        try:
-            text = path.read_bytes().decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-            raise PlanError(
-                f"{path} cannot be read: {why}", "", "name a configuration, YAML or Hjson"
-            ) from error
-        folder = path.resolve().parent
-    return read_creation(
-        text, shown(wish.config) if is_url else wish.config, base_pattern=wish.base_pattern, folder=folder
-    )
+    folder = path.resolve().parent
+    return read_creation(config_text(path), wish.config, base_pattern=wish.base_pattern, folder=folder)
 
 
 def _text_at(wish: Wish) -> str:

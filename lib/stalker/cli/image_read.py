@@ -6,7 +6,6 @@ import contextlib
 import json
 import sys
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,14 +40,11 @@ def existing(name: str) -> Path:
 def _tool_with(path: Path) -> Iterator[tuple[Tool, Path, str]]:
     """Give a toolbox that sees the raw image, its path here and its path there; a packed one is unpacked."""
     from stalker.cli.settings import connect
-    from stalker.cli.toolbox import image_maker
+    from stalker.cli.toolbox import open_toolbox
     from stalker.image.readback import is_packed, unpack_image
-    from stalker.image.toolbox import Toolbox
-    from stalker.run.owner import new_run_id
 
     engine = connect()
-    maker = image_maker(engine, lambda text: print(f"stalker: {text}", file=sys.stderr))
-    toolbox = Toolbox(engine, maker, new_run_id(time.time()))
+    toolbox = open_toolbox(engine, lambda text: print(f"stalker: {text}", file=sys.stderr))
     try:
         if not is_packed(path):
             with toolbox.opened("toolbox", folder=path.parent, writable=False) as tool:

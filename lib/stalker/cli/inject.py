@@ -31,18 +31,13 @@ def inject(image: str, config: str) -> None:
     the finished copy. Nobody else may use IMG meanwhile.
     """
     from stalker.cli.telling import Telling
-    from stalker.cli.terms import now_s, read_secret
+    from stalker.cli.terms import config_text, now_s, read_secret
     from stalker.config.creation import read_creation
     from stalker.image.edit.injecting import Terms
 
     path, told = _existing(image), Telling()
     file = Path(config)
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise PlanError(f"{file} cannot be read: {why}", "", "name a configuration, YAML or Hjson") from error
-    creation = read_creation(text, config, folder=file.resolve().parent, needs_base=False)
+    creation = read_creation(config_text(file), config, folder=file.resolve().parent, needs_base=False)
     for warning in creation.warnings:
         told.say(warning)
     if creation.files or creation.images or creation.writes_config or creation.mounts_data:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ import click
 from stalker import __version__
 from stalker.cli.execute import Terms, plan_and_execute
 from stalker.cli.selecting import selects_steps
-from stalker.cli.settings import Planner, Settings, Wanted, connect, read_tree
+from stalker.cli.settings import Planner, Settings, Wanted, connect, end_as_by_ctrl_c, read_tree
 from stalker.cli.told import Told, tell_files
 from stalker.errors import FilesError, Interrupted, StalkerError
 from stalker.model import events
@@ -62,10 +61,7 @@ def run_tree(
     result: RunResult | None = None
     error: StalkerError | None = None
     plan: Plan | None = None
-    # Whoever ends us politely (a service manager, a closed terminal) gets the same clean stop as Ctrl-C.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, signal.default_int_handler)
+    end_as_by_ctrl_c()
     try:
         told.emit(
             events.RunStarted(

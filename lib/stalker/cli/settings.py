@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass, field, replace
@@ -106,6 +107,13 @@ def connect() -> DockerEngine:
 
     address = answering(find_address(os.environ, os.path.expanduser("~"))).address  # noqa: PTH111
     return DockerEngine(address, {RUN: new_run_id(time.time()), VERSION: CONTAINER})
+
+
+def end_as_by_ctrl_c() -> None:
+    """Let whoever ends us politely (a service manager, a closed terminal) get the same clean stop as Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
 
 
 def cache_dir() -> Path:

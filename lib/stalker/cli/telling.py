@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,21 +41,16 @@ class Telling:
 def late_toolbox(told: Telling) -> Iterator[Callable[[], Toolbox]]:
     """Give what reaches the engine when it is first asked for a toolbox; containers of killed runs go then."""
     with contextlib.ExitStack() as stack:
-        opened: list[Toolbox] = []
 
+        @functools.cache
         def toolbox() -> Toolbox:
-            if not opened:
-                from stalker.cli.settings import cache_dir, connect
-                from stalker.cli.toolbox import image_maker
-                from stalker.image.toolbox import Toolbox
-                from stalker.run.owner import new_run_id
-                from stalker.run.sweep import sweep
+            from stalker.cli.settings import connect
+            from stalker.cli.toolbox import open_toolbox
+            from stalker.run.sweep import sweep
 
-                engine = connect()
-                stack.callback(engine.close)
-                sweep(engine, (), told.say)
-                maker = image_maker(engine, told.say)
-                opened.append(Toolbox(engine, maker, new_run_id(time.time()), cache_dir=cache_dir()))
-            return opened[0]
+            engine = connect()
+            stack.callback(engine.close)
+            sweep(engine, (), told.say)
+            return open_toolbox(engine, told.say)
 
         yield toolbox

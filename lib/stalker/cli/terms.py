@@ -1,4 +1,4 @@
-"""What an image is created by besides its configuration: the time, and secrets."""
+"""What an image is created by: the text of its configuration, the time, and secrets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from stalker.errors import PlanError
 
 if TYPE_CHECKING:
     from stalker.model.creation import Creation, SecretText
+
+
+def config_text(path: Path) -> str:
+    """Return the text of a configuration, byte for byte. Raises PlanError."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise PlanError(f"{path} cannot be read: {why}", "", "name a configuration, YAML or Hjson") from error
 
 
 def now_s() -> int:

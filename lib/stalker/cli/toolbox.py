@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from stalker.cli.settings import Planner
     from stalker.engine.docker import DockerEngine
+    from stalker.image.toolbox import Toolbox
     from stalker.model.events import Event
     from stalker.run.scheduler import RunResult
 
@@ -39,6 +40,15 @@ def image_maker(engine: DockerEngine, say: Callable[[str], None]) -> Callable[[s
         return known[stalk]
 
     return image_of
+
+
+def open_toolbox(engine: DockerEngine, say: Callable[[str], None]) -> Toolbox:
+    """Return a toolbox of an engine outside of a run; its image is made when it is first opened."""
+    from stalker.cli.settings import cache_dir
+    from stalker.image.toolbox import Toolbox
+    from stalker.run.owner import new_run_id
+
+    return Toolbox(engine, image_maker(engine, say), new_run_id(time.time()), cache_dir=cache_dir())
 
 
 def toolbox_image(stalk: str) -> str:

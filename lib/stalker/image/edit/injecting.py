@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -137,17 +138,9 @@ def offspot_text(values: Mapping[str, Any]) -> str:
 def late_tool(toolbox: Callable[[], Toolbox], folder: Path) -> Iterator[Callable[[], Tool]]:
     """Give what opens the toolbox when it is first asked for: what changes a FAT alone needs none."""
     with contextlib.ExitStack() as stack:
-        opened: list[Tool] = []
 
+        @functools.cache
         def tool() -> Tool:
-            if not opened:
-                opened.append(
-                    stack.enter_context(
-                        toolbox().opened(
-                            "toolbox", folder=folder, folder_target=OUT, tmpfs={"/stage": "mode=1777"}
-                        )
-                    )
-                )
-            return opened[0]
+            return stack.enter_context(toolbox().opened("toolbox", folder=folder, folder_target=OUT))
 
         yield tool
