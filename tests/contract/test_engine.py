@@ -9,10 +9,12 @@ import uuid
 import pytest
 
 from contract.conftest import Heard, World, one_file
+from engines import remove_all_below
 from stalker.engine import wire
 from stalker.engine.docker import DockerEngine
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.engine.interface import ContainerSpec
+from stalker.engine.relabel import Configured
 from stalker.errors import EngineError, NoEngine, NotThere
 from stalker.model import labels
 from stalker.model.places import Place
@@ -59,6 +61,7 @@ CALLS = {
     "containers": lambda engine: engine.containers({}),
     "changes": lambda engine: engine.changes(NOWHERE),
     "missing_paths": lambda engine: engine.missing_paths("x:1", ["/x"]),
+    "without_volumes": lambda engine: engine.without_volumes("x:1", {}),
     "export": lambda engine: list(engine.export("x:1")),
     "ensure_volume": lambda engine: engine.ensure_volume("x", {}),
     "volumes": lambda engine: engine.volumes({}),
@@ -99,7 +102,7 @@ def test_every_call_says_that_there_is_no_engine(gone, call):
 
 ABOUT_NOTHING = [
     *("create", "start", "put", "exec", "open_shell", "state", "commit", "tag", "changes"),
-    *("missing_paths", "export", "remove_volume"),
+    *("missing_paths", "without_volumes", "export", "remove_volume"),
 ]
 
 
@@ -301,6 +304,85 @@ def test_missing_paths_are_those_that_are_in_no_layer(world):
     ]
 
 
+ASKS_FOR_VOLUMES = {
+    "Cmd": ["c"],
+    "Entrypoint": ["/bin/e"],
+    "Env": ["PATH=/bin", "A=b"],
+    "ExposedPorts": {"80/tcp": {}},
+    "Healthcheck": {"Test": ["CMD", "true"], "Interval": 5000000000},
+    "OnBuild": ["RUN true"],
+    "Shell": ["/bin/sh", "-c"],
+    "StopSignal": "9",
+    "User": "root",
+    "Volumes": {"/tmp": {}, "/var/lib/none": {}},
+    "WorkingDir": "/tmp",
+}
+
+
+@pytest.fixture
+def asking(world):
+    """Give the id of an image of ours that asks for volumes and has a file below one."""
+    container = world.container()
+    world.write(container, "/tmp/base", "base")
+    config = {**ASKS_FOR_VOLUMES, "Labels": {"theirs": "1"}}
+    return world.engine.commit(container, "", "", {labels.STEP: "a:b"}, config, "from a test", pause=False)
+
+
+@pytest.fixture(params=["takes", "refuses"])
+def archives(request, monkeypatch):
+    """An engine takes a configuration without its layers, or refuses it as containerd's store does."""
+    if request.param == "refuses":
+        monkeypatch.setattr(Configured, "archive", lambda _self, _name="": one_file("none", b""))
+
+
+@pytest.mark.usefixtures("archives")
+def test_an_image_without_volumes_is_the_same_in_all_else(world, asking):
+    """Layers, platform and configuration; of our labels it has the given ones alone, and no name."""
+    made = world.engine.without_volumes(asking, {labels.TEMPORARY: "x"})
+
+    before, after = world.engine.image(asking), world.engine.image(made)
+    kept = {name for name in ASKS_FOR_VOLUMES if name != "Volumes"}
+    assert {name: after.config.get(name) for name in kept} == {name: ASKS_FOR_VOLUMES[name] for name in kept}
+    assert not after.config.get("Volumes")
+    assert after.labels == {"theirs": "1", labels.TEMPORARY: "x"}
+    assert (after.tags, after.comment, after.parent_id) == ((), "", "")
+    assert after.layers == before.layers
+    assert (after.architecture, after.variant) == (before.architecture, before.variant)
+    assert "tmp/base" in names_in(world.engine, made)
+    assert before.config["Volumes"] == ASKS_FOR_VOLUMES["Volumes"]
+    assert world.engine.without_volumes(asking, {labels.TEMPORARY: "x"}) == made
+    world.engine.untag(made)
+
+
+def test_an_image_without_volumes_keeps_its_platform(world):
+    """An image of another architecture than the engine's stays that."""
+    name = world.name()
+    world.engine.import_rootfs([one_file("etc/hello", b"hi")], name, {}, "", "linux/arm/v7")
+
+    made = world.engine.without_volumes(name, {})
+
+    image = world.engine.image(made)
+    assert (image.architecture, image.variant) == ("arm", "v7")
+    assert image.labels == {}
+    world.engine.untag(made)
+
+
+def test_what_is_written_where_an_image_asks_for_a_volume_is_committed(world, asking):
+    """From a container of the image without volumes; the committed image asks for them again."""
+    bare = world.engine.without_volumes(asking, {})
+    container = world.container(bare)
+    world.write(container, "/tmp/more", "more")
+
+    config = world.engine.image(asking).config
+    made = world.engine.commit(container, "", "", {labels.STEP: "a:c"}, config, "", pause=False)
+
+    assert world.engine.image(made).config["Volumes"] == ASKS_FOR_VOLUMES["Volumes"]
+    assert {"tmp/base", "tmp/more"} <= set(names_in(world.engine, made))
+    world.engine.remove_container(container)
+    world.engine.untag(made)
+    world.engine.untag(bare)
+
+
 def test_an_export_can_be_left_in_the_middle(world):
     """Who closes the stream leaves no container behind."""
     stream = world.engine.export(world.base)
@@ -395,6 +477,55 @@ def test_changes_tell_added_from_changed(world):
     assert ("C", "/etc/passwd") in found
 
 
+@pytest.mark.parametrize(
+    ("path", "script"),
+    [
+        ("/srv/.wh.keep", ">/srv/.wh.keep"),
+        ("/srv/a\nb", 'cd /srv; >"a\nb"'),
+        ("/srv/fifo", "mkfifo /srv/fifo"),
+        ("/srv/socket", "ln -s /srv/socket /dev/log; syslogd"),
+    ],
+    ids=["whiteout", "newline", "fifo", "socket"],
+)
+def test_changes_list_every_kind_of_file(world, path, script):
+    """Those too that a commit takes for something else, such as `.wh.` names, or leaves out: sockets."""
+    container = world.container()
+    does = FakeRun(writes={path: b""})
+    world.exec(container, f"mkdir -p /srv; {script}\n", does)
+
+    assert ("A", path) in world.engine.changes(container)
+
+
+@pytest.mark.docker
+def test_changes_of_a_file_need_no_new_content(engine, busybox):
+    """Owner, mode or time are enough, of a directory owner or mode; what was deleted is listed as D."""
+    world = World(engine, busybox, f"stalker-test/contract-{uuid.uuid4().hex[:8]}")
+    made = "for d in mode owner time gone; do mkdir -p /srv/$d; touch /srv/$d.file; done; touch /srv/gone/x\n"
+    script = """cd /srv
+chmod 700 mode; chmod 700 mode.file; chown 7 owner; chown 7 owner.file
+touch -d 2001-01-01 time; touch -d 2001-01-01 time.file; rm -r gone gone.file
+"""
+    try:
+        assert world.exec(world.container(), made, FakeRun()).code == 0
+        container = world.container(world.commit(world.containers[-1], world.name()))
+        assert world.exec(container, script, FakeRun()).code == 0
+        found = world.engine.changes(container)
+    finally:
+        for container in world.containers:
+            engine.remove_container(container)
+        remove_all_below(engine, world.prefix)
+
+    assert sorted(path for kind, path in found if kind == "C") == [
+        "/srv",
+        "/srv/mode",
+        "/srv/mode.file",
+        "/srv/owner",
+        "/srv/owner.file",
+        "/srv/time.file",
+    ]
+    assert sorted(path for kind, path in found if kind == "D") == ["/srv/gone", "/srv/gone.file"]
+
+
 def test_the_writable_layer_grows_with_what_is_written(world):
     """Its size decides whether the container serves the next step."""
     container = world.container()
@@ -451,6 +582,41 @@ def test_a_program_runs_as_whom_and_where_it_is_told(world):
     heard = world.exec(container, 'printf %s "$(id -u) $(pwd)"\n', does, user="7", workdir="/tmp")
 
     assert heard.out == b"7 /tmp"
+
+
+def test_a_program_on_a_terminal_has_one_stream(world):
+    """Its input, output and errors are the terminal; nothing comes as stderr."""
+    script = "test -t 0 && test -t 1 && test -t 2 && echo all; echo error >&2; exit 3\n"
+
+    heard = world.exec(world.container(), script, FakeRun(3, b"all\n", b"error\n"), tty=True)
+
+    assert heard.code == 3
+    assert (heard.out, heard.err) == (b"all\r\nerror\r\n", b"")
+
+
+def test_a_program_without_a_terminal_has_none(world):
+    """Neither of its streams is one."""
+    script = "test -t 0 || test -t 1 || test -t 2 || echo none\n"
+
+    assert world.exec(world.container(), script, FakeRun(0, b"none\n")).out == b"none\n"
+
+
+def test_a_program_on_a_terminal_can_be_stopped(world):
+    """It may wait for input for ever."""
+    heard = world.exec(world.container(), "read line\n", FakeRun(None), tty=True, stop=lambda: True)
+
+    assert heard.code is None
+
+
+def test_output_of_a_terminal_comes_byte_for_byte(world):
+    """What looks like the head of a frame is passed on as any other data, whatever its size."""
+    data = b"\1\0\0\0\0\0\0\5x" * 30000
+    piece = r"\001\000\000\000\000\000\000\005x" * 100
+    script = f"i=0; while [ $i -lt 300 ]; do printf '{piece}'; i=$((i + 1)); done\n"
+
+    heard = world.exec(world.container(), script, FakeRun(0, data), tty=True)
+
+    assert heard.out == data
 
 
 def test_a_program_that_is_stopped_gives_no_exit_code(world):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stalker.engine import streams, wire
 from stalker.engine.interface import Container, ContainerSpec, ContainerState, Engine, EngineInfo
 from stalker.engine.options import container_body
-from stalker.engine.relabel import has_platform, relabelled
+from stalker.engine.relabel import has_platform, relabelled, without_volumes
 from stalker.errors import EngineError, EngineFull, NoEngine, NotThere
 from stalker.model import labels
 from stalker.model.images import Image
@@ -29,6 +29,9 @@ TIMEOUT_S = 3600
 
 HONOURS_PLATFORM = (1, 42)
 """The API of the first engines that give an imported image the platform that is asked for (moby#43103)."""
+
+LOADED = "Loaded image ID: "
+"""What the engine reports of a loaded image without a name, before its id."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -205,11 +208,31 @@ class DockerEngine(Engine):
         has_labels = _text_dict((found.get("Config") or {}).get("Labels")).items() >= labels.items()
         if has_platform(found, wanted) and has_labels:
             return _inspected_image(found)
-        archive, made = relabelled(found, wanted, labels, name)
-        with self._translated(f"give {name} the platform {wanted}"):
-            _follow(self._client.load_image(archive), lambda _: None, f"could not give {name} its platform")
+        configured = relabelled(found, wanted, labels)
+        made = self._load(configured.archive(name), f"give {name} the platform {wanted}")
         self.untag(image)
-        return self._image(made)
+        return self._image(made or configured.id)
+
+    def _load(self, archive: bytes | Iterator[bytes], doing: str) -> str:
+        """Load an image and return the id that the engine reports, empty for one with a name."""
+        said: list[str] = []
+        with self._translated(doing):
+            _follow(self._client.load_image(archive), said.append, f"could not {doing}")
+        return next((line.removeprefix(LOADED) for line in said if line.startswith(LOADED)), "")
+
+    def without_volumes(self, image: str, labels: Mapping[str, str]) -> str:
+        found = wire.get_json(self.address, f"/images/{self._image(image).id}/json", {})
+        configured = without_volumes(found, labels)
+        doing = f"make an image without volumes of {image}"
+        try:
+            made = self._load(configured.archive(), doing)
+        except (NoEngine, EngineFull):
+            raise
+        except EngineError:  # containerd's image store wants the layers too
+            saved = wire.get_stream(self.address, f"/images/{found['Id']}/get")
+            with contextlib.closing(saved):
+                made = self._load(configured.rewritten(saved), doing)
+        return self._image(made or configured.id).id
 
     def build(
         self,
@@ -300,7 +323,9 @@ class DockerEngine(Engine):
         workdir: str = "",
         stop: Callable[[], bool] | None = None,
         stdin: Iterable[bytes | memoryview] | None = None,
+        tty: bool = False,
     ) -> int | None:
+        assert not tty or stdin is None
         client = self._client
         with self._translated("run a program in a container"):
             made = client.exec_create(
@@ -310,13 +335,14 @@ class DockerEngine(Engine):
                 user=user,
                 workdir=workdir or None,
                 stdin=stdin is not None,
+                tty=tty,
             )["Id"]
 
         def is_over() -> bool:
             return not wire.get_json(self.address, f"/exec/{made}/json", {})["Running"]
 
         if stdin is None:
-            went_on = streams.read_exec(self.address, made, on_output, stop, is_over)
+            went_on = streams.read_exec(self.address, made, on_output, stop, is_over, tty=tty)
         else:
             went_on = streams.feed_exec(self.address, made, stdin, on_output, stop, is_over)
         if not went_on:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from stalker.engine.interface import Container, ContainerSpec, ContainerState, Engine, EngineInfo
 from stalker.errors import NoEngine, NotThere
 from stalker.model.images import Image
+from stalker.model.labels import PREFIX
 from stalker.model.platforms import parse_platform
 
 if TYPE_CHECKING:
@@ -271,7 +272,9 @@ class FakeEngine(Engine):
         workdir: str = "",
         stop: Callable[[], bool] | None = None,
         stdin: Iterable[bytes | memoryview] | None = None,
+        tty: bool = False,
     ) -> int | None:
+        assert not tty or stdin is None
         self._called("exec")
         live = self._container(container)
         script = _SCRIPT.search(argv[2]) if len(argv) > 2 else None
@@ -280,19 +283,21 @@ class FakeEngine(Engine):
         fed = b"".join(stdin or ())
         with self._lock:
             self.scripts.append(script.group(1))
-        ran = self._program(script.group(1), {**environment, "user": user, "workdir": workdir})
+        around = {"user": user, "workdir": workdir, **({"tty": "1"} if tty else {})}
+        ran = self._program(script.group(1), {**environment, **around})
         live.writes.update(ran.writes)
         if ran.echoes and fed:
             on_output(fed, False)
         if ran.stdout:
-            on_output(ran.stdout, False)
+            on_output(_on_terminal(ran.stdout) if tty else ran.stdout, False)
         if ran.exit_code is None:
             while (stop is None or not stop()) and container in self.live:
                 threading.Event().wait(0.005)
             return None
         nonce = _NONCE.search(argv[2])
         report = f"\x01stalker:{nonce.group(1)}:{ran.exit_code}:{ran.left}\x01" if nonce else ""
-        on_output(ran.stderr + report.encode(), True)
+        errors = ran.stderr + report.encode()
+        on_output(_on_terminal(errors) if tty else errors, not tty)
         return ran.exit_code
 
     def open_shell(self, container: str) -> FakeShell:
@@ -328,6 +333,22 @@ class FakeEngine(Engine):
         if repository:
             self.tag(image.id, f"{repository}:{tag}")
         return image.id
+
+    def without_volumes(self, image: str, labels: Mapping[str, str]) -> str:
+        self._called("without_volumes")
+        with self._lock:
+            found = self._there(image)
+            kept = {name: value for name, value in found.labels.items() if not name.startswith(PREFIX)}
+            now = {**kept, **labels}
+            config = {name: value for name, value in found.config.items() if name != "Volumes"}
+            config["Labels"] = now
+            digest = hashlib.sha256(f"{found.id} {sorted(now.items())}".encode()).hexdigest()
+            made = replace(
+                found, id=f"sha256:{digest}", tags=(), labels=now, parent_id="", comment="", config=config
+            )
+            self.images_by_id.setdefault(made.id, made)
+            self.files[made.id], self.owned[made.id] = self.files[found.id], self.owned[found.id]
+            return made.id
 
     def tag(self, image: str, name: str) -> None:
         self._called("tag")
@@ -420,6 +441,10 @@ class FakeEngine(Engine):
 
     def close(self) -> None:
         self._called("close")
+
+
+def _on_terminal(data: bytes) -> bytes:
+    return data.replace(b"\n", b"\r\n")
 
 
 def _is_path(name: str) -> bool:

@@ -166,6 +166,7 @@ class Engine(Protocol):
         workdir: str = "",
         stop: Callable[[], bool] | None = None,
         stdin: Iterable[bytes | memoryview] | None = None,
+        tty: bool = False,
     ) -> int | None:
         """Run a program in a container and return its exit code.
 
@@ -177,6 +178,10 @@ class Engine(Protocol):
         `stdin` is sent to the program, and then the end of its input. It is read here, in the caller's
         thread, and what it raises comes out; `on_output` and `stop` are called in another one then. Of a
         program that ends early the rest of `stdin` is not read: that is no error.
+
+        With `tty` the program has a terminal for input, output and errors. Its two streams are one
+        then, passed on as `on_output(data, False)`, with the line ends of a terminal, CR LF. Nothing is
+        typed there, so a program that reads it waits; `stdin` is not possible.
         """
 
     def open_shell(self, container: str) -> Shell:
@@ -218,8 +223,24 @@ class Engine(Protocol):
     def containers(self, labels: Mapping[str, str]) -> list[Container]:
         """List containers, running or not, that carry all these labels (empty value: any)."""
 
+    def without_volumes(self, image: str, labels: Mapping[str, str]) -> str:
+        """Return the id of an image with the same layers and configuration, but without `Volumes`.
+
+        A container of it gets no anonymous volumes, so what it writes there is in its layer. Our labels
+        are replaced by `labels`, others stay. It has no name, no comment, no parent, and a history of
+        one line a layer. Equal arguments give the same image. No layer moves where the engine takes a
+        configuration alone; elsewhere the image is read from the engine and loaded again.
+        """
+
     def changes(self, container: str) -> list[tuple[str, str]]:
-        """List (A|C|D, path) of a container against its image."""
+        """List (A|C|D, path) of a container compared with its image, in no particular order.
+
+        A is new, D is deleted. C is a file of the image that was written or whose owner, mode, time or
+        attributes were set, or a directory whose owner or mode changed or that holds a change. Not
+        listed: a directory whose time or attributes alone changed, what was below a deleted directory,
+        what is on a mount. Sockets are listed although no commit holds them. Paths are as the container
+        has them, with `.wh.` names and newlines.
+        """
 
     def missing_paths(self, image: str, paths: Sequence[str]) -> list[str]:
         """Return those of some absolute paths that are not in an image."""

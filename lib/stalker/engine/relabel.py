@@ -1,22 +1,83 @@
-"""The right platform for an imported image on engines that ignore it, such as Docker 20.10.
+"""The same layers under another configuration: a platform, labels, no volumes.
 
-Such an engine writes its own architecture into whatever it imports. It takes a `docker load` archive
-for an image whose layer it has already without that layer being in the archive: so the configuration
-alone, some hundred bytes, makes an image of the right platform, and no byte of content moves again.
+An engine such as Docker 20.10 writes its own architecture into whatever it imports, and gives every
+container of an image the anonymous volumes that the image asks for. It takes a `docker load` archive
+for an image whose layers it has already without these layers being in the archive: so the
+configuration alone, some hundred bytes, makes the other image, and no byte of content moves again.
+
+An engine that keeps its images in containerd refuses such an archive. There the image is read from the
+engine and loaded again as it comes, with the other configuration.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import tarfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stalker.engine.readable import Readable
+from stalker.errors import EngineError
+from stalker.model import labels as of_ours
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from stalker.model.platforms import Platform
+
+_PIECE_BYTES = 1 << 20
+_END = bytes(2 * tarfile.BLOCKSIZE)
+_MANIFEST = "manifest.json"
+_INDEXES = {_MANIFEST, "repositories", "index.json", "oci-layout"}
+"""The files of a saved image that name its configuration; ours come in their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """An image's configuration as the bytes that its id is made of, and the digests of its layers."""
+
+    content: bytes
+    layers: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The image's id on engines that take it from the configuration."""
+        return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+
+    def archive(self, name: str = "") -> bytes:
+        """Return a `docker load` archive without layers, which makes the image under `name`, if any."""
+        layers = [f"{layer.rpartition(':')[2]}/layer.tar" for layer in self.layers]
+        return b"".join(self._members(name, layers)) + _END
+
+    def rewritten(self, saved: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the archive of a saved image with this configuration in place of its own, as it comes.
+
+        Raises EngineError when the saved one breaks off.
+        """
+        try:
+            yield from self._rewritten(saved)
+        except tarfile.TarError as error:
+            raise EngineError("the engine did not send a whole image", str(error)) from error
+
+    def _rewritten(self, saved: Iterable[bytes]) -> Iterator[bytes]:
+        layers: list[str] = []
+        with tarfile.open(fileobj=Readable(iter(saved)), mode="r|") as archive:
+            for member in archive:
+                if member.name == _MANIFEST:
+                    layers = json.loads(b"".join(_pieces(archive, member)))[0]["Layers"]
+                if member.name not in _INDEXES:
+                    yield from _member(member, _pieces(archive, member))
+        yield from self._members("", layers)
+        yield _END
+
+    def _members(self, name: str, layers: list[str]) -> Iterator[bytes]:
+        file = f"{self.id.removeprefix('sha256:')}.json"
+        manifest = [{"Config": file, "RepoTags": [name] if name else None, "Layers": layers}]
+        for path, data in ((file, self.content), (_MANIFEST, json.dumps(manifest).encode())):
+            member = tarfile.TarInfo(path)
+            member.size = len(data)
+            yield from _member(member, [data])
 
 
 def has_platform(found: Mapping[str, Any], wanted: Platform) -> bool:
@@ -26,34 +87,52 @@ def has_platform(found: Mapping[str, Any], wanted: Platform) -> bool:
     return found.get("Architecture") == wanted.architecture and same_variant
 
 
-def relabelled(
-    found: Mapping[str, Any], wanted: Platform, labels: Mapping[str, str], name: str
-) -> tuple[bytes, str]:
-    """Return a `docker load` archive of an inspected image as one of another platform, and its id.
-
-    `labels` are added. The archive holds no layer: the engine has it, by its digest.
-    """
-    created, comment = found.get("Created"), str(found.get("Comment") or "")
+def relabelled(found: Mapping[str, Any], wanted: Platform, labels: Mapping[str, str]) -> Configured:
+    """Return an inspected image as one of another platform, with more labels."""
     own = found.get("Config") or {}
-    config = {
-        "architecture": wanted.architecture,
-        **({"variant": wanted.variant} if wanted.variant else {}),
-        "os": wanted.os,
+    config = {**own, "Labels": {**(own.get("Labels") or {}), **labels}}
+    platform = {"Os": wanted.os, "Architecture": wanted.architecture, "Variant": wanted.variant}
+    return _configured({**found, **platform}, config)
+
+
+def without_volumes(found: Mapping[str, Any], labels: Mapping[str, str]) -> Configured:
+    """Return an inspected image that asks for no volumes, with `labels` for those of ours."""
+    own = found.get("Config") or {}
+    kept = {
+        name: value
+        for name, value in (own.get("Labels") or {}).items()
+        if not name.startswith(of_ours.PREFIX)
+    }
+    config = {name: value for name, value in own.items() if name != "Volumes"}
+    return _configured({**found, "Comment": ""}, {**config, "Labels": {**kept, **labels}})
+
+
+def _configured(found: Mapping[str, Any], config: Mapping[str, Any]) -> Configured:
+    created, comment = found.get("Created"), str(found.get("Comment") or "")
+    layers = (found.get("RootFS") or {}).get("Layers") or []
+    whole = {
+        **{
+            name.lower(): found[name]
+            for name in ("Architecture", "Variant", "Os", "Author")
+            if found.get(name)
+        },
+        **({"os.version": found["OsVersion"]} if found.get("OsVersion") else {}),
         "created": created,
         "comment": comment,
-        "config": {**own, "Labels": {**(own.get("Labels") or {}), **labels}},
-        "rootfs": {"type": "layers", "diff_ids": found["RootFS"]["Layers"]},
-        "history": [{"created": created, "comment": comment} for _ in found["RootFS"]["Layers"]],
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": layers},
+        "history": [{"created": created, "comment": comment} for _ in layers],
     }
-    content = json.dumps(config, sort_keys=True).encode()
-    digest = hashlib.sha256(content).hexdigest()
-    file = f"{digest}.json"
-    layers = [f"{layer.rpartition(':')[2]}/layer.tar" for layer in found["RootFS"]["Layers"]]
-    manifest = [{"Config": file, "RepoTags": [name], "Layers": layers}]
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for entry, data in ((file, content), ("manifest.json", json.dumps(manifest).encode())):
-            info = tarfile.TarInfo(entry)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return buffer.getvalue(), f"sha256:{digest}"
+    return Configured(json.dumps(whole, sort_keys=True).encode(), tuple(layers))
+
+
+def _member(member: tarfile.TarInfo, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    yield member.tobuf(tarfile.PAX_FORMAT)
+    yield from pieces
+    yield bytes(-member.size % tarfile.BLOCKSIZE)
+
+
+def _pieces(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    content = archive.extractfile(member) if member.isreg() else None
+    while content is not None and (data := content.read(_PIECE_BYTES)):
+        yield data

@@ -30,15 +30,20 @@ LINGER_S = 1.0
 """How long output is waited for behind the end of a program, when the stream does not end."""
 
 
-def read_exec(address: Address, exec_id: str, on_output: Take, stop: Ask | None, is_over: Ask) -> bool:
+def read_exec(
+    address: Address, exec_id: str, on_output: Take, stop: Ask | None, is_over: Ask, *, tty: bool = False
+) -> bool:
     """Start an exec and pass on what it writes; return False when `stop` said so.
+
+    `tty` says that it was made with a terminal: all that it writes is one stream then.
 
     The stream stays open as long as any process holds it, also one that the script left behind, so
     when nothing has come for a while `is_over` is asked whether the program itself has ended.
     """
-    connection, rest = _start_exec(address, exec_id)
+    connection, rest = _start_exec(address, exec_id, tty=tty)
+    pieces = (_pieces if tty else _frames)(connection, rest)
     try:
-        return _listen(connection, rest, on_output, stop, is_over)
+        return _listen(pieces, on_output, stop, is_over)
     except OSError as error:
         raise went_away(address.url, error) from error
     finally:
@@ -59,7 +64,7 @@ def feed_exec(
     program may write much before it has read all. When it ends early, the rest is not sent.
     """
     line, rest = _start_exec(address, exec_id)
-    listener = _Listener(line, lambda: _listen(line, rest, on_output, stop, is_over))
+    listener = _Listener(line, lambda: _listen(_frames(line, rest), on_output, stop, is_over))
     listener.start()
     try:
         for data in stdin:
@@ -88,17 +93,19 @@ def _is_taken(line: _Line, data: bytes | memoryview) -> bool:
     return True
 
 
-def _listen(line: _Line, rest: bytes, on_output: Take, stop: Ask | None, is_over: Ask) -> bool:
+def _listen(
+    pieces: Iterable[tuple[bytes, bool] | None], on_output: Take, stop: Ask | None, is_over: Ask
+) -> bool:
     quiet_since = time.monotonic()
     has_ended = False
-    for frame in _frames(line, rest):
+    for piece in pieces:
         now = time.monotonic()
-        if frame is not None:
-            on_output(*frame)
+        if piece is not None:
+            on_output(*piece)
             quiet_since = now
         if stop is not None and stop():
             return False
-        if frame is not None or now - quiet_since <= (LINGER_S if has_ended else 2 * POLL_S):
+        if piece is not None or now - quiet_since <= (LINGER_S if has_ended else 2 * POLL_S):
             continue
         if has_ended:
             return True  # somebody else holds the stream
@@ -144,11 +151,11 @@ def _end_of(line: _Line, how: int) -> None:
         line.shutdown(how)
 
 
-def _start_exec(address: Address, exec_id: str) -> tuple[Any, bytes]:
+def _start_exec(address: Address, exec_id: str, *, tty: bool = False) -> tuple[Any, bytes]:
     """Start an exec and return the connection that is its streams, and what came of them already."""
     connection = connect(address, tls_socket)
     try:
-        body = b'{"Detach":false,"Tty":false}'
+        body = b'{"Detach":false,"Tty":true}' if tty else b'{"Detach":false,"Tty":false}'
         upgrade = ("Connection: Upgrade", "Upgrade: tcp")
         send(connection, "POST", f"/exec/{exec_id}/start", body, upgrade)
         status, headers, rest = read_head(connection)
@@ -198,16 +205,19 @@ class FedShell:
         self._connection.close()
 
 
-def _frames(line: _Line, buffer: bytes) -> Iterator[tuple[bytes, bool] | None]:
+def _frames(line: _Line, rest: bytes) -> Iterator[tuple[bytes, bool] | None]:
     """Yield (data, is_stderr), or None each time nothing came for a moment; ends with the stream.
 
     A frame is passed on as it comes, also in parts: 8 bytes of header (stream, length), then data.
     """
     left = 0
     is_stderr = False
-    readable = select.poll()  # select.select() knows no descriptor above 1023
-    readable.register(line.fileno(), select.POLLIN)
-    while True:
+    buffer = b""
+    for piece in _pieces(line, rest):
+        if piece is None:
+            yield None
+            continue
+        buffer += piece[0]
         while buffer:
             if left:
                 data, buffer = buffer[:left], buffer[left:]
@@ -219,6 +229,15 @@ def _frames(line: _Line, buffer: bytes) -> Iterator[tuple[bytes, bool] | None]:
                 buffer = buffer[8:]
             else:
                 break
+
+
+def _pieces(line: _Line, rest: bytes) -> Iterator[tuple[bytes, bool] | None]:
+    """Yield (data, False) as it comes, or None each time nothing came for a moment; ends with the stream."""
+    if rest:
+        yield rest, False
+    readable = select.poll()  # select.select() knows no descriptor above 1023
+    readable.register(line.fileno(), select.POLLIN)
+    while True:
         # What TLS has decrypted already does not show on the descriptor.
         has_more = getattr(line, "pending", int)()
         if not has_more and not readable.poll(POLL_S * 1000):
@@ -227,4 +246,4 @@ def _frames(line: _Line, buffer: bytes) -> Iterator[tuple[bytes, bool] | None]:
         data = line.recv(CHUNK)
         if not data:
             return
-        buffer += data
+        yield data, False

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO
 
+from stalker.engine.readable import Readable
 from stalker.errors import InputError
 from stalker.fetch.files import CHUNK_BYTES, Progress, shown
 from stalker.fetch.ignore import IgnoreRules
@@ -193,29 +194,10 @@ def _git_archive(folder: str, commit: str, rules: IgnoreRules) -> Generator[byte
     chunks = _git_output(
         folder, "-c", "tar.umask=0022", "archive", "--format=tar", "--end-of-options", commit
     )
-    with contextlib.closing(chunks), tarfile.open(fileobj=_Readable(chunks), mode="r|") as archive:
+    with contextlib.closing(chunks), tarfile.open(fileobj=Readable(chunks), mode="r|") as archive:
         for info in archive:
             if rules.is_ignored(info.name.rstrip("/")):
                 continue
             content = archive.extractfile(info) if info.isreg() else None
             yield from [_header(info)] if content is None else _entry(info, content)
     yield tarfile.NUL * (2 * tarfile.BLOCKSIZE)
-
-
-class _Readable(io.RawIOBase):
-    """Chunks as a file that can only be read."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int = -1) -> bytes:
-        """Return up to `size` bytes, fewer only at the end."""
-        parts, length = [self._rest], len(self._rest)
-        while (size < 0 or length < size) and (chunk := next(self._chunks, b"")):
-            parts.append(chunk)
-            length += len(chunk)
-        data = b"".join(parts)
-        cut = len(data) if size < 0 else size
-        self._rest = data[cut:]
-        return data[:cut]

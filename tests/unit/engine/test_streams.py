@@ -35,7 +35,10 @@ def test_output_that_comes_after_the_end_was_seen_is_heard(line):
     sender = threading.Thread(target=send_late)
     sender.start()
     went_on = streams._listen(
-        ours, b"", lambda data, is_stderr: heard.append((data, is_stderr)), None, lambda: not asked.set()
+        streams._frames(ours, b""),
+        lambda data, is_stderr: heard.append((data, is_stderr)),
+        None,
+        lambda: not asked.set(),
     )
     sender.join()
 
@@ -50,7 +53,10 @@ def test_a_stream_that_somebody_else_holds_is_left(line):
     heard = []
 
     went_on = streams._listen(
-        ours, b"", lambda data, is_stderr: heard.append((data, is_stderr)), None, lambda: True
+        streams._frames(ours, b""),
+        lambda data, is_stderr: heard.append((data, is_stderr)),
+        None,
+        lambda: True,
     )
 
     assert went_on
