@@ -325,7 +325,9 @@ def asking(world):
     container = world.container()
     world.write(container, "/tmp/base", "base")
     config = {**ASKS_FOR_VOLUMES, "Labels": {"theirs": "1"}}
-    return world.engine.commit(container, "", "", {labels.STEP: "a:b"}, config, "from a test", pause=False)
+    name, _, tag = world.name().rpartition(":")
+    made = {labels.STEP: "a:b"}
+    return world.engine.commit(container, name, tag, made, config, "from a test", pause=False)
 
 
 @pytest.fixture(params=["takes", "refuses"])
