@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
+import itertools
 import json
 import subprocess
 import tarfile
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engines import remove_all_below
 from stalker.model import labels
 from workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from stalker.engine.docker import DockerEngine
     from stalker.engine.interface import Container
     from stalker.model.images import Image
+
+NUMBERS = itertools.count(1)
+SESSION = f"s{uuid.uuid4().hex[:8]}"
 
 KINDS = {
     tarfile.REGTYPE: "file",
@@ -157,3 +167,24 @@ class Space(Workspace):
         """Return what the last attempt of a step wrote."""
         found = sorted((self.path / "logs" / stalk).glob(f"*-{step}-2*.txt"), key=lambda f: f.stat().st_mtime)
         return found[-1].read_bytes()
+
+
+@contextlib.contextmanager
+def new_space(path: Path, engine: DockerEngine, busybox: str, **more: Any) -> Iterator[Space]:
+    """Make a workspace, and clean up behind it."""
+    space = Space(
+        path,
+        "stalker-test",
+        busybox,
+        options={"network": "none"},
+        engine=engine,
+        arch=SESSION,
+        subarch=f"w{next(NUMBERS)}",
+        **more,
+    )
+    try:
+        yield space
+    finally:
+        for container in space.containers():
+            engine.remove_container(container.id)
+        remove_all_below(engine, f"{space.prefix}/")

@@ -16,7 +16,8 @@ from engines import remove_all_below
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.engine.interface import ContainerSpec
 from stalker.model import labels
-from stalker.run.payload import Report, feed_text, make_payload
+from stalker.run.payload import Start, make_payload
+from stalker.run.shell_library import LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,9 +66,13 @@ class World:
 
     def payload(self, script: str, does: FakeRun) -> Payload:
         """Return what runs a script; a fake engine is told what it does."""
+        return make_payload(step(self.named(does), script), {}, uuid.uuid4().hex[:16], Start({}))
+
+    def named(self, does: FakeRun) -> str:
+        """Return the name of a new script; a fake engine is told what it does."""
         name = f"n{uuid.uuid4().hex[:8]}"
         self.learn(name, does)
-        return make_payload(step(name, script), {}, uuid.uuid4().hex[:16])
+        return name
 
     def learn(self, name: str, does: FakeRun) -> None:
         """Tell a fake engine what a script does."""
@@ -82,10 +87,8 @@ class World:
     ) -> Heard:
         """Run a script in a container."""
         heard = Heard()
-        payload = self.payload(script, does)
-        report = Report(payload.nonce, heard.take)
-        heard.code = self.engine.exec(container, payload.whole, environment or {}, report.feed, **more)
-        report.flush()
+        argv = ("/bin/sh", "-c", script, self.named(does))
+        heard.code = self.engine.exec(container, argv, environment or {}, heard.take, **more)
         return heard
 
     def write(self, container: str, path: str, content: str) -> None:
@@ -100,7 +103,7 @@ class World:
         return self.engine.commit(container, repository, tag, made or {}, config, "contract", pause=False)
 
     def feed(self, payload: Payload) -> bytes:
-        return feed_text(payload.whole, {}, "", payload.nonce)
+        return (LIBRARY + payload.whole).encode()
 
 
 @dataclass

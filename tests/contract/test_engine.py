@@ -19,7 +19,7 @@ from stalker.errors import EngineError, NoEngine, NotThere
 from stalker.model import labels
 from stalker.model.places import Place
 from stalker.model.tree import Mount
-from stalker.run.payload import Report
+from stalker.run.report import Report
 
 NOWHERE = "f" * 64
 PLACE = Place("stalks/s/s.hjson")

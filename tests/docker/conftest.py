@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from engines import remove_all_below
-from run_space import Space
+from run_space import SESSION, Space, new_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from stalker.engine.docker import DockerEngine
-
-NUMBERS = itertools.count(1)
-SESSION = f"s{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture(scope="session")
@@ -43,24 +38,3 @@ def shared_space(
     """Give workspaces that live as long as a module: for a run that many tests look at."""
     with contextlib.ExitStack() as made:
         yield lambda: made.enter_context(new_space(tmp_path_factory.mktemp("space"), engine, busybox))
-
-
-@contextlib.contextmanager
-def new_space(path: Path, engine: DockerEngine, busybox: str, **more: Any) -> Iterator[Space]:
-    """Make a workspace, and clean up behind it."""
-    space = Space(
-        path,
-        "stalker-test",
-        busybox,
-        options={"network": "none"},
-        engine=engine,
-        arch=SESSION,
-        subarch=f"w{next(NUMBERS)}",
-        **more,
-    )
-    try:
-        yield space
-    finally:
-        for container in space.containers():
-            engine.remove_container(container.id)
-        remove_all_below(engine, f"{space.prefix}/")

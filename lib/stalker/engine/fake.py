@@ -55,11 +55,14 @@ class _Live:
     writes: dict[str, bytes] = field(default_factory=dict)
     owned: dict[str, _Owned] = field(default_factory=dict)
     is_running: bool = False
+    own_program: str = ""
 
 
-_SCRIPT = re.compile(r"^\S+(?: \S+)* '?/entropy/plugins/([^'\s]+)'?\n_stk_rc=", re.MULTILINE)
-_EXPORT = re.compile(r"^export (\w+)='?(.*?)'?$", re.MULTILINE)
-_NONCE = re.compile(r"\\001stalker:([0-9a-f]+):")
+_SCRIPT = re.compile(r"^exec (?:\S+ )+'?/entropy/plugins/([^'\s]+)'?$", re.MULTILINE)
+_VARIABLE = re.compile(r"^_stk_set (\w+) '?(.*?)'?$", re.MULTILINE)
+_NONCE = re.compile(r"^_stk_n=([0-9a-f]+)$", re.MULTILINE)
+_WORKDIR = re.compile(r"^cd -- '?(.*?)'? 2>/dev/null", re.MULTILINE)
+_WRITES_OWN_PROGRAM = " >/dev/.stalker/run ||"
 
 
 class FakeShell:
@@ -77,18 +80,10 @@ class FakeShell:
         stop: Callable[[], bool],
     ) -> bool:
         """Do what the program's script does, and end as the program says."""
-        text = program.decode("utf-8", "replace")
-        environment = dict(_EXPORT.findall(text))
-        code = self._engine.exec(self._container, ("sh", "-c", text), environment, on_output, stop=stop)
-        if code is None:
-            return False
-        nonce = _NONCE.search(text)
-        assert nonce is not None
-        end = f"\x01stalker:{nonce.group(1)}:end\x01".encode()
-        on_output(end, False)
-        on_output(end, True)
-        assert has_ended()
-        return True
+        if self._engine.fed(self._container, program.decode("utf-8", "replace"), on_output, stop):
+            assert has_ended()
+            return True
+        return False
 
     def close(self) -> None:
         """Nothing is held."""
@@ -97,7 +92,8 @@ class FakeShell:
 class FakeEngine(Engine):
     """A Docker engine that is not there.
 
-    `program(step, environment)` is asked for each script, by the name of the step. `is_gone` makes every
+    `program(step, environment)` is asked for each script, by the name of the step; an exec of
+    `sh -c TEXT NAME` is the script NAME. `is_gone` makes every
     call fail as if the engine had died.
     """
 
@@ -277,28 +273,79 @@ class FakeEngine(Engine):
         assert not tty or stdin is None
         self._called("exec")
         live = self._container(container)
-        script = _SCRIPT.search(argv[2]) if len(argv) > 2 else None
-        if script is None:
-            return 0
         fed = b"".join(stdin or ())
-        with self._lock:
-            self.scripts.append(script.group(1))
+        if _NONCE.search(fed.decode("utf-8", "replace")):
+            self.fed(container, fed.decode("utf-8", "replace"), on_output, stop or (lambda: False))
+            return 0
         around = {"user": user, "workdir": workdir, **({"tty": "1"} if tty else {})}
-        ran = self._program(script.group(1), {**environment, **around})
-        live.writes.update(ran.writes)
+        if tuple(argv) == ("/bin/sh", "/dev/.stalker/run"):
+            ran = self._ran(container, live.own_program, around)
+            end = _mark(live.own_program, "end")
+            mark = _mark(live.own_program, f"exit:{ran.exit_code}") + end
+        elif len(argv) == 4:
+            ran, mark, end = self._does(container, argv[3], {**environment, **around}), b"", b""
+        else:
+            return 0
         if ran.echoes and fed:
             on_output(fed, False)
-        if ran.stdout:
-            on_output(_on_terminal(ran.stdout) if tty else ran.stdout, False)
+        if written := ran.stdout + (end if ran.exit_code is not None else b""):
+            on_output(_on_terminal(written) if tty else written, False)
         if ran.exit_code is None:
-            while (stop is None or not stop()) and container in self.live:
-                threading.Event().wait(0.005)
+            self._waited(container, stop)
             return None
-        nonce = _NONCE.search(argv[2])
-        report = f"\x01stalker:{nonce.group(1)}:{ran.exit_code}:{ran.left}\x01" if nonce else ""
-        errors = ran.stderr + report.encode()
-        on_output(_on_terminal(errors) if tty else errors, not tty)
+        if errors := ran.stderr + mark:
+            on_output(_on_terminal(errors) if tty else errors, not tty)
         return ran.exit_code
+
+    def fed(
+        self,
+        container: str,
+        program: str,
+        on_output: Callable[[bytes, bool], None],
+        stop: Callable[[], bool],
+    ) -> bool:
+        """Do what a program for a shell says; False when it never ends."""
+        live = self._container(container)
+        code, left = 0, 0
+        calls = program[program.rindex("\n_stk_n=") :]  # the library may stand before them
+        if _WRITES_OWN_PROGRAM in program:
+            live.own_program = program
+        elif _SCRIPT.search(program):
+            ran = self._ran(container, program, {})
+            if ran.stdout:
+                on_output(ran.stdout, False)
+            if ran.exit_code is None:
+                self._waited(container, stop)
+                return False
+            on_output(ran.stderr, True)
+            code, left = ran.exit_code, ran.left
+        if "\n_stk_drops" in calls:
+            on_output(_mark(program, "exit:1"), True)
+        if "\n_stk_done" in calls:
+            on_output(_mark(program, f"done:{code}:{left}:1"), True)
+        for is_stderr in (False, True):
+            on_output(_mark(program, "end"), is_stderr)
+        return True
+
+    def _ran(self, container: str, program: str, around: Mapping[str, str]) -> FakeRun:
+        """Do what the script does that a program for a shell runs."""
+        script, workdir = _SCRIPT.search(program), _WORKDIR.search(program)
+        assert script is not None
+        given = {"user": "0", **dict(_VARIABLE.findall(program)), **around}
+        return self._does(
+            container, script.group(1), {**given, "workdir": workdir.group(1) if workdir else ""}
+        )
+
+    def _does(self, container: str, name: str, environment: Mapping[str, str]) -> FakeRun:
+        with self._lock:
+            self.scripts.append(name)
+        ran = self._program(name, environment)
+        self._container(container).writes.update(ran.writes)
+        return ran
+
+    def _waited(self, container: str, stop: Callable[[], bool] | None) -> None:
+        while (stop is None or not stop()) and container in self.live:
+            threading.Event().wait(0.005)
 
     def open_shell(self, container: str) -> FakeShell:
         self._called("open_shell")
@@ -441,6 +488,11 @@ class FakeEngine(Engine):
 
     def close(self) -> None:
         self._called("close")
+
+
+def _mark(program: str, text: str) -> bytes:
+    nonces = _NONCE.findall(program)
+    return f"\x01stalker:{nonces[-1]}:{text}\x01".encode()
 
 
 def _on_terminal(data: bytes) -> bytes:

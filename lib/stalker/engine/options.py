@@ -71,12 +71,14 @@ def container_body(spec: ContainerSpec, image: Image) -> tuple[dict[str, Any], d
 
 def mount_points(spec: ContainerSpec) -> list[str]:
     """Return the targets that the engine makes in the root file system when they are not there."""
-    found = [mount.target for mount in spec.mounts]
-    for option in spec.options:
-        if option.name == "tmpfs":
-            value = json.loads(option.value)
-            found += list(value)
-    return found
+    return [*(mount.target for mount in spec.mounts), *tmpfs_points(spec)]
+
+
+def tmpfs_points(spec: ContainerSpec) -> tuple[str, ...]:
+    """Return where the options of a container put file systems in memory."""
+    return tuple(
+        target for option in spec.options if option.name == "tmpfs" for target in json.loads(option.value)
+    )
 
 
 def _absolute(source: str, workspace: str) -> str:

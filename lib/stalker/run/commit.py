@@ -10,9 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stalker import __version__
-from stalker.engine.options import mount_points
 from stalker.model import labels
-from stalker.run.mounts import folders_of_mounts, remove_folders
+from stalker.run.mounts import remove_folders
 
 if TYPE_CHECKING:
     from stalker.engine.interface import Engine
@@ -28,14 +27,14 @@ def commit_step(
     `left` is how many processes the script left running: then the container is paused meanwhile.
     """
     engine, name = sessions.engine, job.step.name
-    stubs = _mount_stubs(job, sessions, session)
+    stubs = session.stubs_to_sweep
     if stubs:
         session = _swept(job, sessions, session, stubs)
     made = {
         **_history(job, log, script_s),
         labels.FINGERPRINT: job.fingerprint,
         labels.STEP: f"{job.repository}:{name}",
-        labels.MADE_FROM: json.dumps({"start": session.start.id, **job.parents}, sort_keys=True),
+        labels.MADE_FROM: json.dumps({"start": session.spec.image, **job.parents}, sort_keys=True),
     }
     try:
         image = engine.commit(
@@ -83,12 +82,6 @@ def _history(job: Job, log: str, script_s: float) -> dict[str, str]:
 def _cleared(session: Session) -> dict[str, str]:
     """Return our labels that the image would inherit, emptied: they told of another step."""
     return {name: "" for name in session.start.labels if name.startswith(labels.PREFIX)}
-
-
-def _mount_stubs(job: Job, sessions: Sessions, session: Session) -> list[str]:
-    """Return the folders that the engine made for mounts: not in the stalk's first image."""
-    folders = folders_of_mounts(mount_points(session.spec))
-    return sessions.missing_paths(job.stalk_image, tuple(folders)) if folders else []
 
 
 def _swept(job: Job, sessions: Sessions, session: Session, stubs: list[str]) -> Session:

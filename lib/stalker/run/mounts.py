@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stalker.engine.interface import Engine
+    from stalker.model.images import Image
     from stalker.model.tree import Mount
 
 
@@ -23,6 +24,24 @@ def prepare_mounts(engine: Engine, mounts: Iterable[Mount], workspace: str) -> N
             engine.ensure_volume(mount.source, {labels.VERSION: __version__})
         elif mount.writable and not os.path.isabs(mount.source):  # noqa: PTH117
             os.makedirs(os.path.join(workspace, mount.source), exist_ok=True)  # noqa: PTH103, PTH118
+
+
+def volumes_of(image: Image) -> tuple[str, ...]:
+    """Return the directories that an image declares as volumes."""
+    declared = image.config.get("Volumes")
+    return tuple(declared) if isinstance(declared, dict) else ()
+
+
+def image_without_volumes(engine: Engine, image: Image, run: str) -> str:
+    """Return the id of what a container starts from in place of an image that declares volumes.
+
+    A container of that one would keep what is written there in volumes, which no commit has. The image is
+    temporary: it carries the label of the run.
+    """
+    if not volumes_of(image):
+        return image.id
+    made = {labels.VERSION: __version__, labels.RUN: run, labels.TEMPORARY: run}
+    return engine.without_volumes(image.id, made)
 
 
 def folders_of_mounts(points: list[str]) -> list[str]:

@@ -1,18 +1,7 @@
-r"""How a step's script and files get into a container, run, and leave it again.
+"""What a step's container is given: the programs that place its files, run its script and undo the placing.
 
-A shell program that is written here puts the files in place, runs the script with its interpreter,
-takes the files away, puts back what stood there before, counts the processes that were left running,
-and reports on stderr. Small text travels as arguments of that program; what is large, binary or secret
-is unpacked into a staging folder before, and moved from there. A session keeps one shell open and feeds
-it a program a step, which is three times as fast as a new exec; a script of another user than root, or
-one that stays up, has each part in an exec of its own.
-
-    enter    directories made, old files moved aside, new ones placed; what was done is noted in /dev
-    run      the interpreter with the script; its exit code kept
-    leave    placed files removed, old ones moved back, made directories removed if empty; where the
-             script put a folder in place of a file or removed the one above, its will is done
-    report   \x01stalker:<nonce>:<exit code>:<processes left>\x01
-    end      \x01stalker:<nonce>:end\x01 on both streams, from a shell that is fed: nothing follows
+The programs are calls of `shell_library`. Text travels in them, as quoted words; when a step places
+many files, large ones or ones that are no text, all travel in one archive instead.
 """
 
 from __future__ import annotations
@@ -23,332 +12,366 @@ import shlex
 import tarfile
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from stalker.config.substitution import fill_secrets
-from stalker.engine.options import IDLE_FILE
 from stalker.errors import EngineError
 from stalker.model.tree import PLUGINS_DIR
+from stalker.run.shell_library import ARCHIVE, DOCKER_FILES, LIBRARY, RUN_FILE, STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from stalker.model.tree import File, Step
 
-STAGING = "/.stalker-in"
-ASIDE = "/.stalker-aside"
-MARKS_DIR = os.path.dirname(IDLE_FILE)  # noqa: PTH120
+INLINE_MAX_FILES = 64
+INLINE_MAX_BYTES = 256 * 1024
+"""One call that unpacks an archive costs 40 ms; text in a program is cheaper up to about here."""
 
-ARGUMENT_MAX = 96 * 1024
-"""Linux takes at most 128 KiB an argument (MAX_ARG_STRLEN)."""
+NAMES_MAX = 500
+"""Names given to one command: Linux takes 2 MiB of arguments."""
 
-ARGUMENTS_MAX = 1024 * 1024
-"""And 2 MiB in all with the environment (a quarter of the usual stack limit)."""
+Way = Literal["bind", "copy", "late", "over"]
+"""How a file is placed: to be taken away, to stay, to stay from the end of the step on, or written into a
+file of Docker's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One file to place, its content as it will be in the container."""
+
+    target: str
+    plugin: str
+    way: Way
+    mode: int
+    content: bytes
+    link: str
+    is_secret: bool
+
+    @property
+    def directory(self) -> str:
+        """The directory of its target, as the plugin names it."""
+        return os.path.dirname(self.target)  # noqa: PTH120
+
+    @property
+    def name(self) -> str:
+        """The last part of its target."""
+        return os.path.basename(self.target)  # noqa: PTH119
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How the script is started: its variables, its directory (empty: the image's own) and its user.
+
+    `user` is empty for root. `stays_up` is a daemonized script. `stubs` are directories that the engine made
+    above mount points of this container. `volumes` are the directories that the image declares as volumes:
+    a container of it would have them.
+    """
+
+    environment: Mapping[str, str]
+    workdir: str = ""
+    user: str = ""
+    tty: bool = False
+    stays_up: bool = False
+    stubs: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+
+    @property
+    def has_own_exec(self) -> bool:
+        """Whether it cannot run in the shell that a session keeps open."""
+        return bool(self.user) or self.tty or self.stays_up
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What to give the engine for one step: programs (`sh -c TEXT NAME ARGUMENT...`), and an archive.
+    """The programs of one step, as text for a shell that has read the library, and what they report by number.
 
-    `whole` does everything in one go. `enter`, `run` and `leave` are its parts, for a script that
-    runs as another user or stays up. `archive` is a tar to unpack at `/` first, empty when not needed.
+    `whole` does everything for a script of root. For one that needs an exec of its own there are its
+    parts: `enter`, which also writes the script's program to `RUN_FILE`, and `leave`, which undoes the
+    placing after success; `abandon` undoes it after a failure. `archive` is a tar to unpack at `/` first, empty when
+    not needed. `directories` are the target directories by their number.
     """
 
     nonce: str
     archive: bytes
-    whole: tuple[str, ...]
-    enter: tuple[str, ...]
-    run: tuple[str, ...]
-    leave: tuple[str, ...]
+    whole: str
+    enter: str
+    leave: str
+    abandon: str
+    start: Start
+    directories: tuple[str, ...]
+    placed: tuple[Placed, ...]
+
+    def placed_at(self, number: int, name: str) -> Placed | None:
+        """Return the file that the shell reports by the number of its directory and its name."""
+        target = os.path.join(self.directories[number], name)  # noqa: PTH118
+        return next((item for item in self.placed if item.target == target), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    number: int
-    target: str
-    mode: int
-    content: bytes | None
-    link: str
-    stays: bool
-    late: bool = False
-    is_secret: bool = False
-
-
-def make_payload(step: Step, secrets: Mapping[str, str], nonce: str) -> Payload:
-    """Write the program of a step. Raises EngineError when a host file cannot be read."""
-    script = f"{PLUGINS_DIR}/{step.name}"
-    content = fill_secrets(step.script.content, secrets)
-    is_secret = content != step.script.content
-    placed = [_Placed(0, script, 0o755, content, "", stays=False, is_secret=is_secret)]
-    for files, stays, late in (
-        (step.files, False, False),
-        (step.copies, True, False),
-        (step.late_copies, True, True),
-    ):
-        for file in files:
-            placed.append(_placed(len(placed), file, secrets, stays=stays, late=late))
-    arguments: list[str] = []
-    staged: list[tuple[str, bytes, int]] = []
-    sources = [_source(item, arguments, staged) for item in placed]
-    made = _directories(placed)
-    put_early = _put([pair for pair in zip(placed, sources, strict=True) if not pair[0].late])
-    put_late = _put([pair for pair in zip(placed, sources, strict=True) if pair[0].late])
-
-    remember = _remember(placed, made)
-    failed = f"printf '\\001stalker:{nonce}:%s:0\\001' \"enter:$1\" >&2; exit 125"
-    fail = f"_stk_fail() {{ {remember}; {failed}; }}"
-    enter = ["umask 022", fail, *_make_directories(made), *put_early, remember]
-    run = [" ".join(shlex.quote(word) for word in (*step.script.interpreter, script)), "_stk_rc=$?"]
-    put_late = ["[ $_stk_rc != 0 ] || {", *put_late, ":; }"] if put_late else []
-    leave = [_BACK, *_take_away(placed), *_remove_directories(made)]
-    if staged:
-        leave.append(f"rm -rf {STAGING} || _stk_bad=1")
-    leave.append('[ -z "$_stk_bad" ] || [ $_stk_rc != 0 ] || _stk_rc=125')
-    report = [
-        _COUNT,
-        f'printf \'\\001stalker:{nonce}:%s:%s\\001\' "$_stk_rc" "$_stk_left" >&2',
-        "exit $_stk_rc",
+def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Start) -> Payload:
+    """Write the programs of a step. Raises EngineError when a host file cannot be read."""
+    placed = _all_placed(step, secrets)
+    groups = _grouped(placed)
+    needs_archive = (
+        len(placed) > INLINE_MAX_FILES
+        or sum(len(item.content) for item in placed) > INLINE_MAX_BYTES
+        or not all(_is_text(item.content) for item in placed)
+    )
+    above = _directories((item for item in placed if item.way != "late"), start.volumes)
+    late_above = _directories(item for item in placed if item.way == "late")
+    numbered = {directory: number for number, directory in enumerate({**above, **late_above})}
+    returning = [name for name, stays in above.items() if not stays and name not in late_above]
+    ours = [name for name in returning if _is_of_plugins(name)]
+    others = [name for name in returning if not _is_of_plugins(name)]
+    stubs = {
+        name: len(numbered) + number for number, name in enumerate(start.stubs) if not _is_of_plugins(name)
+    }
+    marked = [
+        f": >{STATE}/m/{number}"
+        for number in (*stubs.values(), *(numbered[name] for name in ours if name in start.stubs))
     ]
+    watched = _pairs({**{name: numbered[name] for name in others}, **stubs})
 
-    def program(lines: list[str], *, with_arguments: bool = True) -> tuple[str, ...]:
-        return ("/bin/sh", "-c", "\n".join(lines), "stalker", *(arguments if with_arguments else ()))
-
-    # The parts run in shells of their own, `leave` also when a script was stopped in the middle of
-    # `whole`, or the shell was killed: what `enter` made or moved it leaves as marks in /dev.
+    stage = [_call("_stk_stage", [str(number) for number in range(len(groups))])]
+    stage += [] if needs_archive else _written(groups)
+    enter = [
+        "_stk_begin",
+        *_known_user(start.user),
+        *stage,
+        *_calls("_stk_dirs", _pairs({name: numbered[name] for name in above}), size=2),
+        *_real(groups, is_late=False),
+        *_put(groups, "bind"),
+        *_put(groups, "copy"),
+        *_put(groups, "over"),
+        *marked,
+        *_calls("_stk_note", watched, size=2, is_one=True),
+    ]
+    script = [
+        "_stk_as_before",
+        *(
+            [f"cd -- {shlex.quote(start.workdir)} 2>/dev/null || {{ _stk_say workdir; exit 125; }}"]
+            if start.workdir
+            else []
+        ),
+        "trap _stk_refused EXIT",
+        *(f"_stk_set {name} {shlex.quote(value)}" for name, value in start.environment.items()),
+        "trap - EXIT",
+        "exec " + " ".join(map(shlex.quote, (*step.script.interpreter, f"{PLUGINS_DIR}/{step.name}"))),
+    ]
+    late = [
+        "if [ $_stk_rc = 0 ]; then :",
+        *_made_late(late_above, numbered),
+        *_real(groups, is_late=True),
+        "fi",
+    ]
+    leave = [
+        *_calls("_stk_judge", watched, size=2),
+        *reversed(_put(groups, "over", "_stk_restore")),
+        *reversed(_put(groups, "bind", "_stk_away")),
+        *_calls("_stk_survivors", [str(n) for n, (way, _, _) in enumerate(groups) if way == "bind"], size=1),
+        *_calls("_stk_unmake", _pairs({name: numbered[name] for name in reversed(others)}), size=2),
+        *_calls("_stk_stubs", _pairs(stubs), size=2),
+    ]
+    copied = ["if [ $_stk_rc = 0 ]; then", *_put(groups, "late", "_stk_copy"), "fi"] if late_above else []
+    end = [_call("_stk_end", _pairs({name: numbered[name] for name in reversed(ours)})), "_stk_done"]
+    recall = _call("_stk_recall", [str(n) for n, (way, _, _) in enumerate(groups) if way != "late"])
+    run = [LIBRARY, f"_stk_n={nonce}", "_stk_begin", "(", *script, ")", '_stk_say "exit:$?"', _end(nonce)]
+    if start.has_own_exec:
+        enter.append(f"printf %s {shlex.quote(_joined(run))} >{RUN_FILE} || _stk_fail {RUN_FILE}")
+    late = late if late_above else []
     return Payload(
         nonce=nonce,
-        archive=_archive(staged),
-        whole=program([*enter, *run, *put_late, *leave, *report]),
-        enter=program(enter),
-        run=program([*run, *report], with_arguments=False),
-        leave=program([fail, _RECALL, "umask 022", "_stk_rc=0", *put_late, *leave, "exit $_stk_rc"]),
+        archive=_archive(groups) if needs_archive else b"",
+        whole=_fed(nonce, [*enter, "(", *script, ")", "_stk_rc=$?", *late, *leave, *copied, *end]),
+        enter=_fed(nonce, enter),
+        leave=_fed(nonce, ["_stk_begin", *([recall, *late] if late else []), *leave, *copied, *end]),
+        abandon=_fed(nonce, ["_stk_begin", *leave, *end]),
+        start=start,
+        directories=tuple(directory for _, directory, _ in groups),
+        placed=tuple(placed),
     )
 
 
-def feed_text(program: tuple[str, ...], environment: Mapping[str, str], workdir: str, nonce: str) -> bytes:
-    """Return what makes an open shell run a program of a payload as an exec of its own would.
-
-    It runs in a subshell, so that nothing of it stays in the shell; its input is empty.
-    """
-    lines = ["(", " ".join(["set --", *map(shlex.quote, program[4:])])]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-    if workdir:
-        lines.append(f"cd {shlex.quote(workdir)} || exit 126")
-    end = f"printf '\\001stalker:{nonce}:end\\001'"
-    lines += [program[2], ") </dev/null", f"{end}; {end} >&2", ""]
-    return "\n".join(lines).encode("utf-8", "surrogateescape")
+def probe_program(paths: Sequence[str], nonce: str) -> str:
+    """Return a program that reports with its exit code whether paths have what a commit drops: 0 if so."""
+    return _fed(nonce, ["_stk_begin", f"{_call('_stk_drops', paths)}; _stk_say exit:$(($? != 0))"])
 
 
-class Report:
-    """Reads what the program says at its end out of the streams, and passes on the rest.
-
-    `exit_code` is None until the report came; `is_told` says that one did, with the script at its end;
-    `left` counts processes that the script left running; `trouble` is what hindered the placing of
-    files. `has_ended` says that a shell that is fed is through with the program, whether or not there
-    was a report.
-    """
-
-    def __init__(self, nonce: str, on_output: Callable[[bytes, bool], None]) -> None:
-        self._mark = f"\x01stalker:{nonce}:".encode()
-        self._on_output = on_output
-        self._held = {False: b"", True: b""}
-        self._ended: set[bool] = set()
-        self.exit_code: int | None = None
-        self.is_told = False
-        self.left = 0
-        self.trouble = ""
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the end came on both streams."""
-        return len(self._ended) == 2
-
-    def feed(self, data: bytes, is_stderr: bool) -> None:  # noqa: FBT001  the engine calls it so
-        """Take some output."""
-        data = self._held[is_stderr] + data
-        self._held[is_stderr] = b""
-        while (start := data.find(self._mark)) >= 0:
-            end = data.find(b"\x01", start + 1)
-            if end < 0:
-                break
-            self._pass(data[:start], is_stderr)
-            self._read(data[start + len(self._mark) : end], is_stderr)
-            data = data[end + 1 :]
-        keep = len(data) - start if start >= 0 else self._beginning(data)
-        if keep:
-            self._held[is_stderr] = data[-keep:]
-            data = data[:-keep]
-        self._pass(data, is_stderr)
-
-    def flush(self) -> None:
-        """Pass on what was held back in case it was the beginning of a mark."""
-        for is_stderr, data in self._held.items():
-            self._pass(data, is_stderr)
-            self._held[is_stderr] = b""
-
-    def _beginning(self, data: bytes) -> int:
-        """Return how many bytes at the end may be the beginning of a mark."""
-        longest = min(len(self._mark), len(data))
-        return next((n for n in range(longest, 0, -1) if data.endswith(self._mark[:n])), 0)
-
-    def _pass(self, data: bytes, is_stderr: bool) -> None:  # noqa: FBT001
-        if data:
-            self._on_output(data, is_stderr)
-
-    def _read(self, said: bytes, is_stderr: bool) -> None:  # noqa: FBT001
-        code, _, left = said.decode("utf-8", "replace").rpartition(":")
-        if left == "end":
-            self._ended.add(is_stderr)
-        elif code.startswith("enter:"):
-            self.trouble = code.removeprefix("enter:")
-            self.exit_code = 125
-        else:
-            self.exit_code, self.left, self.is_told = int(code), int(left), True
+def session_program(tmpfs: Sequence[str]) -> str:
+    """Return what the shell of a session reads first: the library, and how all is outside of the layer."""
+    points = " ".join(map(shlex.quote, tmpfs))
+    return f"{LIBRARY}\n_stk_base=$(_stk_begin; _stk_outside {points}) _stk_tmpfs={shlex.quote(points)}\n"
 
 
-def _placed(number: int, file: File, secrets: Mapping[str, str], *, stays: bool, late: bool) -> _Placed:
+def _fed(nonce: str, lines: Sequence[str]) -> str:
+    """Return a program for a shell that is fed; in a subshell, so that nothing of it stays in the shell."""
+    return _joined(["(", f"_stk_n={nonce}", *lines, ") </dev/null", _end(nonce)])
+
+
+def _end(nonce: str) -> str:
+    mark = f"printf '\\001stalker:{nonce}:end\\001'"
+    return f"{mark}; {mark} >&2\n"
+
+
+def _joined(lines: Iterable[str]) -> str:
+    return "\n".join(lines)
+
+
+def _all_placed(step: Step, secrets: Mapping[str, str]) -> list[Placed]:
+    content = fill_secrets(step.script.content, secrets)
+    script = Placed(
+        f"{PLUGINS_DIR}/{step.name}", step.name, "bind", 0o755, content, "", content != step.script.content
+    )
+    ways: tuple[tuple[tuple[File, ...], Way], ...] = (
+        (step.files, "bind"),
+        (step.copies, "copy"),
+        (step.late_copies, "late"),
+    )
+    return [script, *(_placed(file, secrets, way) for files, way in ways for file in files)]
+
+
+def _placed(file: File, secrets: Mapping[str, str], way: Way) -> Placed:
+    own: Way = "over" if file.target in DOCKER_FILES and way == "bind" else way
+    if file.link:
+        return Placed(file.target, file.plugin, own, file.mode, b"", file.link, is_secret=False)
     content = file.content
-    is_secret = False
-    if not file.link:
-        if content is None:
-            try:
-                with open(file.host_path, "rb") as stream:  # noqa: PTH123
-                    content = stream.read()
-            except OSError as error:
-                raise EngineError(f"could not read {file.host_path}", str(error)) from error
-        filled = fill_secrets(content, secrets)
-        content, is_secret = filled, filled != content
-    return _Placed(number, file.target, file.mode, content, file.link, stays, late, is_secret)
-
-
-def _source(item: _Placed, arguments: list[str], staged: list[tuple[str, bytes, int]]) -> str:
-    """Return the shell word for where the content comes from: an argument or a staged file.
-
-    What holds a secret is staged: the engine tells the arguments of an exec to whoever asks for its events.
-    """
-    if item.link:
-        return ""
-    content = item.content or b""
-    room = ARGUMENTS_MAX - sum(len(argument) for argument in arguments)
-    if not item.is_secret and len(content) <= min(ARGUMENT_MAX, room) and b"\0" not in content:
+    if content is None:
         try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError:
-            pass
-        else:
-            arguments.append(text)
-            return f"${{{len(arguments)}}}"
-    staged.append((str(len(staged)), content, item.mode))
-    return f"{STAGING}/{staged[-1][0]}"
+            with open(file.host_path, "rb") as stream:  # noqa: PTH123
+                content = stream.read()
+        except OSError as error:
+            raise EngineError(f"could not read {file.host_path}", str(error)) from error
+    filled = fill_secrets(content, secrets)
+    return Placed(file.target, file.plugin, own, file.mode, filled, "", is_secret=filled != content)
 
 
-def _archive(staged: list[tuple[str, bytes, int]]) -> bytes:
-    if not staged:
-        return b""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        folder = tarfile.TarInfo(STAGING.lstrip("/"))
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o700
-        archive.addfile(folder)
-        for name, content, mode in staged:
-            entry = tarfile.TarInfo(f"{STAGING.lstrip('/')}/{name}")
-            entry.size, entry.mode, entry.mtime = len(content), mode, int(time.time())
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+Group = tuple[Way, str, list[Placed]]
+"""Files that go into one directory in one way. Its position is the number K of the library."""
 
 
-def _directories(placed: Iterable[_Placed]) -> list[tuple[str, bool]]:
-    """Return all folders above the targets, outermost first, and whether each stays."""
-    stays: dict[str, bool] = {}
+def _grouped(placed: Iterable[Placed]) -> list[Group]:
+    groups: dict[tuple[Way, str], list[Placed]] = {}
     for item in placed:
-        folder = os.path.dirname(item.target)  # noqa: PTH120
-        while folder not in {"/", ""}:
-            stays[folder] = stays.get(folder, False) or item.stays
-            folder = os.path.dirname(folder)  # noqa: PTH120
-    return sorted(stays.items(), key=lambda pair: pair[0].count("/"))
+        groups.setdefault((item.way, item.directory), []).append(item)
+    return [(way, directory, items) for (way, directory), items in groups.items()]
 
 
-def _make_directories(made: list[tuple[str, bool]]) -> list[str]:
+def _is_text(content: bytes) -> bool:
+    if b"\0" in content:
+        return False
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_of_plugins(directory: str) -> bool:
+    return f"{PLUGINS_DIR}/".startswith(f"{directory}/") or directory.startswith(f"{PLUGINS_DIR}/")
+
+
+def _directories(placed: Iterable[Placed], volumes: Iterable[str] = ()) -> dict[str, bool]:
+    """Return all directories above the targets, and volumes, outermost first, and whether each stays."""
+    stays: dict[str, bool] = {}
+    wanted = [(item.directory, item.way == "copy") for item in placed if item.way != "over"]
+    for given, does_stay in [*wanted, *((volume.rstrip("/"), False) for volume in volumes)]:
+        directory = given
+        while directory not in {"/", ""}:
+            stays[directory] = stays.get(directory, False) or does_stay
+            directory = os.path.dirname(directory)  # noqa: PTH120
+    return dict(sorted(stays.items(), key=lambda pair: pair[0].count("/")))
+
+
+def _pairs(numbered: Mapping[str, int]) -> list[str]:
+    return [text for name, number in numbered.items() for text in (str(number), name)]
+
+
+def _call(function: str, arguments: Iterable[str]) -> str:
+    return " ".join([function, *map(shlex.quote, arguments)])
+
+
+def _calls(
+    function: str, arguments: Sequence[str], *, size: int, first: str = "", is_one: bool = False
+) -> list[str]:
+    """Return calls of a function with a bounded number of arguments each; no call for no arguments."""
+    step = len(arguments) if is_one else NAMES_MAX * size
     return [
-        f"[ -d {shlex.quote(folder)} ] || {{ mkdir {shlex.quote(folder)} && _stk_d{number}=1; }}"
-        f" || _stk_fail {shlex.quote(folder)}"
-        for number, (folder, _) in enumerate(made)
+        _call(function, [*([first] if first else []), *arguments[start : start + step]])
+        for start in range(0, len(arguments), step or 1)
     ]
 
 
-def _put(items: list[tuple[_Placed, str]]) -> list[str]:
-    lines = []
-    for item, source in items:
-        target = shlex.quote(item.target)
-        is_folder = f"[ -d {target} ] && [ ! -L {target} ] && _stk_fail {target}"
-        if item.stays:
-            lines.append(f"{is_folder} || rm -f {target} || _stk_fail {target}")
-        else:
-            aside = f"{ASIDE}/{item.number}"
-            lines.append(is_folder)
-            lines.append(
-                f"if [ -e {target} ] || [ -L {target} ]; then"
-                f" mkdir -p {ASIDE} && mv -f {target} {aside} && _stk_s{item.number}=1"
-                f" || _stk_fail {target}; fi"
-            )
-        if item.link:
-            lines.append(f"ln -s {shlex.quote(item.link)} {target} || _stk_fail {target}")
-        elif source.startswith("$"):
-            lines.append(
-                f'printf %s "{source}" >{target} && chmod {item.mode:04o} {target} || _stk_fail {target}'
-            )
-        else:
-            lines.append(f"mv -f {source} {target} || _stk_fail {target}")
-    return lines
+def _known_user(user: str) -> list[str]:
+    """Return calls that look up the names of a user and a group in the image; numbers need no look-up."""
+    name, _, group = user.partition(":")
+    calls = [("/etc/passwd", name), ("/etc/group", group)]
+    return [_call("_stk_known", [file, one]) for file, one in calls if one and not one.isdigit()]
 
 
-def _take_away(placed: Iterable[_Placed]) -> list[str]:
-    lines = []
-    for item in placed:
-        if item.stays:
-            continue
-        target, number = shlex.quote(item.target), item.number
-        lines.append(f"_stk_away {target}")
-        lines.append(f'[ -z "$_stk_s{number}" ] || _stk_back {ASIDE}/{number} {target}')
-    lines.append(f"[ ! -d {ASIDE} ] || rmdir {ASIDE} || _stk_bad=1")
-    return lines
+def _written(groups: Sequence[Group]) -> list[str]:
+    """Return the calls that write files as text, and give them their modes, those of one mode at once."""
+    lines: list[str] = []
+    modes: dict[int, list[str]] = {}
+    for number, (_, _, items) in enumerate(groups):
+        for item in items:
+            place = f"{number}/{item.name}"
+            if item.link:
+                lines.append(f"ln -s -- {shlex.quote(item.link)} {shlex.quote(f'{STATE}/f/{place}')}")
+                continue
+            text = item.content.decode("utf-8")
+            lines.append(f"_stk_write {shlex.quote(place)} {shlex.quote(text)}")
+            if item.mode != 0o644:
+                modes.setdefault(item.mode, []).append(f"{STATE}/f/{place}")
+    return lines + [
+        f"{_call('chmod', [f'{mode:04o}', *paths])} || _stk_fail {shlex.quote(paths[0])}"
+        for mode, paths in modes.items()
+    ]
 
 
-def _remove_directories(made: list[tuple[str, bool]]) -> list[str]:
-    """Remove what was made, innermost first; Python's caches of helper modules go with their folder."""
-    lines = []
-    for number, (folder, stays) in reversed(list(enumerate(made))):
-        if stays:
-            continue
-        name = shlex.quote(folder)
-        cache = f"rm -rf {name}/__pycache__; " if folder.startswith(PLUGINS_DIR) else ""
-        lines.append(f'[ -z "$_stk_d{number}" ] || {{ {cache}rmdir {name} 2>/dev/null; }}')
-    return lines
+def _made_late(above: Mapping[str, bool], numbered: Mapping[str, int]) -> list[str]:
+    return _calls("_stk_dirs", _pairs({name: numbered[name] for name in above}), size=2)
 
 
-def _remember(placed: list[_Placed], made: list[tuple[str, bool]]) -> str:
-    names = [f"_stk_d{number}" for number in range(len(made))]
-    names += [f"_stk_s{item.number}" for item in placed if not item.stays]
-    saved = " ".join(f"{name}=${name}" for name in names)
-    # The idle process makes that folder too, and in a busy machine comes to it later.
-    return f'[ -d {MARKS_DIR} ] || mkdir -p {MARKS_DIR}; echo "{saved}" >{MARKS_DIR}/marks'
+def _real(groups: Sequence[Group], *, is_late: bool) -> list[str]:
+    directories = [
+        text
+        for number, (way, directory, _) in enumerate(groups)
+        if way != "over" and (way == "late") is is_late
+        for text in (str(number), directory)
+    ]
+    return _calls("_stk_real", directories, size=2)
 
 
-_RECALL = f'read -r _stk_marks <{MARKS_DIR}/marks && eval "$_stk_marks"'
+def _put(groups: Sequence[Group], way: Way, function: str = "") -> list[str]:
+    return [
+        call
+        for number, (own, _, items) in enumerate(groups)
+        if own == way
+        for call in _calls(
+            function or f"_stk_{way}", [item.name for item in items], size=1, first=str(number)
+        )
+    ]
 
-_BACK = """_stk_bad=
-_stk_away() { [ -d "$1" ] && [ ! -L "$1" ] || rm -f "$1" || _stk_bad=1; }
-_stk_back() {
-if [ -e "$2" ] || [ -L "$2" ] || [ ! -d "${2%/*}/" ]; then rm -rf "$1"; else mv -f "$1" "$2"; fi || _stk_bad=1
-}"""
 
-_COUNT = f"""_stk_left=0
-{{ read -r _stk_idle <{IDLE_FILE}; }} 2>/dev/null || _stk_idle=0
-read -r _stk_self </proc/self/stat
-_stk_self=${{_stk_self%% *}}
-for _stk_p in /proc/[0-9]*; do
-_stk_p=${{_stk_p#/proc/}}
-case $_stk_p in 1|$$|$_stk_self|$_stk_idle) continue;; esac
-read -r _stk_stat 2>/dev/null </proc/$_stk_p/stat || continue
-case ${{_stk_stat##*) }} in Z*) ;; *) _stk_left=$((_stk_left + 1));; esac
-done"""
+def _archive(groups: Sequence[Group]) -> bytes:
+    buffer = io.BytesIO()
+    now_s = int(time.time())
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+
+        def add(name: str, kind: bytes, mode: int, content: bytes = b"", link: str = "") -> None:
+            entry = tarfile.TarInfo(f"{ARCHIVE.lstrip('/')}{name}")
+            entry.type, entry.mode, entry.mtime = kind, mode, now_s
+            entry.size, entry.linkname = len(content), link
+            archive.addfile(entry, io.BytesIO(content))
+
+        add("", tarfile.DIRTYPE, 0o700)
+        add("/f", tarfile.DIRTYPE, 0o755)
+        for number, (_, _, items) in enumerate(groups):
+            add(f"/f/{number}", tarfile.DIRTYPE, 0o755)
+            for item in items:
+                name = f"/f/{number}/{item.name}"
+                if item.link:
+                    add(name, tarfile.SYMTYPE, 0o777, link=item.link)
+                else:
+                    add(name, tarfile.REGTYPE, item.mode, item.content)
+    return buffer.getvalue()

@@ -1,6 +1,7 @@
 """One live container in which steps of a stalk run in a row.
 
-A session serves the next step when nothing but its idle process is left running, its mounts and
+A session serves the next step when nothing but its idle process is left running, nothing outside of its
+layer differs from what it was at the start, its layer has nothing that a commit drops, its mounts and
 options are the same, and its writable layer is small: a commit takes the whole layer, so each later
 image holds again what earlier steps wrote. Else the next step gets a fresh container from the last
 commit. Both ways give the same files.
@@ -12,14 +13,17 @@ they would not share.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stalker.engine.interface import ContainerSpec
+from stalker.engine.options import mount_points, tmpfs_points
 from stalker.errors import EngineError, EngineFull, NoEngine, StalkerError
 from stalker.model import labels
+from stalker.run.mounts import folders_of_mounts, image_without_volumes
 
 if TYPE_CHECKING:
     from stalker.engine.interface import Engine, Shell
@@ -51,6 +55,9 @@ OF_NETWORK = {
 """Options with which each container gets a network of its own: it is not as the first one's, or a step
 could have changed it."""
 
+OWN_STATE = {"cap_add", "privileged"}
+"""Options with which a script can change what no look from inside finds: rules of the network, modules."""
+
 LAYERS_MAX = 120
 """Docker refuses more than 125 or so; near that a session is kept however much it wrote."""
 
@@ -59,7 +66,11 @@ LAYERS_NEAR = 100
 
 @dataclass(slots=True)
 class Session:
-    """A running container: what it started from and what was committed from it last."""
+    """A running container: what it started from and what was committed from it last.
+
+    `stubs` are the directories that the engine made in it for mounts; those that a script changed are
+    `kept_stubs`.
+    """
 
     container: str
     name: str
@@ -68,6 +79,24 @@ class Session:
     image: str
     shell: Shell | None = None
     writable_bytes: int = 0
+    stubs: tuple[str, ...] = ()
+    kept_stubs: set[str] = field(default_factory=set)
+
+    @property
+    def tmpfs(self) -> tuple[str, ...]:
+        """The file systems in memory that the container has besides those of each container."""
+        return tmpfs_points(self.spec)
+
+    @property
+    def watched_stubs(self) -> tuple[str, ...]:
+        """Directories above mount points that go at a commit unless the script changes them."""
+        points = set(mount_points(self.spec))
+        return tuple(stub for stub in self.stubs if stub not in points and stub not in self.kept_stubs)
+
+    @property
+    def stubs_to_sweep(self) -> list[str]:
+        """Directories that are there for mounts alone."""
+        return [stub for stub in self.stubs if stub not in self.kept_stubs]
 
     def end_shell(self) -> None:
         """Let go of the shell that is fed."""
@@ -108,6 +137,7 @@ class Sessions:
     _written: dict[str, Written] = field(default_factory=dict)
     _missing: dict[tuple[str, tuple[str, ...]], list[str]] = field(default_factory=dict)
     _containers: set[str] = field(default_factory=set)
+    _bare_images: set[str] = field(default_factory=set)
     _removals: list[Future[None]] = field(default_factory=list)
     _remover: ThreadPoolExecutor | None = None
 
@@ -138,6 +168,10 @@ class Sessions:
                 "an engine takes about 125",
                 "begin a new root with `export` and a tarball base, or put steps together",
             )
+        bare = image_without_volumes(self.engine, start, self.run)
+        if bare != start.id:
+            self._bare_images.add(bare)
+            spec = replace(spec, image=bare)
         try:
             container = self._started(spec)
         except EngineError as error:
@@ -147,7 +181,9 @@ class Sessions:
             self._networks.pop(job.step.stalk, None)
             spec = replace(spec, network_of="")
             container = self._started(spec)
-        return Session(container, spec.name, spec, start, job.image)
+        folders = tuple(folders_of_mounts(mount_points(spec)))
+        stubs = self.missing_paths(start.id, folders) if folders else []
+        return Session(container, spec.name, spec, start, job.image, stubs=tuple(stubs))
 
     def _started(self, spec: ContainerSpec) -> str:
         container = self.engine.create(spec)
@@ -191,10 +227,11 @@ class Sessions:
             spec.platform,
             spec.hosts,
         )
-        return same and session.image == job.image and not job.step.daemonize
+        has_own = any(option.name in OWN_STATE for option in spec.options)
+        return same and session.image == job.image and not job.step.daemonize and not has_own
 
-    def keep(self, session: Session, stalk: str, image: str, *, left: int, writable_bytes: int) -> None:
-        """Keep a session for the stalk's next step, if it may serve; else let it go.
+    def keep(self, session: Session, stalk: str, image: str, *, left: int, writable_bytes: int) -> bool:
+        """Keep a session for the stalk's next step, if it may serve; else let it go. Return whether it may.
 
         `writable_bytes` is the whole of its layer, what earlier steps wrote included.
         """
@@ -206,11 +243,28 @@ class Sessions:
         is_small = writable_bytes <= WRITABLE_MAX_BYTES or session.start.layers >= LAYERS_NEAR
         if left == 0 and (is_small or may_be_stored_again):
             self._open[stalk] = session
-        elif left == 0 and stalk not in self._networks:
+            return True
+        if left == 0 and stalk not in self._networks:
             self._networks[stalk] = session.container
             session.end_shell()
         else:
             self.drop(session)
+        return False
+
+    def retire(self, stalk: str) -> None:
+        """Let a stalk's session serve no other step."""
+        session = self._open.pop(stalk)
+        if stalk in self._networks:
+            self.drop(session)
+        else:
+            self._networks[stalk] = session.container
+            session.end_shell()
+
+    def discard(self, session: Session, stalk: str) -> None:
+        """Remove a session's container, and the one whose network it joined: it has Docker's files of that."""
+        self.drop(session)
+        if session.spec.network_of and self._networks.get(stalk) == session.spec.network_of:
+            self.remove(self._networks.pop(stalk))
 
     def missing_paths(self, image: str, paths: tuple[str, ...]) -> list[str]:
         """Return those of some paths that an image lacks; the engine is asked once."""
@@ -268,3 +322,6 @@ class Sessions:
             removal.result()
         for container in list(self._containers):  # of whom nobody took care: something failed half-way
             self._remove(container)
+        for image in self._bare_images:
+            with contextlib.suppress(EngineError):  # an image of a step grows on it
+                self.engine.untag(image)

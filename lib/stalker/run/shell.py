@@ -7,6 +7,7 @@ that told of a step emptied.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets as random_source
@@ -19,7 +20,8 @@ from stalker import __version__
 from stalker.errors import EngineError
 from stalker.model import labels
 from stalker.model.images import Image, short_id
-from stalker.run.mounts import folders_of_mounts, prepare_mounts, remove_folders
+from stalker.run.mounts import folders_of_mounts, image_without_volumes, prepare_mounts, remove_folders
+from stalker.run.script import take_away
 
 if TYPE_CHECKING:
     from stalker.engine.docker import DockerEngine
@@ -88,7 +90,9 @@ def open_shell(engine: DockerEngine, opening: Opening, command: tuple[str, ...],
     """
     from stalker.run.owner import new_run_id
 
-    spec = container_spec(opening, new_run_id(time.time()))
+    run = new_run_id(time.time())
+    spec = container_spec(opening, run)
+    spec = replace(spec, image=image_without_volumes(engine, opening.image, run))
     prepare_mounts(engine, opening.step.mounts if opening.step else (), opening.workspace)
     container = engine.create(spec)
     try:
@@ -98,7 +102,7 @@ def open_shell(engine: DockerEngine, opening: Opening, command: tuple[str, ...],
         code = _talk(engine, container, opening, command, is_terminal=is_terminal)
         is_kept = bool(tag) and (code == 0 or (is_terminal and not command))
         if payload is not None and is_kept:
-            take_files_away(engine, container, payload)
+            take_away(engine, container, payload)
         if is_kept:
             name = f"{opening.repository}:{tag}"
             image = keep(engine, container, spec, opening, tag)
@@ -108,6 +112,9 @@ def open_shell(engine: DockerEngine, opening: Opening, command: tuple[str, ...],
         return code
     finally:
         engine.remove_container(container)
+        if spec.image != opening.image.id:
+            with contextlib.suppress(EngineError):  # what was kept grows on it
+                engine.untag(spec.image)
 
 
 def container_spec(opening: Opening, run: str) -> ContainerSpec:
@@ -132,15 +139,13 @@ def place_files(engine: Engine, container: str, opening: Opening) -> Payload | N
     Raises:
         EngineError: one could not be placed.
     """
-    from stalker.run.payload import make_payload
-    from stalker.run.placing import place
+    from stalker.run.payload import Start, make_payload
+    from stalker.run.script import place
 
     payload = None
     if opening.step is not None:
         step = replace(opening.step, copies=(), late_copies=())
-        payload = make_payload(step, opening.secrets, random_source.token_hex(8))
-        if payload.archive:
-            engine.put(container, payload.archive)
+        payload = make_payload(step, opening.secrets, random_source.token_hex(8), Start({}))
         place(engine, container, payload)
     program = (
         f'umask 022; mkdir -p {os.path.dirname(RC)} && printf %s "$1" >{RC}'  # noqa: PTH120
@@ -204,18 +209,6 @@ def _with_term(program: Program) -> Program:
     return replace(program, environment={"TERM": known, **program.environment})
 
 
-def take_files_away(engine: Engine, container: str, payload: Payload) -> None:
-    """Take our files out again, and put back what stood there before.
-
-    Raises:
-        EngineError: something would stay. A folder of ours that the user put files into does stay.
-    """
-    said = bytearray()
-    code = engine.exec(container, payload.leave, {}, lambda data, _: said.extend(data), user="0")
-    if code != 0 and said:
-        raise EngineError("could not take our files out of the container again", _text(said))
-
-
 def keep(engine: Engine, container: str, spec: ContainerSpec, opening: Opening, tag: str) -> str:
     """Commit what the shell left, with the image's own configuration; return the image id.
 
@@ -233,6 +226,7 @@ def keep(engine: Engine, container: str, spec: ContainerSpec, opening: Opening, 
         return engine.commit(container, opening.repository, tag, made, image.config, comment, pause=True)
     run = spec.labels[labels.RUN]
     half = engine.commit(container, "", "", {**made, labels.TEMPORARY: run}, image.config, "", pause=True)
+    half = image_without_volumes(engine, replace(image, id=half), run)
     bare = engine.create(replace(spec, image=half, name=f"{spec.name}-bare", mounts=(), options=()))
     try:
         engine.start(bare)

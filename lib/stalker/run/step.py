@@ -10,22 +10,25 @@ import contextlib
 import json
 import secrets as random_source
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from stalker.errors import EngineError, NoEngine, NotThere, StalkerError, StepFailed
 from stalker.model import events
 from stalker.model.images import short_id
-from stalker.model.masking import Masker
+from stalker.run.changes import whiteout_names
 from stalker.run.commit import commit_failed, commit_step
 from stalker.run.job import Job, Outcome, identity_variables
-from stalker.run.mounts import prepare_mounts
-from stalker.run.payload import Report, feed_text, make_payload
-from stalker.run.placing import place
+from stalker.run.mounts import prepare_mounts, volumes_of
+from stalker.run.output import Output
+from stalker.run.payload import Start, make_payload
+from stalker.run.refusals import hindrance, survived
+from stalker.run.report import Report
+from stalker.run.script import KILLED, loses_at_commit, place, run_script, take_away
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from stalker.engine.interface import Engine
     from stalker.model.events import Event
@@ -33,15 +36,7 @@ if TYPE_CHECKING:
     from stalker.run.session import Session, Sessions
 
 LAST_LINES = 20
-TAIL_BYTES = 1 << 16
-QUIET_S = 0.25
-SERVICE_GRACE_S = 1.0
-"""A daemonized script that still runs after this is taken to be up."""
-
 RETRY_MAX_S = 60.0
-
-KILLED = 128
-"""Exit codes above this are the number of the signal that ended a program, and this."""
 
 ASK_TIMES = 10
 ASK_AGAIN_S = 0.2
@@ -67,15 +62,15 @@ class _Attempt:
     number: int
     log: str
     started_s: float
+    output: Output
     session: Session | None = None
     exit_code: int | None = None
-    tail: bytearray = field(default_factory=bytearray)
     script_s: float = 0.0
     ran_out_of_time: bool = False
     in_place: Payload | None = None
     """What may have files in the container that have to go before anything is committed."""
-    has_begun: bool = True
-    """False when its files could not be placed: then there is nothing to keep but files of ours."""
+    is_kept: bool = True
+    """False where a failed state is not kept: its script never ran, or the image would be another thing."""
 
 
 def run_step(job: Job, around: Surroundings) -> Outcome:
@@ -99,7 +94,8 @@ def _pause_s(attempt: int) -> float:
 
 def _run_attempt(job: Job, around: Surroundings, number: int) -> Outcome:
     suffix = "" if number == 1 else f"-{number}"
-    attempt = _Attempt(number, f"{job.log_stem}{suffix}.txt", around.now())
+    output = Output(job.step.id, around.secrets.values(), around.emit, around.now)
+    attempt = _Attempt(number, f"{job.log_stem}{suffix}.txt", around.now(), output)
     around.emit(
         events.StepStarted(attempt.started_s, job.step.id, number, attempt.log, service=job.is_service)
     )
@@ -108,7 +104,7 @@ def _run_attempt(job: Job, around: Surroundings, number: int) -> Outcome:
     except StalkerError as error:
         return _ended_badly(job, around, attempt, error)
     except Exception as error:  # noqa: BLE001  a bug must not leave a container either
-        _abandon(around, attempt)
+        _abandon(job, around, attempt)
         wrong = StalkerError(f"{job.step.id}: {error!r}", "this is a bug in stalker")
         wrong.__cause__ = error
         return _ended_badly(job, around, attempt, wrong)
@@ -141,166 +137,89 @@ def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, 
     if around.cancel.is_set():
         raise StepFailed(f"{step.id} was cancelled")
     around.emit(events.ContainerStarted(around.now(), step.id, session.name, short_id(job.image), is_reused))
-    payload = make_payload(step, around.secrets, random_source.token_hex(8))
-    attempt.in_place = payload
-    if payload.archive:
-        engine.put(session.container, payload.archive)
-    if step.daemonize:
-        report = _run_service(job, around, attempt, payload)
-    else:
-        report = _run_script(job, around, attempt, payload)
-    _check(job, around, attempt, report)
+    payload = make_payload(step, around.secrets, random_source.token_hex(8), _start(job, around, session))
+    report = _run(job, around, attempt, payload)
+    _check(job, around, attempt, report, payload)
+    session.kept_stubs.update(report.kept)
     if job.is_service:
         around.sessions.serve(session, step.stalk, step.name)
         return job.image, "", 0.0
+    changed = engine.changes(session.container)
+    _refuse_whiteouts(job, attempt, changed)
     began_s = around.now()
     image = commit_step(
         job, around.sessions, session, log=attempt.log, script_s=attempt.script_s, left=report.left
     )
     if step.daemonize:
-        _leave_up(job, around, session, payload)
-    elif job.is_last:
-        around.sessions.drop(session)
+        place(engine, session.container, payload)  # its files are there as long as it is up
+        around.sessions.serve(session, step.stalk, step.name)
     else:
-        state = engine.state(session.container)
-        around.sessions.keep(
-            session, step.stalk, image, left=report.left, writable_bytes=state.writable_bytes
-        )
+        _keep(job, around, session, report, image, changed)
     return image, f"{job.repository}:{step.name}", around.now() - began_s
 
 
-def _run_script(job: Job, around: Surroundings, attempt: _Attempt, payload: Payload) -> Report:
-    session = _session(attempt)
-    user = _user(job, session)
-    if user in {"", "0", "root", "0:0", "root:root"}:
-        report = _exec(job, around, attempt, payload, payload.whole, "0", is_fed=True)
-        if report.is_told:
-            attempt.in_place = None
-        return report
-    place(around.engine, session.container, payload)
-    report = _exec(job, around, attempt, payload, payload.run, user)
-    if report.exit_code is not None:
-        _clear(around, attempt, payload)
-    return report
+def _start(job: Job, around: Surroundings, session: Session) -> Start:
+    own = session.start.config
+    user = str(_option(job, "user") or own.get("User") or "")
+    return Start(
+        environment={**identity_variables(job), **dict(job.step.environment), **_variables(job, around)},
+        workdir=str(_option(job, "working_dir") or own.get("WorkingDir") or ""),
+        user="" if user in {"0", "root", "0:0", "root:root"} else user,
+        tty=bool(_option(job, "tty")),
+        stays_up=job.step.daemonize,
+        stubs=session.watched_stubs,
+        volumes=volumes_of(session.start),
+    )
 
 
-def _run_service(job: Job, around: Surroundings, attempt: _Attempt, payload: Payload) -> Report:
-    """Start a daemonized script; it is up when it has ended well or still runs after a moment."""
-    import threading
-
-    session = _session(attempt)
-    place(around.engine, session.container, payload)
-    found: list[Report] = []
-
-    def run() -> None:
-        try:
-            found.append(
-                _exec(job, around, attempt, payload, payload.run, _user(job, session), is_service=True)
-            )
-        except StalkerError:
-            return  # its container was removed at the end of the stalk
-
-    thread = threading.Thread(target=run, name=f"stalker-{job.step.id}", daemon=True)
-    thread.start()
-    thread.join(SERVICE_GRACE_S)
-    if found and found[0].exit_code is None:
-        return found[0]
-    report = found[0] if found else Report(payload.nonce, lambda _data, _err: None)
-    if not found:
-        report.exit_code, report.left = 0, 1
-    attempt.exit_code = report.exit_code
-    if not job.is_service or report.exit_code != 0:
-        _clear(around, attempt, payload)
-    return report
-
-
-def _clear(around: Surroundings, attempt: _Attempt, payload: Payload) -> None:
-    said = bytearray()
-    container = _session(attempt).container
-    attempt.in_place = None  # a second time would take away what was put back
-    code = around.engine.exec(container, payload.leave, {}, lambda data, _: said.extend(data), user="0")
-    if code != 0:
-        raise EngineError(
-            "could not take our files out of the container again", said.decode("utf-8", "replace")
-        )
-
-
-def _leave_up(job: Job, around: Surroundings, session: Session, payload: Payload) -> None:
-    """Keep a daemonized step's container, with its files back in place."""
-    if payload.archive:
-        around.engine.put(session.container, payload.archive)
-    place(around.engine, session.container, payload)
-    around.sessions.serve(session, job.step.stalk, job.step.name)
-
-
-def _exec(
-    job: Job,
-    around: Surroundings,
-    attempt: _Attempt,
-    payload: Payload,
-    program: tuple[str, ...],
-    user: str,
-    *,
-    is_service: bool = False,
-    is_fed: bool = False,
-) -> Report:
-    """Run a program, passing on its output masked, until it ends, its time is up, or we are told to stop.
-
-    `is_fed` gives it to the shell that the session keeps open, as root.
-    """
+def _run(job: Job, around: Surroundings, attempt: _Attempt, payload: Payload) -> Report:
+    """Run the script until it ends, its time is up, or the run is to stop."""
     step = job.step
-    masker = {False: Masker(around.secrets.values()), True: Masker(around.secrets.values())}
-    last_s = time.monotonic()
-
-    def show(data: bytes, is_stderr: bool) -> None:  # noqa: FBT001
-        nonlocal last_s
-        last_s = time.monotonic()
-        pass_on(masker[is_stderr].feed(data), is_stderr)
-
-    def pass_on(data: bytes, is_stderr: bool) -> None:  # noqa: FBT001
-        if data:
-            attempt.tail += data
-            del attempt.tail[:-TAIL_BYTES]
-            stream: Literal["stdout", "stderr"] = "stderr" if is_stderr else "stdout"
-            around.emit(events.StepOutput(around.now(), step.id, data, stream))
-
-    report = Report(payload.nonce, show)
+    report = Report(payload.nonce, attempt.output.show)
     began_s = time.monotonic()
-    end_s = None if step.timeout_s is None or is_service else began_s + step.timeout_s
+    end_s = None if step.timeout_s is None or step.daemonize else began_s + step.timeout_s
 
     def stop() -> bool:
-        now_s = time.monotonic()
-        if report.exit_code is not None and not is_fed:
-            return now_s - last_s > QUIET_S  # only what it left behind still holds the stream
-        attempt.ran_out_of_time = end_s is not None and now_s > end_s
+        attempt.ran_out_of_time = end_s is not None and time.monotonic() > end_s
         return attempt.ran_out_of_time or around.cancel.is_set()
 
-    environment = {**identity_variables(job), **dict(step.environment), **_variables(job, around)}
-    workdir = str(_option(job, "working_dir") or "")
-    session, engine = _session(attempt), around.engine
+    attempt.in_place = payload
     code = None
-    try:
-        if is_fed:
-            session.shell = session.shell or engine.open_shell(session.container)
-            text = feed_text(program, environment, workdir, payload.nonce)
-            if session.shell.run(text, report.feed, lambda: report.has_ended, stop):
-                code = KILLED + 9  # only where the program did not live to report
-        else:
-            code = engine.exec(
-                session.container, program, environment, report.feed, user=user, workdir=workdir, stop=stop
-            )
-    except NotThere:
-        pass  # the container went with all that was asked of it; why is asked below
+    # When the container went with all that was asked of it, why is asked below.
+    with contextlib.suppress(NotThere):
+        code = run_script(around.engine, _session(attempt), payload, attempt.output, report, stop)
     report.flush()
-    for is_stderr, one in masker.items():
-        pass_on(one.flush(), is_stderr)
+    attempt.output.flush()
     attempt.script_s = time.monotonic() - began_s
+    if report.is_done and report.is_undone:
+        attempt.in_place = None
     if report.exit_code is None and code:
         if code > KILLED and not (attempt.ran_out_of_time or around.cancel.is_set()):
             _ask_why_it_died(step.id, around, attempt, code)
         report.exit_code = code
     attempt.exit_code = report.exit_code
     return report
+
+
+def _keep(
+    job: Job,
+    around: Surroundings,
+    session: Session,
+    report: Report,
+    image: str,
+    changed: Sequence[tuple[str, str]],
+) -> None:
+    """Keep the session for the stalk's next step where that one would find what a fresh container has."""
+    sessions, stalk = around.sessions, job.step.stalk
+    if job.is_last:
+        sessions.drop(session)
+    elif not report.is_clean:
+        sessions.discard(session, stalk)
+    else:
+        writable_bytes = around.engine.state(session.container).writable_bytes
+        may_serve = sessions.keep(session, stalk, image, left=report.left, writable_bytes=writable_bytes)
+        if may_serve and loses_at_commit(around.engine, session, changed, random_source.token_hex(8)):
+            sessions.retire(stalk)
 
 
 def _variables(job: Job, around: Surroundings) -> dict[str, str]:
@@ -310,25 +229,42 @@ def _variables(job: Job, around: Surroundings) -> dict[str, str]:
     }
 
 
-def _check(job: Job, around: Surroundings, attempt: _Attempt, report: Report) -> None:
-    """Raise when the script did not end with 0."""
+def _check(job: Job, around: Surroundings, attempt: _Attempt, report: Report, payload: Payload) -> None:
+    """Raise unless the script ended with 0 and nothing that was placed is left."""
     name = job.step.id
-    if report.exit_code == 0:
-        return
     if around.cancel.is_set() and report.exit_code is None:
         raise StepFailed(f"{name} was cancelled")
     if attempt.ran_out_of_time:
         raise StepFailed(f"{name} did not end within {job.step.timeout_s:g} s")
-    if report.trouble:
-        attempt.has_begun = False
-        raise StepFailed(
-            f"{name}: could not put {report.trouble} in its place",
-            _last_text(attempt),
-            "is a folder there in the image, or is the file system read-only?",
-        )
+    if report.trouble is not None:
+        attempt.is_kept = False
+        raise hindrance(job.step, report.trouble, payload, attempt.output.tail)
     if report.exit_code is None:
         _ask_why_it_died(name, around, attempt, None)
-    raise StepFailed(f"{name} failed with exit code {report.exit_code}")
+    if report.exit_code != 0:
+        raise StepFailed(f"{name} failed with exit code {report.exit_code}")
+    if report.survivors:
+        raise survived(job.step, report.survivors, payload)
+    if not report.is_undone:
+        attempt.is_kept = False
+        raise StepFailed(
+            f"{name}: a file that was placed for the step could not be taken away",
+            attempt.output.tail,
+            "did the script make its directory read-only, or mount something there?",
+        )
+
+
+def _refuse_whiteouts(job: Job, attempt: _Attempt, changed: Sequence[tuple[str, str]]) -> None:
+    """Raise when a file has a name that an image cannot hold."""
+    names = whiteout_names(changed)
+    if names:
+        attempt.is_kept = False
+        raise StepFailed(
+            f"{job.step.id}: an image cannot hold {names[0]}",
+            f"in a layer of an image, the name {names[0].rpartition('/')[2]} deletes its neighbour "
+            f"{names[0].rpartition('/')[2].removeprefix('.wh.')}",
+            "give the file a name that does not begin with .wh., or remove it at the end of the step",
+        )
 
 
 def _ask_why_it_died(name: str, around: Surroundings, attempt: _Attempt, code: int | None) -> None:
@@ -371,10 +307,10 @@ def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: Stalk
         state = "timeout"
     kept = ""
     began_s = around.now()
-    if isinstance(error, StepFailed) and attempt.has_begun and not cancelled and not job.is_service:
+    if isinstance(error, StepFailed) and attempt.is_kept and not cancelled and not job.is_service:
         kept = _keep_failed(job, around, attempt)
-    _abandon(around, attempt)
-    lines = tuple(_last_text(attempt).splitlines()[-LAST_LINES:])
+    _abandon(job, around, attempt)
+    lines = tuple(attempt.output.tail.splitlines()[-LAST_LINES:])
     will_retry = attempt.number <= step.retries and state != "cancelled" and not isinstance(error, NoEngine)
     if isinstance(error, NoEngine) and not error.brief.startswith(f"{step.id}"):
         wrapped = NoEngine(f"{step.id}: {error.brief}", error.details, error.resolution)
@@ -409,7 +345,7 @@ def _keep_failed(job: Job, around: Surroundings, attempt: _Attempt) -> str:
     """Commit what a failed step left as `<step>.failed`; empty when that cannot be done."""
     try:
         if attempt.in_place is not None:  # it still runs, or was killed; secrets may be among its files
-            _clear(around, attempt, attempt.in_place)
+            take_away(around.engine, _session(attempt).container, attempt.in_place)
         return commit_failed(
             job, around.engine, _session(attempt), log=attempt.log, script_s=attempt.script_s
         )
@@ -417,22 +353,14 @@ def _keep_failed(job: Job, around: Surroundings, attempt: _Attempt) -> str:
         return ""  # the step's own failure is what counts
 
 
-def _abandon(around: Surroundings, attempt: _Attempt) -> None:
+def _abandon(job: Job, around: Surroundings, attempt: _Attempt) -> None:
     if attempt.session is not None:
-        around.sessions.drop(attempt.session)
+        around.sessions.discard(attempt.session, job.step.stalk)
 
 
 def _session(attempt: _Attempt) -> Session:
     assert attempt.session is not None
     return attempt.session
-
-
-def _last_text(attempt: _Attempt) -> str:
-    return attempt.tail.decode("utf-8", "replace")
-
-
-def _user(job: Job, session: Session) -> str:
-    return str(_option(job, "user") or session.start.config.get("User") or "")
 
 
 def _option(job: Job, name: str) -> object:

@@ -22,7 +22,7 @@ from stalker.run.shell import (
     keep,
     place_files,
     settings_of_shell,
-    take_files_away,
+    take_away,
 )
 
 PLACE = Place("stalks/s/s.hjson", 3)
@@ -363,7 +363,7 @@ def test_a_file_of_ours_that_stays_is_an_error_and_a_folder_in_use_is_none(code,
     refused = ""
 
     try:
-        take_files_away(engine, container, payload)
+        take_away(engine, container, payload)
     except EngineError as error:
         refused = error.details
 

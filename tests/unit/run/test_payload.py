@@ -1,95 +1,115 @@
-"""How a step's script and files get into a container, run, and leave it again.
+"""The programs that place a step's files, run its script and undo the placing.
 
-The program is plain sh, so it runs here in a folder that `chroot`-less paths point into.
+They are plain sh, so their syntax is checked with the shells that are here; what they do is tried in
+containers, in `tests/docker/test_placing.py`.
 """
 
 from __future__ import annotations
 
-import itertools
+import io
+import shutil
 import subprocess
+import tarfile
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from build import step
+from stalker.errors import EngineError
 from stalker.model.places import Place
-from stalker.model.tree import File
-from stalker.run.payload import Report, feed_text, make_payload
+from stalker.model.tree import File, secret_marker
+from stalker.run.payload import INLINE_MAX_FILES, Start, make_payload, probe_program, session_program
+from stalker.run.shell_library import LIBRARY
 
 PLACE = Place("stalks/s/s.hjson", 9)
+SHELLS = [["dash"], ["bash"], ["busybox", "sh"]]
 
 
-@given(st.binary(max_size=200), st.binary(max_size=50), st.lists(st.integers(0, 300), max_size=5))
-def test_the_report_is_read_out_of_any_cut_of_the_stream(before, after, cuts):
-    """What a script writes passes byte for byte, wherever the stream is cut."""
-    mark = b"\x01stalker:abc:"
-    if mark in before + after or b"\x01" in after:
-        return
-    whole = before + b"\x01stalker:abc:7:2\x01" + after
-    passed = bytearray()
-    report = Report("abc", lambda data, _: passed.extend(data))
-    edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
-
-    for start, end in itertools.pairwise(edges):
-        report.feed(whole[start:end], is_stderr=True)
-    report.flush()
-
-    assert bytes(passed) == before + after
-    assert (report.exit_code, report.left) == (7, 2)
+def file(target, content=b"x", **more):
+    return File(target, "f", "d", PLACE, content=content, **more)
 
 
-def test_a_program_has_ended_when_both_streams_say_so():
-    """The streams are two pipes: what is last on one may come after the end of the other."""
-    passed = []
-    report = Report("abc", lambda data, err: passed.append((data, err)))
-
-    report.feed(b"\x01stalker:abc:0:0\x01\x01stalker:abc:end\x01", is_stderr=True)
-    before = report.has_ended
-    report.feed(b"late\n\x01stalker:abc:end\x01", is_stderr=False)
-
-    assert (before, report.has_ended, report.exit_code) == (False, True, 0)
-    assert passed == [(b"late\n", False)]
-
-
-@pytest.mark.parametrize("shell", ["dash", "bash"])
-def test_a_fed_program_runs_as_one_of_its_own(shell):
-    """Arguments and environment come as they are; nothing of it stays in the shell; it gets no input."""
-    awkward = 'it\'s "$HOME" \\ `x`\n\ttwo'
-    program = ("/bin/sh", "-c", 'printf "%s|%s|" "$1" "$VALUE"; cat; left=1; exit 3', "stalker", awkward)
-
-    text = feed_text(program, {"VALUE": awkward}, "/tmp", "abc")
-
-    done = subprocess.run(
-        [shell], input=text + b'echo "${left-clean} ${VALUE-clean}"', capture_output=True, check=True
-    )
-    end = b"\x01stalker:abc:end\x01"
-    assert done.stdout == f"{awkward}|{awkward}|".encode() + end + b"clean clean\n"
-    assert done.stderr == end
+def made(*files, start=None, secrets=None, **more):
+    return make_payload(step("s", files=files, **more), secrets or {}, "abc", start or Start({}))
 
 
 def test_a_missing_host_file_is_named():
-    from stalker.errors import EngineError
-
     gone = File("/x", "sysroot", "d", PLACE, host_path="/nonexistent/x")
 
     with pytest.raises(EngineError, match="could not read /nonexistent/x"):
-        make_payload(step("s", files=(gone,)), {}, "abc")
+        made(gone)
 
 
-@pytest.mark.parametrize("shell", ["dash", "bash"])
-def test_the_program_is_sh_that_any_shell_takes(shell):
-    made = make_payload(
-        step(
-            "s",
-            files=(File("/tmp/it's $HOME", "f", "d", PLACE, content=b"'\"$`\\\n"),),
-            copies=(File("/etc/x", "c", "d", PLACE, content=b"\0"),),
-            late_copies=(File("/etc/y", "c", "d", PLACE, content=b"y"),),
-        ),
-        {},
-        "abc",
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_every_program_is_sh_that_any_shell_takes(shell):
+    """Names and contents are quoted, whatever is in them."""
+    if shutil.which(shell[0]) is None:
+        pytest.fail(f"{shell[0]} is not installed")
+    payload = made(
+        file("/tmp/it's $HOME", b"'\"$`\\\n"),
+        file("/etc/hosts"),
+        file("/etc/new\nline"),
+        copies=(file("/etc/x", b"\x01"),),
+        late_copies=(file("/etc/y"),),
+        start=Start({"A": "it's\n`b`"}, "/some dir", "ann:users", tty=True, stubs=("/opt", "/opt/a b")),
     )
 
-    for program in (made.whole, made.enter, made.run, made.leave):
-        subprocess.run([shell, "-n", "-c", program[2]], check=True)
-    assert made.archive
+    for program in (
+        payload.whole,
+        payload.enter,
+        payload.leave,
+        payload.abandon,
+        session_program(["/run", "/a b"]),
+        probe_program(["/x", "-n"], "abc"),
+        LIBRARY,
+    ):
+        done = subprocess.run([*shell, "-n"], input=program.encode(), capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("files", "is_archived"),
+    [
+        ((), False),
+        ((file("/a", b"text \xc3\xa9\n"), File("/l", "f", "d", PLACE, link="/a")), False),
+        ((file("/a", b"\0"),), True),
+        ((file("/a", b"\xff"),), True),
+        ((file("/a", b"x" * 300_000),), True),
+        (tuple(file(f"/d/{n}") for n in range(INLINE_MAX_FILES)), True),
+    ],
+)
+def test_text_travels_in_the_program_and_anything_else_in_an_archive(files, is_archived):
+    payload = made(*files)
+
+    assert bool(payload.archive) is is_archived
+    assert ("_stk_write" in payload.whole) is not is_archived
+
+
+def test_an_archive_has_all_files_with_their_modes_and_links():
+    """It becomes part of the state directory as it is: a directory for each target directory."""
+    payload = made(file("/a/x", b"\0", mode=0o4755), File("/b/l", "f", "d", PLACE, link="/a"))
+
+    with tarfile.open(fileobj=io.BytesIO(payload.archive)) as archive:
+        found = {entry.name: (entry.mode, entry.linkname) for entry in archive if not entry.isdir()}
+    assert found == {
+        ".stalker-in/f/0/s": (0o755, ""),
+        ".stalker-in/f/1/x": (0o4755, ""),
+        ".stalker-in/f/2/l": (0o777, "/a"),
+    }
+
+
+def test_a_reported_file_is_found_with_its_plugin_and_secret():
+    secret = file("/etc/key", secret_marker("KEY").encode())
+
+    payload = made(secret, secrets={"KEY": "quite-secret"})
+
+    placed = payload.placed_at(payload.directories.index("/etc"), "key")
+    assert placed is not None
+    assert (placed.target, placed.content, placed.is_secret) == ("/etc/key", b"quite-secret", True)
+    assert payload.placed_at(0, "none") is None
+
+
+def test_users_by_number_are_not_looked_up():
+    assert "_stk_known /etc" not in made(start=Start({}, user="7:8")).enter
+    known = made(start=Start({}, user="ann:staff")).enter
+    assert "_stk_known /etc/passwd ann" in known
+    assert "_stk_known /etc/group staff" in known
