@@ -19,6 +19,7 @@ from stalker.config.report import Report, did_you_mean
 from stalker.config.reusable import ENDINGS, read_sidecar
 from stalker.config.scope import Scope, settings_of
 from stalker.config.shape import check
+from stalker.config.targets import check_targets
 from stalker.config.trees import load_tree, tree_files
 from stalker.config.workspace import Workspace, decoded
 from stalker.model.places import Place, Problem
@@ -143,8 +144,9 @@ def _check_image(found: str, files: Workspace, report: Report) -> None:
 def _check_stalk(root: Node, files: Workspace, report: Report) -> None:
     if not check(root, shapes.STALK, shapes.NAMED, report):
         return
-    read_options(root.get("DOCKER_OPTS"), report)
-    read_plugins(root.get("plugins"), Scope(settings_of(root), is_open=True), files, report)
+    options = read_options(root.get("DOCKER_OPTS"), report)
+    plugins = read_plugins(root.get("plugins"), Scope(settings_of(root), is_open=True), files, report)
+    check_targets(plugins.targets, options, report)
 
 
 def _check_sidecar(root: Node, files: Workspace, report: Report) -> None:

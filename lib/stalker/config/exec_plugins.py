@@ -12,6 +12,7 @@ from stalker.config.filling import fill, secret_of
 from stalker.config.quantities import duration_s
 from stalker.config.reusable import PluginInfo, find_plugin
 from stalker.config.scope import plugin_variables
+from stalker.config.targets import Target
 from stalker.model.places import Place
 from stalker.model.tree import PLUGINS_DIR, File, Script, Variable, secret_marker
 
@@ -39,7 +40,7 @@ def read_exec(name: str, node: Node, reader: PluginReader) -> Exec:
     """Read an exec plugin; what is wrong is told."""
     report = reader.report
     reader.check_keys(node, "exec")
-    reader.targets.append((f"{PLUGINS_DIR}/{name}", node.key_place, False))
+    reader.targets.append(Target(f"{PLUGINS_DIR}/{name}", node.key_place, "file"))
     mode = node.get("mode")
     if mode is not None and mode.text != "ro":
         report.warning(mode.key_place, "'mode' has no effect on a script")

@@ -19,6 +19,7 @@ from stalker.config.report import did_you_mean
 from stalker.config.scope import Scope, Setting, settings_of
 from stalker.config.shape import check, is_variable
 from stalker.config.sysroot import Ground, read_ground
+from stalker.config.targets import check_ground, check_targets
 from stalker.model.places import Place
 from stalker.model.tree import Base, Option, SecretSource, Stalk, Step
 
@@ -244,6 +245,7 @@ class Trunk:
         if not plugins.execs and root.get("plugins") is not None:
             self.report.warning(root.place, f"the stalk '{stalk.name}' has no step: no plugin has exec: true")
         check_needs_of_plugins(plugins.execs, options, self.report)
+        check_targets(plugins.targets, options, self.report)
         platform = stalk.platform or wanted or ""
         steps = self.steps(stalk.name, plugins, scope, options, platform, root)
         return replace(stalk, steps=steps, platform=platform)
@@ -258,9 +260,9 @@ class Trunk:
         root: Node,
     ) -> tuple[Step, ...]:
         """Make the steps; those of a stalk share their files, mounts and options."""
-        targets = {file.target for file in plugins.files} | {mount.target for mount in plugins.mounts}
-        targets |= {f"/entropy/plugins/{one.name}" for one in plugins.execs}
-        ground = self.ground(scope).below(tuple(plugins.mounts), targets)
+        whole = self.ground(scope)
+        check_ground(whole, plugins.targets, options, self.report)
+        ground = whole.below(tuple(plugins.mounts), {target.path for target in plugins.targets})
         files = ground.files + tuple(plugins.files) if plugins.files else ground.files
         mounts = ground.mounts + tuple(plugins.mounts) if plugins.mounts else ground.mounts
         environment = read_environment(root.get("envplugins"), scope, self.report)

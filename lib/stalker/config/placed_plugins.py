@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 from stalker.config import names
 from stalker.config.contents import filled, tell_missing, usable_path
 from stalker.config.scope import plugin_variables
+from stalker.config.targets import Target
 from stalker.model.tree import PLUGINS_DIR, File, Mount, Variable
 
 if TYPE_CHECKING:
     from stalker.config.document import Node
     from stalker.config.plugin_reader import PluginReader
-    from stalker.model.places import Place
-
-_DOCKERS_OWN = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
 
 
 def read_placed(name: str, node: Node, reader: PluginReader) -> File | Mount | None:
@@ -50,16 +48,16 @@ def _is_made(node: Node, path: Node, reader: PluginReader) -> bool:
     return mode is not None and mode.text == "rw" and reader.workspace.is_inside(path.text)
 
 
-def _target(node: Node, name: str, reader: PluginReader, *keys: str) -> tuple[str, Place]:
+def _target(node: Node, name: str, reader: PluginReader, *keys: str) -> str:
     """Return where something stands in a container, empty when that is not possible."""
     child = next((child for child in (node.get(key) for key in keys) if child is not None), None)
     if child is None:
-        return f"{PLUGINS_DIR}/{name}", node.key_place
+        return f"{PLUGINS_DIR}/{name}"
     try:
-        return names.target_path(child.text), child.place
+        return names.target_path(child.text)
     except ValueError as error:
         reader.report.problem(child.place, str(error))
-        return "", child.place
+        return ""
 
 
 def _directory(name: str, node: Node, path: Node, reader: PluginReader) -> Mount | None:
@@ -67,10 +65,10 @@ def _directory(name: str, node: Node, path: Node, reader: PluginReader) -> Mount
     writable = _is_writable(node, reader)
     source = reader.workspace.shown(path.text)
     digest = "" if writable else reader.workspace.directory_digest(path.text, path.place)
-    target, _ = _target(node, name, reader, "bind")
+    target = _target(node, name, reader, "bind")
     if not target:
         return None
-    reader.targets.append((target, node.key_place, True))
+    reader.targets.append(Target(target, node.key_place, "mount"))
     return Mount(target, "directory", source, writable, node.key_place, digest)
 
 
@@ -87,10 +85,10 @@ def _store(name: str, node: Node, reader: PluginReader) -> Mount | None:
     if node.get("bind") is None:
         reader.report.problem(node.key_place, "a store needs 'bind': where it stands in the container")
         return None
-    target, _ = _target(node, name, reader, "bind")
+    target = _target(node, name, reader, "bind")
     if not target:
         return None
-    reader.targets.append((target, node.key_place, True))
+    reader.targets.append(Target(target, node.key_place, "mount"))
     return Mount(target, "store", store.text, _is_writable(node, reader), node.key_place)
 
 
@@ -119,12 +117,10 @@ def _file(name: str, node: Node, reader: PluginReader) -> File | None:
     if source is None:
         return None
     data = filled(source, variables, report)
-    target, place = _target(node, name, reader, "copy", "bind")
+    target = _target(node, name, reader, "copy", "bind")
     if not target:
         return None
-    reader.targets.append((target, node.key_place, False))
-    if copy is not None and target in _DOCKERS_OWN:
-        report.warning(place, f"{target} is Docker's own file in each container: a copy there is in no image")
+    reader.targets.append(Target(target, node.key_place, "file" if copy is None else "copy"))
     return File(
         target=target,
         plugin=name,

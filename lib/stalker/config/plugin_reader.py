@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from stalker.config.contents import Source, file_source, tell_missing, text_source, usable_path
 from stalker.config.shape import VARIABLE
-from stalker.model.places import Place
 
 if TYPE_CHECKING:
     from stalker.config.document import Node
     from stalker.config.report import Report
     from stalker.config.scope import Scope
+    from stalker.config.targets import Target
     from stalker.config.workspace import Workspace
 
 _ANYWHERE = frozenset({"exec", "skip", "tmpfs", "mode"})
@@ -28,13 +28,13 @@ _KEYS = {
 class PluginReader:
     """Reads plugins as one stalk of a tree sees them.
 
-    `targets` collects what stands where in a container, which key says so, and whether it is a mount.
+    `targets` collects the paths in a container, as the plugins come.
     """
 
     scope: Scope
     workspace: Workspace
     report: Report
-    targets: list[tuple[str, Place, bool]] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
 
     def check_keys(self, node: Node, kind: str) -> None:
         """Tell the keys that do not go with a kind of plugin."""

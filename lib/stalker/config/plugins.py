@@ -16,18 +16,22 @@ if TYPE_CHECKING:
     from stalker.config.document import Node
     from stalker.config.report import Report
     from stalker.config.scope import Scope
+    from stalker.config.targets import Target
     from stalker.config.workspace import Workspace
-    from stalker.model.places import Place
 
 
 @dataclass(slots=True)
 class Plugins:
-    """All plugins of a stalk; `late_copies` are those below the last exec plugin."""
+    """All plugins of a stalk; `late_copies` are those below the last exec plugin.
+
+    `targets` are the paths that all of them have in a container.
+    """
 
     execs: list[Exec] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     mounts: list[Mount] = field(default_factory=list)
     late_copies: tuple[File, ...] = ()
+    targets: tuple[Target, ...] = ()
 
 
 def read_plugins(node: Node | None, scope: Scope, workspace: Workspace, report: Report) -> Plugins:
@@ -56,7 +60,7 @@ def read_plugins(node: Node | None, scope: Scope, workspace: Workspace, report: 
             (found.files if child.get("copy") is None else copies).append(placed)
     found.late_copies = tuple(copies)
     _check_step_names(found.execs, report)
-    _check_targets(reader.targets, report)
+    found.targets = tuple(reader.targets)
     return found
 
 
@@ -75,19 +79,3 @@ def _check_step_names(execs: list[Exec], report: Report) -> None:
             names.check_step_name(one.name, is_last=position == len(execs) - 1)
         except ValueError as error:
             report.problem(one.place, str(error))
-
-
-def _check_targets(targets: list[tuple[str, Place, bool]], report: Report) -> None:
-    """Tell where two plugins want the same path, or a file would be written into a mount."""
-    taken: dict[str, Place] = {}
-    for target, place, _ in targets:
-        if target in taken:
-            hint = f"the other one stands at {taken[target]}"
-            report.problem(place, f"two plugins want {target} in the container", hint)
-        taken.setdefault(target, place)
-    mounts = [target + "/" for target, _, is_mount in targets if is_mount]
-    for target, place, is_mount in targets:
-        around = next((mount for mount in mounts if target.startswith(mount)), None)
-        if around is not None and not is_mount:
-            what = f"{target} would be written into what is mounted at {around.rstrip('/')}"
-            report.problem(place, what, "let one of the two stand elsewhere")

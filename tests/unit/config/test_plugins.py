@@ -307,13 +307,6 @@ def test_copies_go_to_the_step_below_them(space):
     assert first.late_copies == first.files == ()
 
 
-def test_a_copy_over_a_file_of_docker_is_warned_of(space):
-    """/etc/hostname of a container is Docker's; a copy there reaches no image."""
-    space.stalk(f"a: {{ copy: '/etc/hostname', text: 'x' }}\n {GO}")
-
-    assert "is Docker's own file" in space.warnings()[0]
-
-
 def test_folders_and_stores_are_mounts(space):
     """Read-only unless mode: rw; inside the workspace by relative name, outside by absolute."""
     space.write("data/x", "1")

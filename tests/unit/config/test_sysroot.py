@@ -51,16 +51,20 @@ def test_a_link_to_a_folder_that_holds_the_workspace_is_refused(space):
 
 
 def test_a_plugin_with_the_same_target_wins_over_the_sysroot(space):
-    """Files, mounts and what lies below mounts."""
-    for path in ("etc/motd", "etc/other", "srv/a"):
+    """Files, copies and mounts."""
+    for path in ("etc/motd", "etc/other", "etc/copy", "srv"):
         space.write(f"sysroot/{path}", "sysroot")
     space.write("data/x", "1")
-    space.stalk(f"a: {{ bind: '/etc/motd', text: 'plugin' }}\n b: {{ path: 'data', bind: '/srv' }}\n {GO}")
+    space.stalk(
+        "a: { bind: '/etc/motd', text: 'plugin' }\n b: { path: 'data', bind: '/srv' }\n"
+        f" c: {{ copy: '/etc/copy', text: 'plugin' }}\n {GO}"
+    )
 
     step = space.go()
 
     assert {f.target: f.content for f in step.files} == {"/etc/motd": b"plugin", "/etc/other": b"sysroot"}
     assert [m.target for m in step.mounts] == ["/srv"]
+    assert [f.target for f in step.copies] == ["/etc/copy"]
 
 
 @pytest.mark.parametrize(
