@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.config import shapes
+from stalker.config.container import check_variables, read_environment
 from stalker.config.creation import YAML_ENDINGS, check_creation
 from stalker.config.docker_opts import read_options
 from stalker.config.locate import find_tree
@@ -145,8 +146,11 @@ def _check_stalk(root: Node, files: Workspace, report: Report) -> None:
     if not check(root, shapes.STALK, shapes.NAMED, report):
         return
     options = read_options(root.get("DOCKER_OPTS"), report)
-    plugins = read_plugins(root.get("plugins"), Scope(settings_of(root), is_open=True), files, report)
+    scope = Scope(settings_of(root), is_open=True)
+    plugins = read_plugins(root.get("plugins"), scope, files, report)
     check_targets(plugins.targets, options, report)
+    environment = read_environment(root.get("envplugins"), scope, report)
+    check_variables(plugins.execs, environment, root.get("envplugins"), report)
 
 
 def _check_sidecar(root: Node, files: Workspace, report: Report) -> None:

@@ -10,7 +10,7 @@ from stalker.config import names, shapes
 from stalker.config.artifact_reader import ArtifactReader
 from stalker.config.artifacts import read_artifacts
 from stalker.config.bases import read_bases
-from stalker.config.container import check_needs_of_plugins, read_environment
+from stalker.config.container import check_needs_of_plugins, check_variables, read_environment
 from stalker.config.docker_opts import read_options, value_of
 from stalker.config.document import is_true, items_of
 from stalker.config.exec_plugins import Exec
@@ -266,6 +266,7 @@ class Trunk:
         files = ground.files + tuple(plugins.files) if plugins.files else ground.files
         mounts = ground.mounts + tuple(plugins.mounts) if plugins.mounts else ground.mounts
         environment = read_environment(root.get("envplugins"), scope, self.report)
+        check_variables(plugins.execs, environment, root.get("envplugins"), self.report)
         last = len(plugins.execs) - 1
 
         def step(position: int, one: Exec) -> Step | None:

@@ -40,15 +40,20 @@ def interpreter_of(content: bytes) -> tuple[str, ...]:
 
 def is_posix_shell(interpreter: tuple[str, ...]) -> bool:
     """Whether braces in a script belong to a shell: sh, bash, ..., also by `env` or `busybox`."""
+    return bool(shell_of(interpreter))
+
+
+def shell_of(interpreter: tuple[str, ...]) -> str:
+    """Return the name of the POSIX shell that runs a script, without its version, empty for none."""
     words = [posixpath.basename(interpreter[0]), *" ".join(interpreter[1:]).split()]
     if words[0] == "env":
         words = _after_env(words[1:])
     if words and posixpath.basename(words[0]) in {"busybox", "toybox"}:
         words = words[1:]
     if not words:
-        return False
+        return ""
     name = posixpath.basename(words[0])
-    return name in SHELLS or _VERSION.sub("", name) in SHELLS
+    return next((shell for shell in (name, _VERSION.sub("", name)) if shell in SHELLS), "")
 
 
 def _after_env(words: list[str]) -> list[str]:
