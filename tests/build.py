@@ -17,6 +17,8 @@ from stalker.run.owner import new_run_id
 from stalker.run.scheduler import RunOptions, RunResult, execute, repair_tags
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stalker.engine.interface import Engine
 
 PREFIX = "stalker-test/x/y"
@@ -104,11 +106,17 @@ def run(
     jobs: int = 2,
     keep_going: bool = False,
     secrets: dict[str, str] | None = None,
+    on_event: Callable[[Any], None] = lambda _: None,
     **selection: Any,
 ) -> Ran:
-    """Plan and execute, as the command does."""
+    """Plan and execute, as the command does; `on_event` gets each event as it comes."""
     events: list[Any] = []
+
+    def emit(event: Any) -> None:
+        events.append(event)
+        on_event(event)
+
     drawn, index = _plan(link_steps(made), engine, **selection)
     repair_tags(drawn, engine, index.ids())
     options = RunOptions(new_run_id(time.time()), made.file, jobs, keep_going=keep_going)
-    return Ran(drawn, execute(drawn, engine, secrets or {}, events.append, options), events)
+    return Ran(drawn, execute(drawn, engine, secrets or {}, emit, options), events)

@@ -281,6 +281,33 @@ def test_a_store_is_shared_between_stalks_and_runs_and_is_in_no_image(workspace,
     assert workspace.added("read:b").keys() == {"/read", "/refused"}
 
 
+ALONE = """mkdir /keep/lock || exit 100
+echo %s >>/keep/n
+sleep 0.5
+rmdir /keep/lock"""
+
+
+def test_a_locked_store_is_for_one_stalk_at_a_time(workspace, store):
+    """Within a run and between two: scripts that refuse to share it never have to."""
+    keep = {"store": store, "bind": "/keep", "mode": "locked"}
+    for name in "abc":
+        workspace.stalk(name, {"keep": keep, "one": ALONE % name, "two": ALONE % name})
+    workspace.tree({"c": {}})
+    workspace.write("trees/u/u.hjson", (workspace.path / "trees/t/t.hjson").read_text())
+    workspace.tree({"a": {}, "b": {}})
+    with workspace.start("run", "trees/u/u.hjson") as other:
+        done = workspace.run("--jobs", "2")
+        finish(other)
+    workspace.tree({"look": {}})
+    workspace.stalk("look", {"keep": {**keep, "mode": "ro"}, "look": "cat /keep/n >/n"})
+    looked = workspace.run()
+
+    assert (done.code, other.returncode, looked.code) == (0, 0, 0), done.err
+    order = workspace.text("look:look", "/n").split()
+    assert sorted(order) == ["a", "a", "b", "b", "c", "c"]
+    assert order[::2] == order[1::2]  # no stalk between the two steps of another
+
+
 def test_a_writable_folder_of_the_host_gets_what_a_step_writes(workspace):
     """Artifacts leave a step by a folder; a read-only one refuses."""
     (workspace.path / "in").mkdir()

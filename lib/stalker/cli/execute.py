@@ -58,7 +58,7 @@ def plan_and_execute(planner: Planner, terms: Terms) -> tuple[Plan, RunResult]:
     with hold_names(engine_id, stalks, who, wait=terms.wait, say=terms.note, since_s=looked_s) as was_held:
         if was_held:
             plan = planner.draw()  # what another run did meanwhile is there now
-        return _execute(planner, plan, terms)
+        return _execute(planner, plan, terms, engine_id)
 
 
 def _make_artifacts(planner: Planner, plan: Plan, terms: Terms) -> RunResult:
@@ -76,7 +76,7 @@ def _make_artifacts(planner: Planner, plan: Plan, terms: Terms) -> RunResult:
     return result
 
 
-def _execute(planner: Planner, plan: Plan, terms: Terms) -> tuple[Plan, RunResult]:
+def _execute(planner: Planner, plan: Plan, terms: Terms, engine_key: str) -> tuple[Plan, RunResult]:
     """Do a plan whose names are held."""
     from stalker.run.scheduler import RunOptions, execute, provide_bases
 
@@ -86,7 +86,9 @@ def _execute(planner: Planner, plan: Plan, terms: Terms) -> tuple[Plan, RunResul
         provide_bases(plan, planner.provider, terms.emit, jobs=terms.jobs)
         plan = planner.draw()  # now the fingerprints of what grows on them are known
     _announce(planner, plan, terms)
-    options = RunOptions(terms.run, planner.tree.file, terms.jobs, keep_going=terms.keep_going)
+    options = RunOptions(
+        terms.run, planner.tree.file, terms.jobs, keep_going=terms.keep_going, engine_key=engine_key
+    )
     making = _making(planner, plan, terms)
     if making is None:
         return plan, execute(plan, planner.engine, terms.secrets, terms.emit, options)

@@ -62,7 +62,7 @@ def _target(node: Node, name: str, reader: PluginReader, *keys: str) -> str:
 
 def _directory(name: str, node: Node, path: Node, reader: PluginReader) -> Mount | None:
     reader.check_keys(node, "a folder")
-    writable = _is_writable(node, reader)
+    writable = _mount_mode(node, reader, "ro", "rw") == "rw"
     source = reader.workspace.shown(path.text)
     digest = "" if writable else reader.workspace.directory_digest(path.text, path.place)
     target = _target(node, name, reader, "bind")
@@ -89,15 +89,21 @@ def _store(name: str, node: Node, reader: PluginReader) -> Mount | None:
     if not target:
         return None
     reader.targets.append(Target(target, node.key_place, "mount"))
-    return Mount(target, "store", store.text, _is_writable(node, reader), node.key_place)
+    mode = _mount_mode(node, reader, "ro", "rw", "locked")
+    is_locked = mode == "locked"
+    return Mount(target, "store", store.text, is_locked or mode == "rw", node.key_place, is_locked=is_locked)
 
 
-def _is_writable(node: Node, reader: PluginReader) -> bool:
+def _mount_mode(node: Node, reader: PluginReader, *allowed: str) -> str:
+    """Return the mode of a mount, the first one where none is given or it is wrong."""
     mode = node.get("mode")
-    if mode is None or mode.text in {"ro", "rw"}:
-        return mode is not None and mode.text == "rw"
-    reader.report.problem(mode.place, f"'{mode.text}' is not possible here", "ro or rw")
-    return False
+    if mode is None or mode.text in allowed:
+        return mode.text if mode is not None else allowed[0]
+    hint = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+    if mode.text == "locked":
+        hint += "; only a store can be locked"
+    reader.report.problem(mode.place, f"'{mode.text}' is not possible here", hint)
+    return allowed[0]
 
 
 def _file(name: str, node: Node, reader: PluginReader) -> File | None:

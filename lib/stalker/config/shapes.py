@@ -143,7 +143,9 @@ PLUGIN = Keys(
         "bind": Text("where it stands while steps run; never in an image"),
         "copy": Text("where it is put into the image"),
         "store": Text("a named volume, shared between runs"),
-        "mode": Either((Text(), Whole()), 'of a file: "0644"; of a folder or store: ro or rw'),
+        "mode": Either(
+            (Text(), Whole()), 'of a file: "0644"; of a folder: ro or rw; of a store: ro, rw or locked'
+        ),
         "template": Text("the language of the content's template", allowed=("jinja2",)),
         "timeout": Either(_DURATION.shapes, "with exec: 90s, 10m, 1h30m, or seconds"),
         "retries": Whole("with exec: how often a failed step starts again", minimum=0, maximum=10),

@@ -24,9 +24,10 @@ from stalker.model.places import Place, Problem
 from stalker.model.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from stalker.config.document import Node
+    from stalker.model.tree import Stalk
 
 SET = "--set"
 """The file that a variable of the command line is said to come from."""
@@ -166,6 +167,7 @@ def load_tree(path: str, workspace: str, overrides: Mapping[str, str]) -> Readin
         artifacts_dir=artifacts_dir,
         hazards_waived=waived_hazards(root.get("hazards"), report),
     )
+    _warn_of_unlocked(tree.stalks, report)
     _tell_unused(trunk, report)
     reading.tree = replace(tree, files_read=tuple(sorted(files.digests.items())))
     return reading
@@ -283,6 +285,16 @@ def _tell_read_folder(artifacts_dir: str, trunk: Trunk) -> None:
     if wanted == workspace.path or folder:
         what = f"artifacts cannot stand in {folder or 'the workspace itself'}, where a run reads its files"
         trunk.report.problem(setting.place, what, "name a folder of their own, like artifacts")
+
+
+def _warn_of_unlocked(stalks: Iterable[Stalk], report: Report) -> None:
+    """Warn where a stalk writes to a store without the lock that another one takes."""
+    mounts = [mount for stalk in stalks for mount in (stalk.steps[0].mounts if stalk.steps else ())]
+    locked = {mount.source: mount.place for mount in mounts if mount.is_locked}
+    for mount in mounts:
+        if mount.kind == "store" and mount.writable and not mount.is_locked and mount.source in locked:
+            what = f"the store {mount.source} is rw here and locked at {locked[mount.source]}"
+            report.warning(mount.place, what, "rw does not wait for the lock; use mode: locked in both")
 
 
 def _tell_unused(trunk: Trunk, report: Report) -> None:

@@ -85,7 +85,8 @@ class Mount:
     """A host directory or a named volume, mounted while steps run and never part of an image.
 
     `digest` is the content digest (hex) of a directory that is mounted read-only, else empty:
-    what is writable counts by name.
+    what is writable counts by name. With `is_locked`, of a store, stalks that mount it so run one
+    after the other.
     """
 
     target: str
@@ -94,6 +95,7 @@ class Mount:
     writable: bool
     place: Place
     digest: str = ""
+    is_locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

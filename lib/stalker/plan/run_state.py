@@ -2,6 +2,10 @@
 
 States of a step: waiting -> running -> done | failed; waiting -> blocked. Told of what happened, the
 machine answers with what to do next, so every race of a run is a list of events in a test.
+
+A stalk that mounts stores as `locked` has them for itself from its first step that starts to its last.
+It takes all of them at once. Only the first of its steps waits for other stalks, so what holds stores
+always gets on, and its steps come first.
 """
 
 from __future__ import annotations
@@ -38,7 +42,14 @@ class StopAsked:
     why: str
 
 
-RunEvent = Succeeded | Failed | StopAsked
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The locked stores of a stalk are its own now: no other run has one of them."""
+
+    stalk: str
+
+
+RunEvent = Succeeded | Failed | StopAsked | Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,22 @@ class Finish:
     """Nothing is running and nothing will start."""
 
 
-Instruction = Start | Block | Finish
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Get the locked stores of a stalk, however long other runs have them; `Taken` is the answer."""
+
+    stalk: str
+    stores: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give back the stores of a stalk, or stop waiting for them: no step of it runs or will start."""
+
+    stalk: str
+
+
+Instruction = Start | Block | Finish | Take | Release
 
 
 class RunState:
@@ -70,7 +96,7 @@ class RunState:
     `inputs` maps each step that has to run to those of its inputs that have to run too; others are
     there already. `remaining_s` orders the ready ones: the longest way to go first. `jobs` is how
     many run at once. Without `keep_going` the first failure lets what runs finish and starts nothing
-    new; with it, a failure blocks only what grows on it.
+    new; with it, a failure blocks only what grows on it. `stores` are the locked stores of stalks.
     """
 
     def __init__(
@@ -80,6 +106,7 @@ class RunState:
         *,
         jobs: int,
         keep_going: bool,
+        stores: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._missing = {step: set(before) for step, before in inputs.items()}
         self._after: dict[StepId, list[StepId]] = {step: [] for step in inputs}
@@ -94,6 +121,9 @@ class RunState:
         self._stopped = ""
         self._asked = ""
         self._finished = False
+        self._stores = stores or {}
+        self._holders: dict[str, bool] = {}
+        """The stalks whose stores were asked for, and whether they have them."""
         self.states: dict[StepId, StepState] = dict.fromkeys(inputs, "waiting")
 
     def start(self) -> list[Instruction]:
@@ -109,6 +139,8 @@ class RunState:
         if isinstance(event, StopAsked):
             self._stopped = self._asked = self._asked or event.why
             return self._next()
+        if isinstance(event, Taken):
+            return self._taken(event.stalk)
         if self.states.get(event.step) != "running":
             raise ValueError(f"{event.step} is {self.states.get(event.step, 'unknown')}, not running")
         if isinstance(event, Succeeded):
@@ -129,6 +161,17 @@ class RunState:
         """The steps that run now."""
         return [step for step, state in self.states.items() if state == "running"]
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no event can come any more: nothing runs, and no stalk waits for its stores."""
+        return not self.running and all(self._holders.values())
+
+    def _taken(self, stalk: str) -> list[Instruction]:
+        if stalk not in self._holders:  # it was released at the same moment
+            return []
+        self._holders[stalk] = True
+        return self._next()
+
     def _block_after(self, failed: StepId) -> list[Instruction]:
         blocked: list[Instruction] = []
         todo = list(self._after[failed])
@@ -141,16 +184,10 @@ class RunState:
         return blocked
 
     def _next(self) -> list[Instruction]:
-        instructions: list[Instruction] = []
+        instructions = self._release()
         if not self._stopped:
-            self._ready = [step for step in self._ready if self.states[step] == "waiting"]
-            self._ready.sort(key=lambda step: (-self._remaining_s.get(step, 0.0), self._order[step]))
-            free = self._jobs - len(self.running)
-            for step in self._ready[: max(free, 0)]:
-                self.states[step] = "running"
-                instructions.append(Start(step))
-            self._ready = self._ready[max(free, 0) :]
-        if not self.running and not self._finished:
+            instructions += self._start_ready()
+        if self.is_over and not self._finished:
             for step, state in self.states.items():
                 if state == "waiting":
                     self.states[step] = "blocked"
@@ -158,3 +195,51 @@ class RunState:
             self._finished = True
             instructions.append(Finish())
         return instructions
+
+    def _start_ready(self) -> list[Instruction]:
+        """Start what may start; a stalk that lacks its stores gets them first, without a place among the jobs."""
+        instructions: list[Instruction] = []
+        ready = [step for step in self._ready if self.states[step] == "waiting"]
+        ready.sort(key=self._rank)
+        self._ready = []
+        free = self._jobs - len(self.running)
+        for step in ready:
+            stalk = _stalk_of(step)
+            if free > 0 and self._has_stores(stalk):
+                self.states[step] = "running"
+                instructions.append(Start(step))
+                free -= 1
+                continue
+            self._ready.append(step)
+            if free > 0 and self._can_take(stalk):
+                self._holders[stalk] = False
+                instructions.append(Take(stalk, tuple(sorted(self._stores[stalk]))))
+        return instructions
+
+    def _rank(self, step: StepId) -> tuple[bool, float, int]:
+        return _stalk_of(step) not in self._holders, -self._remaining_s.get(step, 0.0), self._order[step]
+
+    def _has_stores(self, stalk: str) -> bool:
+        return not self._stores.get(stalk) or self._holders.get(stalk, False)
+
+    def _can_take(self, stalk: str) -> bool:
+        taken = {store for holder in self._holders for store in self._stores[holder]}
+        return stalk not in self._holders and taken.isdisjoint(self._stores[stalk])
+
+    def _release(self) -> list[Instruction]:
+        """Release the stores of stalks that are through, and of all that will not start."""
+        if not self._holders:
+            return []
+        active = {
+            _stalk_of(step)
+            for step, state in self.states.items()
+            if state == "running" or (state == "waiting" and not self._stopped)
+        }
+        over = [stalk for stalk in self._holders if stalk not in active]
+        for stalk in over:
+            del self._holders[stalk]
+        return [Release(stalk) for stalk in over]
+
+
+def _stalk_of(step: StepId) -> str:
+    return step.partition(":")[0]

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stalker.errors import LockHeld
+from stalker.errors import Interrupted, LockHeld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,28 +58,35 @@ def hold_names(
     wait: bool,
     say: Callable[[str], None],
     since_s: float = 0.0,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[bool]:
-    """Hold the image names of some stalks; `who` is what others are told.
+    """Hold the image names of some stalks, or other names; `who` is what others are told.
 
-    Yields whether another run held one of them since `since_s` (Unix time): then what was known of the
+    `stop` is asked several times a second while it waits. Yields whether another run held one of them since `since_s` (Unix time): then what was known of the
     images may no longer be so.
 
     Raises:
-        LockHeld: another run holds one of them and `wait` is False.
+        LockHeld: another run holds one of them and `wait` is False. Interrupted: `stop` returned True.
     """
     was_held = False
     with contextlib.ExitStack() as held:
         for repository in sorted(set(repositories)):
             key = hashlib.sha256(f"{engine_id} {repository}".encode()).hexdigest()[:32]
             path = lock_dir() / key
-            freed_s = held.enter_context(_hold(path, repository, who, wait=wait, say=say))
+            freed_s = held.enter_context(_hold(path, repository, who, wait=wait, say=say, stop=stop))
             was_held = was_held or freed_s >= since_s
         yield was_held
 
 
 @contextlib.contextmanager
 def _hold(
-    path: Path, repository: str, who: str, *, wait: bool, say: Callable[[str], None]
+    path: Path,
+    repository: str,
+    who: str,
+    *,
+    wait: bool,
+    say: Callable[[str], None],
+    stop: Callable[[], bool],
 ) -> Iterator[float]:
     descriptor = _open(path)
     try:
@@ -99,6 +106,8 @@ def _hold(
                 if not told:
                     say(f"waiting for {holder}, which works on {repository}")
                     told = True
+                if stop():
+                    raise Interrupted(f"not waiting for {repository} any longer") from None
                 time.sleep(POLL_S)
         freed_s = os.fstat(descriptor).st_mtime
         os.ftruncate(descriptor, 0)

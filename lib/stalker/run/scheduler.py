@@ -21,10 +21,22 @@ from stalker.model import events
 from stalker.model.bases import describe_base
 from stalker.model.images import short_id
 from stalker.plan.graph import remaining_path_s
-from stalker.plan.run_state import Block, Failed, Finish, RunState, Start, StopAsked, Succeeded
+from stalker.plan.run_state import (
+    Block,
+    Failed,
+    Finish,
+    Release,
+    RunState,
+    Start,
+    StopAsked,
+    Succeeded,
+    Take,
+    Taken,
+)
 from stalker.run.job import Job, Outcome
 from stalker.run.session import Sessions
 from stalker.run.step import Surroundings, run_step
+from stalker.run.store_locks import StoreLocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +48,7 @@ if TYPE_CHECKING:
     from stalker.plan.actions import Action, BaseAction, Plan
     from stalker.plan.run_state import Instruction
 
+    _Outcomes = queue.SimpleQueue[Outcome | Taken | StalkerError | None]
 
 ONE_SIGNAL_S = 0.4
 
@@ -48,6 +61,8 @@ class RunOptions:
     tree_file: str
     jobs: int
     keep_going: bool = False
+    engine_key: str = ""
+    """What tells the engine from others for locks; see `lock.engine_key`."""
 
 
 @dataclass(slots=True)
@@ -191,7 +206,9 @@ class _Run:
         self._cancel = threading.Event()
         self._sessions = Sessions(engine, options.run)
         self._around = Surroundings(engine, self._sessions, secrets, self._cancel, emit)
-        self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()  # None: a signal came
+        self._outcomes: _Outcomes = queue.SimpleQueue()  # None: a signal came
+        who = f"run {options.run} (process {os.getpid()}, {options.tree_file})"
+        self._stores = StoreLocks(options.engine_key, who, self._note, self._outcomes.put)
         self._images = {action.id: action.image for action in plan.actions.values()}
         self._left: dict[str, int] = {}
         self._services_up: set[StepId] = set()
@@ -209,6 +226,7 @@ class _Run:
             remaining_s,
             jobs=options.jobs,
             keep_going=options.keep_going,
+            stores=_locked_stores(plan),
         )
         for action in plan.to_run:
             self._left[action.step.stalk] = self._left.get(action.step.stalk, 0) + 1
@@ -222,7 +240,7 @@ class _Run:
         pool = executor or ThreadPoolExecutor(self._options.jobs, thread_name_prefix="stalker-step")
         try:
             self._follow(self._state.start(), pool)
-            while self._state.running:
+            while not self._state.is_over:
                 self._take(self._wait(), pool)
         finally:
             if executor is None:
@@ -231,13 +249,24 @@ class _Run:
                 self._sessions.close()
             except StalkerError as error:
                 self._result.error = self._result.error or error
+            self._stores.close()
         self._result.images = self._images
         return self._result
 
-    def _wait(self) -> Outcome:
-        """Wait for an outcome; Ctrl-C asks the steps to stop, a second one ends at once."""
-        while True:
+    def _note(self, text: str) -> None:
+        self._emit(events.Note(time.time(), text))
+
+    def _wait(self) -> Outcome | Taken | None:
+        """Wait for what comes next, None when nothing will.
+
+        Ctrl-C asks the steps to stop, a second one ends at once.
+        """
+        while not self._state.is_over:
             outcome = self._outcomes.get()
+            if isinstance(outcome, StalkerError):
+                self._result.error = self._result.error or outcome
+                self._stop(outcome.brief)
+                continue
             if outcome is not None:
                 return outcome
             if self._cancel.is_set():
@@ -248,14 +277,19 @@ class _Run:
                 events.Note(time.time(), "stopping: containers are removed; Ctrl-C again ends at once")
             )
             self._stop("the user stopped the run")
+        return None
 
     def _stop(self, why: str) -> None:
         self._cancel.set()
         for instruction in self._state.handle(StopAsked(why)):
-            if isinstance(instruction, Block):
-                self._block(instruction)
+            self._end_waiting(instruction)
 
-    def _take(self, outcome: Outcome, pool: Executor) -> None:
+    def _take(self, outcome: Outcome | Taken | None, pool: Executor) -> None:
+        if outcome is None:
+            return
+        if isinstance(outcome, Taken):
+            self._follow(self._state.handle(outcome), pool)
+            return
         name = outcome.step
         if outcome.state == "done":
             self._images[name] = outcome.image
@@ -278,10 +312,28 @@ class _Run:
         for instruction in instructions:
             if isinstance(instruction, Start):
                 self._start(self._plan.actions[instruction.step], pool)
-            elif isinstance(instruction, Block):
-                self._block(instruction)
+            elif isinstance(instruction, Take):
+                self._stores.take(instruction.stalk, instruction.stores)
             else:
-                assert isinstance(instruction, Finish)
+                self._end_waiting(instruction)
+
+    def _end_waiting(self, instruction: Instruction) -> None:
+        """Do an instruction after which less is under way."""
+        if isinstance(instruction, Block):
+            self._block(instruction)
+        elif isinstance(instruction, Release):
+            self._release(instruction.stalk)
+        else:
+            assert isinstance(instruction, Finish)
+
+    def _release(self, stalk: str) -> None:
+        """Give back the stores of a stalk, once nothing of it can write there any more."""
+        try:
+            self._sessions.end_stalk(stalk)
+            self._sessions.settle()
+        except StalkerError as error:
+            self._result.error = self._result.error or error
+        self._stores.release(stalk)
 
     def _block(self, instruction: Block) -> None:
         self._result.blocked.append(instruction.step)
@@ -363,6 +415,16 @@ class _Run:
         return self._images.get(link.parent, "")
 
 
+def _locked_stores(plan: Plan) -> dict[str, frozenset[str]]:
+    """Return the locked stores of the stalks that have any."""
+    found: dict[str, frozenset[str]] = {}
+    for action in plan.to_run:
+        stores = frozenset(mount.source for mount in action.step.mounts if mount.is_locked)
+        if stores:
+            found[action.step.stalk] = stores
+    return found
+
+
 def _run_in_row(jobs: list[Job], around: Surroundings) -> Outcome:
     """Bring up services, then run the step; a service that does not come up fails the step."""
     job = jobs[-1]
@@ -381,7 +443,7 @@ def _failed(name: StepId, state: Literal["done", "failed", "timeout", "cancelled
 
 
 @contextlib.contextmanager
-def _signals_into(outcomes: queue.SimpleQueue[Outcome | None]) -> Iterator[None]:
+def _signals_into(outcomes: _Outcomes) -> Iterator[None]:
     """Put None among the outcomes when a signal asks to stop, so that nothing is interrupted half-way.
 
     Two signals within a moment are one: `timeout` and the terminal both pass on a single Ctrl-C.

@@ -304,6 +304,11 @@ class Sessions:
         if stalk in self._networks:
             self.remove(self._networks.pop(stalk))
 
+    def settle(self) -> None:
+        """Wait until the containers that were dropped are gone. Raises the first engine error."""
+        for removal in list(self._removals):
+            removal.result()
+
     def remove_at_once(self) -> None:
         """Remove all containers now; used when the user will not wait."""
         for container in list(self._containers):

@@ -82,6 +82,14 @@ PROBLEMS = {
         "x: { path: 'stalks', mode: '0755' }",
         "plugins.x.mode: '0755' is not possible here\n  ro or rw",
     ),
+    "a locked folder": (
+        "x: { path: 'stalks', mode: locked\n}",
+        "plugins.x.mode: 'locked' is not possible here\n  ro or rw; only a store can be locked",
+    ),
+    "a bad mode of a store": (
+        "x: { store: 'dist', bind: '/x', mode: lock\n}",
+        "plugins.x.mode: 'lock' is not possible here\n  ro, rw or locked",
+    ),
     "a store's bad name": ("x: { store: 'a/b', bind: '/x' }", "plugins.x.store: 'a/b' cannot name a store"),
     "a store without bind": ("x: { store: 'dist' }", "plugins.x: a store needs 'bind'"),
     "two plugins at one place": (
@@ -305,6 +313,19 @@ def test_copies_go_to_the_step_below_them(space):
     assert [f.target for f in last.copies] == ["/b"]
     assert [(f.target, f.mode) for f in last.late_copies] == [("/c", 0o600)]
     assert first.late_copies == first.files == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "writable", "locked"),
+    [("", False, False), ("mode: ro", False, False), ("mode: rw", True, False), ("mode: locked", True, True)],
+)
+def test_a_store_is_read_written_or_locked(space, mode, writable, locked):
+    """What is locked is writable, for one stalk at a time."""
+    space.stalk(f"d: {{ store: 'dist', bind: '/d', {mode}\n}}\n {GO}")
+
+    [mount] = space.go().mounts
+
+    assert (mount.source, mount.writable, mount.is_locked) == ("dist", writable, locked)
 
 
 def test_folders_and_stores_are_mounts(space):

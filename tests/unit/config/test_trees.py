@@ -879,3 +879,23 @@ def test_names_that_the_tree_does_not_tell_are_an_error(space, text):
         read_names("t", str(space.root))
 
     assert caught.value.problems[0].place.file == "trees/t/t.hjson"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "count"), [("rw", "locked", 1), ("locked", "locked", 0), ("ro", "locked", 0)]
+)
+def test_a_store_that_is_locked_in_one_stalk_and_not_in_another_is_a_warning(space, first, second, count):
+    """The lock would keep out one of two writers."""
+    step = 'go: { exec: true, text: "#!/bin/sh\\n" }'
+    for name, mode in (("web", first), ("db", second)):
+        space.stalk(f"c: {{ store: 'cache', bind: '/c', mode: {mode}\n}}\n {step}", name=name)
+    space.tree("db: {}")
+
+    warnings = space.warnings()
+
+    assert len(warnings) == count
+    if count:
+        assert warnings[0].startswith(
+            "stalks/web/web.hjson:4:5: warning: plugins.c: the store cache is rw here"
+        )
+        assert "locked at stalks/db/db.hjson:4:5" in warnings[0]

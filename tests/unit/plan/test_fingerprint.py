@@ -86,6 +86,9 @@ SAME = {
     ),
     "where it stands": replace(FULL, place=Place("elsewhere", 1)),
     "timeout and retries": replace(FULL, timeout_s=5.0, retries=3),
+    "a store that is locked": replace(
+        FULL, mounts=(*FULL.mounts[:2], replace(FULL.mounts[2], is_locked=True))
+    ),
     "content of what is writable": replace(
         FULL, mounts=(FULL.mounts[0], replace(FULL.mounts[1], digest="x"), FULL.mounts[2])
     ),

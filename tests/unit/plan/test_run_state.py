@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stalker.plan.run_state import Block, Failed, Finish, RunState, Start, StopAsked, Succeeded
+from stalker.plan.run_state import (
+    Block,
+    Failed,
+    Finish,
+    Release,
+    RunState,
+    Start,
+    StopAsked,
+    Succeeded,
+    Take,
+    Taken,
+)
 
 
 @st.composite
@@ -101,3 +112,144 @@ def test_a_stop_is_the_cause_of_what_does_not_run_any_more():
     state.handle(StopAsked("the user stopped the run"))
 
     assert state.handle(Failed("a")) == [Block("b", "the user stopped the run"), Finish()]
+
+
+def locked(**stores):
+    return {stalk: frozenset(names.split()) for stalk, names in stores.items()}
+
+
+X_AND_Y = {"a:1": (), "a:2": ("a:1",), "b:1": (), "c:1": ()}
+
+
+def of_stores(inputs, stores, *, jobs=4, keep_going=True):
+    return RunState(inputs, {}, jobs=jobs, keep_going=keep_going, stores=stores)
+
+
+def test_a_stalk_has_its_locked_stores_from_its_first_step_to_its_last():
+    """Another stalk that locks one of them waits for the whole stalk; others do not."""
+    state = of_stores(X_AND_Y, locked(a="x", b="x"))
+
+    assert state.start() == [Take("a", ("x",)), Start("c:1")]
+    assert state.handle(Taken("a")) == [Start("a:1")]
+    assert state.handle(Succeeded("c:1")) == []
+    assert state.handle(Succeeded("a:1")) == [Start("a:2")]
+    assert state.handle(Succeeded("a:2")) == [Release("a"), Take("b", ("x",))]
+    assert state.handle(Taken("b")) == [Start("b:1")]
+    assert state.handle(Succeeded("b:1")) == [Release("b"), Finish()]
+
+
+def test_two_stores_are_taken_at_once_and_in_order():
+    """A stalk never holds one while another stalk of the run holds the other."""
+    state = of_stores(X_AND_Y, locked(a="y x", b="x", c="y"))
+
+    assert state.start() == [Take("a", ("x", "y"))]
+    state.handle(Taken("a"))
+    state.handle(Succeeded("a:1"))
+    assert state.handle(Succeeded("a:2")) == [Release("a"), Take("b", ("x",)), Take("c", ("y",))]
+
+
+def test_waiting_for_another_run_takes_no_place_among_the_jobs():
+    """One job at a time is left to stalks that need no store, and to the one that has its own first."""
+    state = of_stores({**X_AND_Y, "d:1": ()}, locked(a="x"), jobs=1)
+
+    assert state.start() == [Take("a", ("x",)), Start("b:1")]
+    assert state.handle(Taken("a")) == []
+    assert state.handle(Succeeded("b:1")) == [Start("a:1")]
+    assert state.handle(Succeeded("a:1")) == [Start("a:2")]
+
+
+def test_a_failed_stalk_releases_its_stores():
+    """What grows on the failure is blocked first."""
+    state = of_stores({"a:1": (), "a:2": ("a:1",), "b:1": ()}, locked(a="x", b="x"))
+    state.start()
+    state.handle(Taken("a"))
+
+    assert state.handle(Failed("a:1")) == [Block("a:2", "a:1 failed"), Release("a"), Take("b", ("x",))]
+
+
+def test_after_a_failure_without_keep_going_nobody_waits_for_a_store():
+    state = of_stores({"a:1": (), "b:1": (), "b:2": ("b:1",)}, locked(a="x", b="y"), keep_going=False)
+    state.start()
+    state.handle(Taken("b"))
+
+    assert state.handle(Failed("b:1")) == [
+        Block("b:2", "b:1 failed"),
+        Release("a"),
+        Release("b"),
+        Block("a:1", "b:1 failed"),
+        Finish(),
+    ]
+
+
+def test_a_stop_ends_the_wait_for_a_store():
+    """Its answer may have been on the way."""
+    state = of_stores({"a:1": ()}, locked(a="x"))
+    state.start()
+    assert not state.is_over
+
+    assert state.handle(StopAsked("enough")) == [Release("a"), Block("a:1", "enough"), Finish()]
+    assert state.is_over
+    assert state.handle(Taken("a")) == []
+
+
+@st.composite
+def stalks(draw):
+    """Stalks of steps in a row; the first step of each waits for steps of stalks before it."""
+    inputs = {}
+    for number in range(draw(st.integers(1, 6))):
+        before = tuple(draw(st.sets(st.sampled_from(sorted(inputs)), max_size=2))) if inputs else ()
+        for position in range(draw(st.integers(1, 3))):
+            name = f"s{number}:{position}"
+            inputs[name], before = before, (name,)
+    return inputs
+
+
+@given(
+    stalks(),
+    st.lists(st.sets(st.sampled_from("xyz")), min_size=6, max_size=6),
+    st.integers(1, 4),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_no_two_stalks_have_one_store_and_all_come_to_their_end(inputs, wanted, jobs, keep_going, seed):
+    """Whatever the order of events, and however long another run has a store."""
+    chance = random.Random(seed)
+    stores = {f"s{number}": frozenset(names) for number, names in enumerate(wanted) if names}
+    state = RunState(inputs, {}, jobs=jobs, keep_going=keep_going, stores=stores)
+    asked, held, done, ended, has_failed = [], set(), set(), [], False
+    instructions = state.start()
+    while True:
+        for instruction in instructions:
+            if isinstance(instruction, Take):
+                asked.append(instruction.stalk)
+                assert frozenset(instruction.stores) == stores[instruction.stalk]
+                others = [stores[stalk] for stalk in {*held, *asked} - {instruction.stalk}]
+                assert all(stores[instruction.stalk].isdisjoint(other) for other in others)
+            elif isinstance(instruction, Release):
+                held.discard(instruction.stalk)
+                asked = [stalk for stalk in asked if stalk != instruction.stalk]
+                assert not [one for one in state.running if one.startswith(f"{instruction.stalk}:")]
+            elif isinstance(instruction, Start):
+                stalk = instruction.step.partition(":")[0]
+                assert stalk in held or stalk not in stores
+            elif isinstance(instruction, Finish):
+                ended.append(instruction)
+        assert len(state.running) <= jobs
+        if state.is_over:
+            break
+        events = [*state.running, *asked]
+        event = chance.choice(events)
+        if event in asked:
+            asked.remove(event)
+            held.add(event)
+            instructions = state.handle(Taken(event))
+        elif chance.random() < 0.1:
+            has_failed = True
+            instructions = state.handle(Failed(event))
+        else:
+            done.add(event)
+            instructions = state.handle(Succeeded(event))
+
+    assert len(ended) == 1
+    assert held == set()
+    assert has_failed or done == set(inputs)
