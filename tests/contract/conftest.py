@@ -13,6 +13,7 @@ import pytest
 
 from build import step
 from engines import remove_all_below
+from stalker.engine.docker import DockerEngine
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.engine.interface import ContainerSpec
 from stalker.model import labels
@@ -64,6 +65,12 @@ class World:
             self.engine.start(made)
         return made
 
+    @contextlib.contextmanager
+    def another_client(self) -> Iterator[Engine]:
+        """Give an engine object of its own to the same engine, and close it."""
+        with contextlib.closing(DockerEngine(self.engine.address)) as client:
+            yield client
+
     def payload(self, script: str, does: FakeRun) -> Payload:
         """Return what runs a script; a fake engine is told what it does."""
         return make_payload(step(self.named(does), script), {}, uuid.uuid4().hex[:16], Start({}))
@@ -114,6 +121,12 @@ class FakeWorld(World):
 
     def learn(self, name: str, does: FakeRun) -> None:
         self.scripts[name] = does
+
+    @contextlib.contextmanager
+    def another_client(self) -> Iterator[Engine]:
+        """There is one client of a fake, and it goes on after `close`."""
+        with contextlib.closing(self.engine) as client:
+            yield client
 
 
 @pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.docker)])

@@ -4,7 +4,9 @@ import gzip
 import io
 import tarfile
 import threading
+import time
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -465,6 +467,37 @@ def test_a_running_container_is_removed_at_once(world):
 
     with pytest.raises(NotThere):
         world.engine.state(container)
+
+
+def test_a_container_stops_when_its_engine_object_is_closed(world):
+    """So it does when the process ends in whatever way: what runs has an owner that lives."""
+    with world.another_client() as client:
+        spec = ContainerSpec(world.base, f"contract-{uuid.uuid4().hex[:8]}", {})
+        ours, other, unstarted = (client.create(replace(spec, name=f"{spec.name}-{n}")) for n in range(3))
+        world.containers += [ours, other, unstarted]
+        for container in (ours, other):
+            client.start(container)
+        client.remove_container(other)
+        before = world.engine.state(ours).is_running
+    deadline_s = time.monotonic() + 30
+    while world.engine.state(ours).is_running and time.monotonic() < deadline_s:
+        time.sleep(0.02)  # the engine tells of it by nothing that this interface has
+
+    assert before
+    assert not world.engine.state(ours).is_running
+    states = {one.id: one.state for one in world.engine.containers({})}
+    assert (states[ours], states[unstarted]) == ("exited", "created")
+    assert other not in states
+
+
+def test_a_container_is_listed_with_when_it_was_created(world):
+    """By the engine's clock, which is near ours."""
+    mark = uuid.uuid4().hex
+    world.container(labels={"a.mark": mark})
+
+    [found] = world.engine.containers({"a.mark": mark})
+
+    assert abs(found.created_s - time.time()) < 300
 
 
 def test_changes_tell_added_from_changed(world):

@@ -104,14 +104,14 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     Exit code 0 when nothing is wrong, 3 when no engine answers, else 1.
     """
     from stalker.engine.doctor import diagnose
-    from stalker.run.owner import is_dead
+    from stalker.run.owner import is_left_over
 
     trees, findings = read_trees(ctx.obj)
     try:
         reached = connect()
     except NoEngine:
         reached = None
-    found = diagnose(reached, ctx.obj.workspace, environ=os.environ, trees=trees, is_dead=is_dead)
+    found = diagnose(reached, ctx.obj.workspace, environ=os.environ, trees=trees, is_left_over=is_left_over)
     if reached is not None:
         reached.close()
     findings = [*found, *findings]

@@ -159,12 +159,12 @@ def print_file(path: Path) -> None:
 
 
 def state_of(run: RunSummary) -> str:
-    """Return the exit code of a run, or why it has none."""
+    """Return the exit code of a run, or why it has none; `unknown` of a run that cannot be seen from here."""
     if run.exit_code is not None:
         return str(run.exit_code)
-    from stalker.run.owner import is_dead
+    from stalker.run.owner import fate
 
-    return "killed" if is_dead(run.run) else "running"
+    return {"alive": "running", "dead": "killed", "unknown": "unknown"}[fate(run.run)]
 
 
 def as_document(run: RunSummary) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from stalker.config.locate import find_tree
 from stalker.engine import wire
 from stalker.errors import StalkerError
 from stalker.model.labels import CONTAINER, RUN, VERSION
-from stalker.run.owner import is_dead, new_run_id
+from stalker.run.owner import is_left_over, new_run_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _holds(note: dict[str, object], environ: Mapping[str, str]) -> bool:
     bases: dict[str, str] = note["bases"]  # type: ignore[assignment]
     try:
         containers = _listed(address, "/containers/json", f"{VERSION}={CONTAINER}")
-        if any(is_dead(item["Labels"].get(RUN, "")) for item in containers):
+        if any(is_left_over(item["Labels"].get(RUN, ""), item["State"]) for item in containers):
             return False  # what a killed run left has to be removed
         there = {
             tag: item["Id"]

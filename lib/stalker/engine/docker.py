@@ -46,6 +46,7 @@ class DockerEngine(Engine):
         self._local = threading.local()
         self._clients: weakref.WeakSet[Any] = weakref.WeakSet()  # a thread's own goes with it
         self._lock = threading.Lock()
+        self._held: dict[str, Any] = {}
 
     @property
     def _client(self) -> Any:
@@ -302,8 +303,22 @@ class DockerEngine(Engine):
             return str(client.create_container_from_config(body, spec.name, params.get("platform"))["Id"])
 
     def start(self, container: str) -> None:
-        with self._translated("start a container"):
-            self._client.start(container)
+        connection = streams.attach_input(self.address, container)
+        with self._lock:
+            self._held[container] = connection
+        try:
+            with self._translated("start a container"):
+                self._client.start(container)
+        except EngineError:
+            self._let_go(container)
+            raise
+
+    def _let_go(self, container: str) -> None:
+        """Close the connection that keeps a container running."""
+        with self._lock:
+            connection = self._held.pop(container, None)
+        if connection is not None:
+            connection.close()
 
     def put(self, container: str, archive: bytes) -> None:
         with self._translated("put files into a container"):
@@ -405,6 +420,8 @@ class DockerEngine(Engine):
         except EngineError as error:
             if "already in progress" not in error.details:
                 raise
+        finally:
+            self._let_go(container)
 
     def containers(self, labels: Mapping[str, str]) -> list[Container]:
         wanted = [f"{key}={value}" if value else key for key, value in labels.items()]
@@ -418,6 +435,7 @@ class DockerEngine(Engine):
                 item.get("ImageID", ""),
                 item.get("State", ""),
                 item.get("Labels") or {},
+                float(item.get("Created") or 0),
             )
             for item in found
         ]
@@ -448,6 +466,8 @@ class DockerEngine(Engine):
         return shutil.disk_usage(root).free
 
     def close(self) -> None:
+        for container in list(self._held):
+            self._let_go(container)
         with self._lock:
             for client in list(self._clients):
                 client.close()

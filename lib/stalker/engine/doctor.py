@@ -96,10 +96,10 @@ def diagnose(
     *,
     environ: Mapping[str, str],
     trees: Sequence[Tree] = (),
-    is_dead: Callable[[str], bool] = lambda _: False,
+    is_left_over: Callable[[str, str], bool] = lambda _run, _state: False,
 ) -> list[Finding]:
     """Look at everything and judge it; `gather` says what the arguments are."""
-    return judge(gather(engine, workspace, environ=environ, trees=trees, is_dead=is_dead))
+    return judge(gather(engine, workspace, environ=environ, trees=trees, is_left_over=is_left_over))
 
 
 def gather(
@@ -108,15 +108,15 @@ def gather(
     *,
     environ: Mapping[str, str],
     trees: Sequence[Tree] = (),
-    is_dead: Callable[[str], bool] = lambda _: False,
+    is_left_over: Callable[[str, str], bool] = lambda _run, _state: False,
 ) -> Facts:
     """See what is there; changes nothing, and raises nothing of ours.
 
     `engine` may be None: then the one that answers is asked what a ping tells. `trees` say which
-    platforms and programs are needed; `is_dead` whether the run of that id is over.
+    platforms and programs are needed; `is_left_over` whether a container of that run in that state is.
     """
     address, trouble, api_version, engine_clock_s = _ask_for_pong(environ)
-    info, free, leftovers = _ask_engine(engine, is_dead)
+    info, free, leftovers = _ask_engine(engine, is_left_over)
     folder = Path(workspace)
     path = f"{environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     return Facts(
@@ -170,13 +170,13 @@ def _ask_for_pong(environ: Mapping[str, str]) -> tuple[str, tuple[str, str], str
 
 
 def _ask_engine(
-    engine: Engine | None, is_dead: Callable[[str], bool]
+    engine: Engine | None, is_left_over: Callable[[str, str], bool]
 ) -> tuple[EngineInfo | None, int | None, tuple[str, ...]]:
     if engine is None:
         return None, None, ()
     try:
         ours = engine.containers({labels.RUN: "", labels.VERSION: labels.CONTAINER})
-        dead = tuple(one.name for one in ours if is_dead(one.labels.get(labels.RUN, "")))
+        dead = tuple(one.name for one in ours if is_left_over(one.labels.get(labels.RUN, ""), one.state))
         return engine.info(), engine.disk_free_bytes(), dead
     except StalkerError:
         # The ping told of it already, or will be told of at the next call that matters.

@@ -14,6 +14,7 @@ import itertools
 import re
 import tarfile
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -54,8 +55,9 @@ class _Live:
     image: str
     writes: dict[str, bytes] = field(default_factory=dict)
     owned: dict[str, _Owned] = field(default_factory=dict)
-    is_running: bool = False
     own_program: str = ""
+    state: str = "created"
+    created_s: float = field(default_factory=time.time)
 
 
 _SCRIPT = re.compile(r"^exec (?:\S+ )+'?/entropy/plugins/([^'\s]+)'?$", re.MULTILINE)
@@ -228,7 +230,7 @@ class FakeEngine(Engine):
 
     def start(self, container: str) -> None:
         self._called("start")
-        self._container(container).is_running = True
+        self._container(container).state = "running"
 
     def _container(self, name: str) -> _Live:
         with self._lock:
@@ -356,7 +358,7 @@ class FakeEngine(Engine):
         self._called("state")
         live = self._container(container)
         size = sum(len(content) for content in live.writes.values())
-        return ContainerState(live.is_running, size, "10.0.0.2")
+        return ContainerState(live.state == "running", size, "10.0.0.2")
 
     def commit(
         self,
@@ -450,8 +452,9 @@ class FakeEngine(Engine):
                     name,
                     live.spec.name,
                     live.image,
-                    "running" if live.is_running else "created",
+                    live.state,
                     live.spec.labels,
+                    live.created_s,
                 )
                 for name, live in self.live.items()
                 if all(
@@ -488,6 +491,8 @@ class FakeEngine(Engine):
 
     def close(self) -> None:
         self._called("close")
+        for live in self.live.values():
+            live.state = "exited" if live.state == "running" else live.state
 
 
 def _mark(program: str, text: str) -> bytes:

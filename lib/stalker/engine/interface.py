@@ -41,7 +41,7 @@ class ContainerSpec:
 
     `labels` are put on the container; a commit passes on those that it does not replace. `hosts` are more names for
     `/etc/hosts`: name -> address. `network_of` is a running container whose network it joins, empty for
-    one of its own. The container idles: its first process does nothing but reap.
+    one of its own. The container idles: its first process does nothing but reap, and wait for its end.
     """
 
     image: str
@@ -57,13 +57,17 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container as listed."""
+    """A container as listed; `state` is the engine's word for it: created, running, paused, exited, dead.
+
+    `created_s` is Unix time by the engine's clock.
+    """
 
     id: str
     name: str
     image: str
     state: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    created_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,11 @@ class Engine(Protocol):
         """Create an idling container and return its id; nothing runs in it yet."""
 
     def start(self, container: str) -> None:
-        """Start a created container."""
+        """Start a created container, once.
+
+        It runs until it is removed, or `close` is called, or this process ends in whatever way: the engine
+        then sees the end of a connection and the container stops by itself, within about a second.
+        """
 
     def put(self, container: str, archive: bytes) -> None:
         """Unpack a tar archive at `/`, owners and modes as in the archive."""
@@ -261,7 +269,7 @@ class Engine(Protocol):
         """Free bytes where the engine keeps its images, None when this host cannot see it."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Let go of connections; containers that were started here and not removed stop."""
 
 
 class BaseProvider(Protocol):

@@ -12,18 +12,24 @@ if TYPE_CHECKING:
 
 IDLE_FILE = "/dev/.stalker/idle"
 
-IDLE = f"mkdir -p /dev/.stalker; sleep 2147483647 & echo $! >{IDLE_FILE}; wait"
-"""What a container of ours does by itself: it sleeps, and reaps what scripts leave behind: a shell in
-`wait` collects every orphan. `/dev` is a tmpfs in each container, so nothing of this is in an image."""
+IDLE = f"""mkdir -p /dev/.stalker
+exec 3<&0
+while read -r line; do :; done <&3 &
+echo $! >{IDLE_FILE}
+wait"""
+"""The program of a container's first process. A child, the idle process, reads the connection that the
+engine object holds open; at its end, also by a kill, `wait` returns and the container stops. So a container
+that runs has a living owner. A shell in `wait` reaps every orphan, one in `read` none: hence two processes.
+A background command of a shell has an empty input unless it is given another one, hence descriptor 3.
+`/dev` is a tmpfs in each container, so nothing of this is in an image."""
 
 OF_CONTAINER = {
     "hostname": "Hostname",
     "domainname": "Domainname",
-    "tty": "Tty",
 }
 
-OF_EXEC = {"user", "working_dir"}
-"""Given with each exec: the idle process itself runs as root at `/`."""
+OF_EXEC = {"user", "working_dir", "tty"}
+"""Given with each exec: the first process itself runs as root at `/`, and a terminal has no end of input."""
 
 
 def container_body(spec: ContainerSpec, image: Image) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -36,6 +42,8 @@ def container_body(spec: ContainerSpec, image: Image) -> tuple[dict[str, Any], d
         "Image": image.id,
         "Entrypoint": ["/bin/sh", "-c", IDLE],
         "Labels": dict(spec.labels),
+        "OpenStdin": True,
+        "StdinOnce": True,  # its input ends with the one connection that was attached
         # The idle shell ignores SIGTERM, as every first process does: an engine that is stopped or
         # comes up again would wait ten seconds for each container.
         "StopTimeout": 0,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from stalker.engine.tls import tls_socket
 from stalker.engine.wire import CHUNK, connect, read_body, read_head, send, went_away
-from stalker.errors import EngineError
+from stalker.errors import EngineError, NotThere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -153,15 +153,29 @@ def _end_of(line: _Line, how: int) -> None:
 
 def _start_exec(address: Address, exec_id: str, *, tty: bool = False) -> tuple[Any, bytes]:
     """Start an exec and return the connection that is its streams, and what came of them already."""
+    body = b'{"Detach":false,"Tty":true}' if tty else b'{"Detach":false,"Tty":false}'
+    return _upgraded(address, f"/exec/{exec_id}/start", body, "the engine refused to start a program")
+
+
+def attach_input(address: Address, container: str) -> Any:
+    """Return a connection that is the input of a container's first process; it ends when that is closed.
+
+    Raises NoEngine, NotThere, EngineError.
+    """
+    path = f"/containers/{container}/attach?stream=1&stdin=1"
+    connection, _ = _upgraded(address, path, b"", "the engine refused to attach to a container")
+    return connection
+
+
+def _upgraded(address: Address, path: str, body: bytes, refused: str) -> tuple[Any, bytes]:
+    """Make a request whose connection becomes a stream; return that, and what came of it already."""
     connection = connect(address, tls_socket)
     try:
-        body = b'{"Detach":false,"Tty":true}' if tty else b'{"Detach":false,"Tty":false}'
-        upgrade = ("Connection: Upgrade", "Upgrade: tcp")
-        send(connection, "POST", f"/exec/{exec_id}/start", body, upgrade)
+        send(connection, "POST", path, body, ("Connection: Upgrade", "Upgrade: tcp"))
         status, headers, rest = read_head(connection)
         if status not in {101, 200}:
             said = read_body(connection, headers, rest).decode("utf-8", "replace").strip()
-            raise EngineError("the engine refused to start a program", said)
+            raise (NotThere if status == 404 else EngineError)(refused, said)
     except OSError as error:
         connection.close()
         raise went_away(address.url, error) from error

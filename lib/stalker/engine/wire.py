@@ -20,6 +20,7 @@ API = "v1.41"
 """The oldest API that has all we ask for; newer engines that refuse it are asked for their own."""
 
 CONNECT_S = 10.0
+KEEP_ALIVE_S = 30
 CHUNK = 1 << 16
 STREAM_BYTES = 1 << 16
 """More is slower: memory for larger pieces comes fresh from the system each time, page by page."""
@@ -91,6 +92,7 @@ def connect(
                 (parts.hostname or "localhost", parts.port or 2375), CONNECT_S
             )
             connection.settimeout(None)
+            keep_alive(connection)
             context = _tls(address, parts.scheme)
             return wrap(context, connection, parts.hostname or "") if context else connection
     except OSError as error:
@@ -103,6 +105,14 @@ def connect(
         "forward its socket: ssh -L /tmp/docker.sock:/var/run/docker.sock HOST, "
         "then DOCKER_HOST=unix:///tmp/docker.sock",
     )
+
+
+def keep_alive(connection: socket.socket) -> None:
+    """Let the kernel probe a quiet connection: routers forget those that carry nothing for minutes."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), KEEP_ALIVE_S)
 
 
 def went_away(url: str, error: OSError) -> NoEngine:

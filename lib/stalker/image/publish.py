@@ -32,7 +32,7 @@ from stalker.image.packages import Packages
 from stalker.image.produce import Produced, produce
 from stalker.image.proving import Proof
 from stalker.image.shelf import DIGITS, PART, UNPROVEN, Shelf, checksum_files, find_damage, shelf_of
-from stalker.image.sweeping import LINK, held, remove, sweep
+from stalker.image.sweeping import LINK, held, in_use, remove, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,10 +133,11 @@ def _make(action: ArtifactAction, shelf: Shelf, workshop: Workshop, origin: Orig
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        manifest, proof = _fill(action, image, part, workshop, origin)
-        if manifest.refused:
-            return _put_aside(shelf, part, manifest, proof)
-        return _publish(shelf, part, manifest, proof)
+        with in_use(part):
+            manifest, proof = _fill(action, image, part, workshop, origin)
+            if manifest.refused:
+                return _put_aside(shelf, part, manifest, proof)
+            return _publish(shelf, part, manifest, proof)
     finally:
         if part.exists():
             shutil.rmtree(part, ignore_errors=True)

@@ -1,8 +1,13 @@
-"""The place of an artifact held against other runs, and tidied: what dead runs left, and old versions."""
+"""The place of an artifact: held against other runs, and cleared of what dead runs left and of old versions.
+
+A run holds a lock on the directory that it fills, so that runs which do not see each other's processes, but
+share the directory, know what is in use.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -14,7 +19,7 @@ from stalker.image.manifest import BadManifest, read_manifest
 from stalker.image.shelf import PART, UNPROVEN
 from stalker.model.events import Note
 from stalker.run.lock import hold_names
-from stalker.run.owner import is_dead
+from stalker.run.owner import fate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +29,9 @@ if TYPE_CHECKING:
     from stalker.image.workshop import Workshop
 
 LINK = ".link"
+
+YOUNG_S = 60.0
+"""A directory is made first and locked then."""
 
 
 @contextlib.contextmanager
@@ -45,17 +53,49 @@ def held(shelf: Shelf, workshop: Workshop, *, wait: bool) -> Iterator[None]:
 def sweep(shelf: Shelf) -> None:
     """Remove what dead runs left, and versions that nothing points at; to be called under the lock."""
     for path in shelf.parts():
-        if path.name[len(shelf.name) + 1] == "~" or is_dead(_run_of(path, shelf)):
+        if path.name[len(shelf.name) + 1] == "~" or _is_abandoned(path, shelf):
             shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
         for path in shelf.folder.iterdir():
             named = path.name.startswith(f".{shelf.name}-") and path.name.endswith(LINK)
-            if named and is_dead(_run_of(path, shelf)):
+            if named and _is_abandoned(path, shelf):
                 path.unlink(missing_ok=True)
     target = shelf.target()
     for folder in shelf.folders():
         if folder != target and not folder.name.endswith(UNPROVEN):
             remove(shelf, folder)
+
+
+@contextlib.contextmanager
+def in_use(part: Path) -> Iterator[None]:
+    """Hold the lock of a directory that is being filled."""
+    descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: then only process numbers count
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_abandoned(path: Path, shelf: Shelf) -> bool:
+    """Say whether the run that made a passing directory or link is over, by its process or by the lock."""
+    known = fate(_run_of(path, shelf))
+    if known != "unknown":
+        return known == "dead"
+    try:
+        if time.time() - path.lstat().st_mtime < YOUNG_S:
+            return False
+        if path.is_symlink():
+            return True  # a link is moved to its name at once
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _run_of(path: Path, shelf: Shelf) -> str:

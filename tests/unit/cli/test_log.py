@@ -261,6 +261,13 @@ def test_a_run_without_an_end_is_running_or_was_killed():
     assert " running" in as_table([here])
 
 
+def test_a_run_that_cannot_be_seen_from_here_is_neither():
+    """It was on another host, in another container, or before the last boot."""
+    elsewhere = RunSummary("20261121-020305-0123456789ab-1-1b4f", "t", "t.hjson", 1.0, "")
+
+    assert state_of(elsewhere) == "unknown"
+
+
 TIMES = {
     0.04: "0.0 s",
     59.94: "59.9 s",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -22,7 +24,7 @@ from stalker.image.checksums import SETTLED_NS
 from stalker.image.manifest import read_manifest
 from stalker.image.publish import Origin, make_artifact
 from stalker.image.shelf import look_at_all, shelf_of
-from stalker.image.sweeping import leftovers, sweep
+from stalker.image.sweeping import in_use, leftovers, sweep
 from stalker.image.workshop import Workshop
 from stalker.model import events
 from stalker.model.artifacts import Artifact, Files, Gates, Repo, Rootfs, Write
@@ -410,6 +412,50 @@ def test_whatever_stops_it_leaves_the_old_one(place, monkeypatch, moment, is_dea
         sweep(place.shelf)
         assert not leftovers(place.shelf)
         assert len(place.names()) == 2
+
+
+ELSEWHERE = "20261121-020304-0123456789ab-1-1b4f"
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_locked", "stays"), [(3600, False, False), (3600, True, True), (0, False, True)]
+)
+def test_what_a_run_elsewhere_is_filling_stays_as_long_as_it_holds_the_lock(place, age_s, is_locked, stays):
+    """Its process cannot be seen; a folder without a lock may be so young that it has none yet."""
+    place.make()
+    part = place.shelf.folder / f".{place.shelf.name}-{ELSEWHERE}.part"
+    part.mkdir()
+    link = part.with_suffix(".link")
+    link.symlink_to("x")
+    for path in (part, link):
+        os.utime(path, (time.time() - age_s,) * 2, follow_symlinks=False)
+
+    with in_use(part) if is_locked else contextlib.nullcontext():
+        sweep(place.shelf)
+
+    assert part.exists() is stays
+    assert link.is_symlink() is (age_s == 0)
+
+
+def test_a_run_holds_the_lock_of_what_it_fills(place, monkeypatch):
+    """So another run that shares the folder, but not the processes, sees that it is in use."""
+    is_free = []
+
+    def look(folder, _manifest):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_free.append(folder)
+        finally:
+            os.close(descriptor)
+        raise Stop
+
+    monkeypatch.setattr(publish, "write_manifest", look)
+    with pytest.raises(Stop):
+        place.make()
+
+    assert is_free == []
 
 
 def test_ctrl_c_leaves_nothing(place):

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from stalker.run.owner import is_dead, new_run_id
+from stalker.run import owner
+from stalker.run.owner import fate, is_dead, is_left_over, new_run_id
 
 
 def test_a_living_run_is_not_dead_whatever_the_clock_says():
@@ -56,3 +57,68 @@ def test_a_process_number_that_is_used_again_is_another_run():
 @pytest.mark.parametrize("run", ["", "container", "a-b-c-d-e", "20261121-020305-ffffff-1-0", "1-2-3"])
 def test_what_is_of_another_host_or_no_run_is_never_called_dead(run):
     assert not is_dead(run)
+
+
+def test_a_process_number_of_another_pid_namespace_says_nothing(monkeypatch):
+    """Two jobs of a CI are process 1 each, and share machine-id and host name in the host's network."""
+    run = new_run_id(0)
+    monkeypatch.setattr(owner.os, "readlink", lambda _path: "pid:[1]")
+
+    assert fate(run) == "unknown"
+    assert fate(run[:-1] + "z") == "unknown"
+
+
+def test_a_process_number_of_another_boot_says_nothing(monkeypatch):
+    run = new_run_id(0)
+    monkeypatch.setattr(owner, "_place", lambda: "0123456789ab")
+
+    assert fate(run) == "unknown"
+
+
+def test_where_there_is_no_proc_every_run_is_unknown(monkeypatch):
+    """Its own too: a place that cannot be read is not the same place twice."""
+    monkeypatch.setattr(owner, "_place", lambda: "")
+    run = new_run_id(0)
+
+    assert fate(run) == "unknown"
+    assert len(run.split("-")) == 5
+
+
+@pytest.mark.parametrize(("answer", "expected"), [(PermissionError, "unknown"), (ProcessLookupError, "dead")])
+def test_a_process_that_proc_hides_is_not_called_dead(monkeypatch, answer, expected):
+    """With `hidepid` nothing of another user's processes is in /proc, but they can be signalled to."""
+
+    def refuse(_pid, _signal):
+        raise answer
+
+    monkeypatch.setattr(owner.os, "kill", refuse)
+    stamp, clock, place, _pid, start = new_run_id(0).split("-")
+
+    assert fate(f"{stamp}-{clock}-{place}-4194305-{start}") == expected
+
+
+STRANGE = "20261121-020305-0123456789ab-1-1b4f"
+
+
+@pytest.mark.parametrize(
+    ("run", "state", "expected"),
+    [
+        ("alive", "created", False),
+        ("alive", "running", False),
+        ("alive", "exited", False),
+        ("dead", "created", True),
+        ("dead", "running", True),
+        ("dead", "exited", True),
+        ("strange", "created", False),
+        ("strange", "running", False),
+        ("strange", "paused", False),
+        ("strange", "exited", True),
+        ("strange", "dead", True),
+    ],
+)
+def test_what_is_left_over(run, state, expected):
+    """A process that can be looked up decides; else the engine: what has stopped has lost its run."""
+    own = new_run_id(0)
+    runs = {"alive": own, "dead": own + "1", "strange": STRANGE}
+
+    assert is_left_over(runs[run], state) is expected
