@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stalker.cli.settings import Settings, connect, read_tree
+from stalker.config.locate import find_tree
 from stalker.errors import FilesError, PlanError
 
 if TYPE_CHECKING:
@@ -52,7 +53,15 @@ def list_runs(settings: Settings, tree: Tree | None) -> list[RunSummary]:
     from stalker.journal import reader
 
     found = reader.list_runs(_log_dir(settings, tree))
-    return [run for run in found if tree is None or run.tree == tree.name]
+    return [run for run in found if tree is None or _is_of(run, tree)]
+
+
+def _is_of(run: RunSummary, tree: Tree) -> bool:
+    """Say whether a run was of a tree: of its name, and not of another file that has the same name."""
+    if run.tree != tree.name:
+        return False
+    ran = find_tree(run.config, tree.workspace)
+    return not ran or ran == find_tree(tree.file, tree.workspace)
 
 
 def find_log(settings: Settings, ref: str, tree: Tree | None) -> Path:
@@ -101,9 +110,18 @@ def _names(tree: Tree | None, stalk: str) -> set[str]:
 
 
 def _newest(settings: Settings, tree: Tree, stalk: str, step: str) -> Path | None:
-    from stalker.journal.reader import find_step_log
+    """Return the log of the newest attempt of a step in the runs of the tree, of those that are there."""
+    from stalker.journal.reader import find_old_log, logs_of_step
 
-    return find_step_log(_log_dir(settings, tree), stalk, step, tree.arch_label)
+    newest: tuple[float, Path] | None = None
+    for run in list_runs(settings, tree):
+        # A run that waited for another one starts first and works last; one that ended before is not read.
+        if newest and run.duration_s is not None and run.started_at + run.duration_s < newest[0]:
+            continue
+        found = [(at, Path(tree.workspace, log)) for at, log in logs_of_step(run.path, f"{stalk}:{step}")]
+        there = next(((at, path) for at, path in found if path.is_file()), None)
+        newest = max(newest, there) if newest and there else newest or there
+    return newest[1] if newest else find_old_log(_log_dir(settings, tree), stalk, step, tree.arch_label)
 
 
 def _trees_that_ran(settings: Settings) -> Iterator[Tree]:

@@ -86,7 +86,7 @@ def _run(planner: Planner, stalk: str, say: Callable[[str], None]) -> RunResult:
     began_s = time.time()
     run = new_run_id(began_s)
     tree = planner.tree
-    journal, logs, voice = Journal(tree.log_dir, run), StepLogs(tree.log_dir), _Voice(stalk, say)
+    journal, logs, voice = Journal(tree.log_dir, run), StepLogs(), _Voice(stalk, say)
     told = Told([journal, logs, voice])
     result, error = None, None
     told.emit(events.RunStarted(began_s, run, tree.name, tree.file, tree.workspace, (), __version__))

@@ -47,8 +47,26 @@ def list_runs(log_dir: str | Path) -> list[RunSummary]:
     return sorted((run for run in found if run), key=lambda run: (run.started_at, run.run), reverse=True)
 
 
-def find_step_log(log_dir: str | Path, stalk: str, step: str, arch_label: str) -> Path | None:
-    """Return the newest log of a step, None when there is none."""
+def logs_of_step(journal: str | Path, step: str) -> list[tuple[float, str]]:
+    """Return the attempts of a step in one run, the newest first: Unix time and log, as its journal names it."""
+    try:
+        lines = Path(journal).read_bytes().splitlines()
+    except OSError:
+        return []
+    # A journal may be long, and few of its lines begin an attempt.
+    found = [_message(line) for line in lines if b'"log"' in line and b'"started"' in line]
+    return [
+        (float(one["timestamp"]), one["log"])
+        for one in reversed(found)
+        if one and one.get("of") == step and one.get("log")
+    ]
+
+
+def find_old_log(log_dir: str | Path, stalk: str, step: str, arch_label: str) -> Path | None:
+    """Return the newest log of a step among those whose name has a time and no run; None if there is none.
+
+    The original tool, and stalker at first, named logs so: of two trees with such a step either may be found.
+    """
     beginning = f"{arch_label}-{step}-"
     newest: tuple[int, str] | None = None
     try:

@@ -202,7 +202,9 @@ class Record:
             below = self._stalk(event.step, event.at).action
             step = _OpenStep(self._trail.start(below, f"step {name}", event.at, stalk=stalk, step=name))
             self._steps[event.step] = step
-        fields: dict[str, Any] = {"log": event.log} | ({"service": True} if event.service else {})
+        fields: dict[str, Any] = {"log": event.log, "of": event.step} | (
+            {"service": True} if event.service else {}
+        )
         step.attempts[event.attempt] = self._trail.start(
             step.action, f"attempt {event.attempt}", event.at, **fields
         )

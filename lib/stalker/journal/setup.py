@@ -67,4 +67,4 @@ def open_observers(
         watch=watch_stdout,
         eliot_info=eliot_info,
     )
-    return Observers(Journal(log_dir, run, masks), StepLogs(log_dir, masks), view)
+    return Observers(Journal(log_dir, run, masks), StepLogs(masks), view)

@@ -32,20 +32,20 @@ class _OpenLog:
 class StepLogs:
     """Observer that writes the output of each step to the file that `StepStarted.log` names.
 
-    A path that is not absolute stands below the run's workspace. What a service writes after its step
-    has ended goes on in the same file.
+    A path that is not absolute is below the run's workspace. A file that exists already belongs to another
+    run and is never written to. What a service writes after its step has ended goes on in its step's file.
     """
 
-    def __init__(self, log_dir: str | Path, masks: Sequence[str] = ()) -> None:
-        """Take the folder of all logs and the secrets to mask, should any still be in the output."""
+    def __init__(self, masks: Sequence[str] = ()) -> None:
+        """Take the secrets to mask, should any still be in the output."""
         self.problem = ""
         """Why a log could not be written, for the user; empty when all could."""
-        self._log_dir = Path(log_dir)
         self._masks = tuple(masks)
         self._workspace = Path()
         self._lock = threading.Lock()
         self._paths: dict[StepId, Path] = {}
         self._open: dict[StepId, _OpenLog] = {}
+        self._ours: set[Path] = set()
 
     def on_event(self, event: ev.Event) -> None:
         """Take one event; never raises."""
@@ -71,14 +71,23 @@ class StepLogs:
                 self._workspace = Path(event.workspace)
             case ev.StepStarted():
                 self._close(event.step)
-                name = event.log or f"{self._log_dir}/{event.step.replace(':', '/')}.txt"
-                self._paths[event.step] = self._workspace / name
-                self._opened(event.step, event.at)
+                self._paths.pop(event.step, None)
+                if event.log:
+                    self._begin(event.step, self._workspace / event.log, event.at)
             case ev.StepFinished():
                 self._close(event.step)
             case ev.RunFinished():
                 for step in list(self._open):
                     self._close(step)
+
+    def _begin(self, step: StepId, path: Path, at: float) -> None:
+        """Make the log of a step, or go on with one that was made here."""
+        if path not in self._ours:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("xb").close()
+            self._ours.add(path)
+        self._paths[step] = path
+        self._opened(step, at)
 
     def _write(self, event: ev.StepOutput) -> None:
         log = self._opened(event.step, event.at)
@@ -98,7 +107,6 @@ class StepLogs:
             path = self._paths.get(step)
             if path is None:
                 return None
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._open[step] = _OpenLog(path.open("ab"), at)
         return self._open[step]
 

@@ -379,8 +379,7 @@ class _Run:
     def _job(self, action: Action, *, is_service: bool = False) -> Job:
         link = action.link
         tree = self._plan.links.tree
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        log = f"{tree.arch_label}-{link.step.name}-{stamp}"
+        log = f"{tree.arch_label}-{link.step.name}-{self._options.run}"  # no other run's log has that name
         return Job(
             step=link.step,
             repository=link.repository,

@@ -55,6 +55,13 @@ class Space:
             )
         self.write(f"logs/runs/{run}/eliot.txt", "".join(json.dumps(line) + "\n" for line in lines))
 
+    def attempt(self, run, step, log, at=1.0):
+        """Let the journal of a run name the log of a step."""
+        file = self.root / f"logs/runs/{run}/eliot.txt"
+        line = {"timestamp": at, "action_type": "attempt 1", "action_status": "started"}
+        first, *rest = file.read_text().splitlines(keepends=True)
+        file.write_text(first + json.dumps({**line, "log": log, "of": step}) + "\n" + "".join(rest))
+
     def log(self, *arguments):
         return CliRunner().invoke(stalker, ["--workspace", str(self.root), "log", *arguments])
 
@@ -77,6 +84,57 @@ def test_the_newest_output_of_a_step_comes_out_byte_for_byte(space):
     done = space.log("web:b", "--tree", "t")
 
     assert (done.exit_code, done.stdout_bytes) == (0, data)
+
+
+@pytest.mark.parametrize(("tree", "said"), [("one", "of one"), ("two", "of two")])
+def test_two_trees_with_a_stalk_of_one_name_have_logs_of_their_own(space, tree, said):
+    """The journal of a run of that tree names the log; a newer file of the other tree is not taken."""
+    for number, name in enumerate(("one", "two")):
+        space.tree(name)
+        space.journal(f"r{number}", f"trees/{name}.hjson", 1000.0 + number, exit_code=0)
+        log = f"logs/web/arm-32bit-pi-b-20261121-020305-0123456789ab-{number}-1b.txt"
+        space.attempt(f"r{number}", "web:b", log)
+        space.write(log, f"of {name}", age_s=number)
+
+    assert space.log("web:b", "--tree", tree).stdout == said
+
+
+def test_the_newest_attempt_is_that_of_the_run_that_waited(space):
+    """It started first and worked last; a run that has no end yet is looked at too."""
+    space.tree("t")
+    for run, at, end in (
+        ("r1", 1000.0, {"exit_code": 0, "duration_s": 90.0}),
+        ("r2", 1001.0, {"exit_code": 0}),
+    ):
+        space.journal(run, "trees/t.hjson", at, **end)
+        space.write(f"logs/web/{run}.txt", f"of {run}")
+    space.attempt("r1", "web:b", "logs/web/r1.txt", at=1050.0)
+    space.attempt("r2", "web:b", "logs/web/r2.txt", at=1002.0)
+
+    assert space.log("web:b", "--tree", "t").stdout == "of r1"
+
+
+def test_a_tree_of_the_same_name_elsewhere_is_another_one(space):
+    space.tree("t")
+    space.write("other/t.hjson", (space.root / "trees/t.hjson").read_text())
+    space.journal("r1", "other/t.hjson", 1000.0, exit_code=0)
+    space.attempt("r1", "web:b", "logs/web/other.txt")
+    space.write("logs/web/other.txt", "of the other")
+
+    assert space.log("web:b", "--tree", "t").exception.brief == "there is no log of web:b"
+    assert space.log("web:b", "--tree", "other/t.hjson").stdout == "of the other"
+    assert json.loads(space.log("--tree", "t", "--json").stdout) == []
+
+
+def test_a_log_that_was_deleted_is_passed_over(space):
+    """The one of the run before is still there."""
+    space.tree("t")
+    for run, at in (("r1", 1000.0), ("r2", 2000.0)):
+        space.journal(run, "trees/t.hjson", at, exit_code=0)
+        space.attempt(run, "web:b", f"logs/web/{run}.txt")
+    space.write("logs/web/r1.txt", "older")
+
+    assert space.log("web:b", "--tree", "t").stdout == "older"
 
 
 def test_a_step_is_found_without_a_tree_in_the_one_that_ran_last(space):

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from stalker.journal.places import step_log
-from stalker.journal.reader import find_step_log, list_runs
+from stalker.journal.reader import find_old_log, list_runs, logs_of_step
 from stalker.journal.writer import Journal
-from unit.journal.story import T, idle_story, story
+from stalker.model.events import StepFinished, StepStarted
+from unit.journal.story import DB, TUNE, WEB, T, idle_story, run_started, story
 
 
 def keep(log_dir, run, events):
@@ -57,7 +57,7 @@ def test_runs_come_newest_first_and_foreign_things_are_passed_over(tmp_path):
 def test_without_logs_there_are_no_runs(tmp_path):
     """A fresh workspace is no error."""
     assert list_runs(tmp_path / "none") == []
-    assert find_step_log(tmp_path / "none", "web", "nginx", "a-b") is None
+    assert find_old_log(tmp_path / "none", "web", "nginx", "a-b") is None
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,8 @@ def test_without_logs_there_are_no_runs(tmp_path):
         (["a-b-up-20240102-030405.txt", "a-b-up-2-20240102-030406.txt"], 0),
         (["a-b-up-20240102T030405Z.txt", "c-d-up-20240102T030406Z.txt"], 0),
         (["a-b-up-19-06-15-20:09:14.txt"], 0),
+        (["a-b-up-20240102-030405-0123456789ab-1-1b4f.txt", "a-b-up-20240102-030405.txt"], 1),
+        (["a-b-up-20240102-030405-0123456789ab-1-1b4f.txt"], None),
         (["a-b-upper-20240102-030405.txt", "a-b-up.txt", "a-b-up-20240102-030405.log"], None),
     ],
 )
@@ -78,17 +80,24 @@ def test_the_newest_log_of_just_this_step_is_found(tmp_path, names, found):
         path.write_text("")
         os.utime(path, (T + age, T + age))
 
-    log = find_step_log(tmp_path, "web", "up", "a-b")
+    log = find_old_log(tmp_path, "web", "up", "a-b")
 
     assert (log and log.name) == (None if found is None else names[found])
 
 
-def test_a_new_log_has_a_name_that_is_found(tmp_path):
-    """Whoever names logs with `step_log` finds them again; there is no colon in a name."""
-    path = step_log(tmp_path, "web", "up-2", "arm-32bit-raspi3", T)
-    os.makedirs(os.path.dirname(path))
-    with open(path, "w"):
-        pass
+def test_the_logs_of_a_step_are_those_that_the_journal_of_its_run_names(tmp_path):
+    """The last attempt comes first; other steps, and other runs, have logs of their own."""
+    journal = Journal(tmp_path, "r1")
+    for event in (
+        run_started(),
+        StepStarted(T, WEB, 1, "logs/web/a.txt"),
+        StepFinished(T, WEB, 1, "failed", 1.0, will_retry_in_s=1.0),
+        StepStarted(T + 1, DB, 1, "logs/db/b.txt"),
+        StepStarted(T + 2, WEB, 2, "logs/web/a-2.txt"),
+    ):
+        journal.on_event(event)
 
-    assert str(find_step_log(tmp_path, "web", "up-2", "arm-32bit-raspi3")) == path
-    assert ":" not in os.path.basename(path)
+    assert logs_of_step(journal.path, WEB) == [(T + 2, "logs/web/a-2.txt"), (T, "logs/web/a.txt")]
+    assert logs_of_step(journal.path, DB) == [(T + 1, "logs/db/b.txt")]
+    assert logs_of_step(journal.path, TUNE) == []
+    assert logs_of_step(tmp_path / "none", WEB) == []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from stalker.journal.steplogs import StepLogs
 from stalker.model.events import RunStarted, StepFinished, StepOutput, StepStarted
 from unit.journal.story import DB, WEB, T
 
 
 def begin(tmp_path, masks=()):
-    logs = StepLogs(tmp_path / "logs", masks)
+    logs = StepLogs(masks)
     logs.on_event(RunStarted(T, "r1", "x", "x.hjson", str(tmp_path)))
     return logs
 
@@ -22,6 +24,31 @@ def test_bytes_are_kept_unchanged(tmp_path):
     logs.on_event(StepFinished(T, WEB, 1, "done", 1.0))
 
     assert (tmp_path / "logs/web/a.txt").read_bytes() == bytes(range(256)) + b"\xc3\xa4\r\n"
+
+
+def test_a_log_of_another_run_is_never_written_to(tmp_path):
+    """Two runs that call their logs the same do not mix: the later one says why it has none."""
+    first, second = begin(tmp_path), begin(tmp_path)
+    for logs, data in ((first, b"first\n"), (second, b"second\n"), (first, b"more\n")):
+        logs.on_event(StepStarted(T, WEB, 1, "logs/web/a.txt"))
+        logs.on_event(StepOutput(T, WEB, data))
+    first.close()
+    second.close()
+
+    assert (tmp_path / "logs/web/a.txt").read_bytes() == b"first\nmore\n"
+    assert first.problem == ""
+    assert "File exists" in second.problem
+
+
+def test_what_a_service_writes_goes_on_in_the_log_of_its_step(tmp_path):
+    """Its step has ended long before."""
+    logs = begin(tmp_path)
+    logs.on_event(StepStarted(T, WEB, 1, "logs/web/a.txt"))
+    logs.on_event(StepFinished(T, WEB, 1, "done", 1.0))
+    logs.on_event(StepOutput(T, WEB, b"still here\n"))
+    logs.close()
+
+    assert (tmp_path / "logs/web/a.txt").read_bytes() == b"still here\n"
 
 
 def test_steps_at_the_same_time_do_not_mix(tmp_path):
@@ -72,10 +99,14 @@ def test_a_service_goes_on_in_its_log_after_its_step_ended(tmp_path):
     assert (tmp_path / "a.txt").read_bytes() == b"up\nserved\n"
 
 
-def test_a_full_disk_never_ends_the_run(tmp_path):
+def test_a_full_disk_never_ends_the_run(tmp_path, monkeypatch):
     """The first reason is kept for the user."""
     logs = begin(tmp_path)
-    logs.on_event(StepStarted(T, WEB, 1, "/dev/full"))
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, mode: opened(path if mode == "xb" else Path("/dev/full"), mode)
+    )
+    logs.on_event(StepStarted(T, WEB, 1, "a.txt"))
 
     for _ in range(3):
         logs.on_event(StepOutput(T + 2, WEB, b"x" * 100_000))
