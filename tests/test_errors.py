@@ -13,6 +13,7 @@ EXIT_CODES = {
     errors.ArgumentsError: 2,
     errors.PlanError: 2,
     errors.StepFailed: 1,
+    errors.InputChanged: 1,
     errors.LockHeld: 1,
     errors.EngineError: 1,
     errors.NoEngine: 3,

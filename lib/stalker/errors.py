@@ -5,6 +5,7 @@
     │   └── ArgumentsError  2       problems of what was typed: no file has a place for them
     ├── PlanError       2           a graph or a selection that cannot be
     ├── StepFailed      1           a step ended with another exit code than 0, or out of time
+    │   └── InputChanged 1          what a step is made of changed while it ran
     ├── LockHeld        1           another run works on the same image names
     ├── EngineError     1           the engine refused a call
     │   ├── NoEngine    3           there is none, or it went away
@@ -89,6 +90,10 @@ class PlanError(StalkerError):
 
 class StepFailed(StalkerError):
     """A step ended badly; the details hold its last lines."""
+
+
+class InputChanged(StepFailed):
+    """What a step is made of changed while it ran: what it left is not the work that was planned."""
 
 
 class LockHeld(StalkerError):

@@ -1,12 +1,13 @@
-"""What a reading saw of each file and folder, and whether it would see the same again.
+"""What a reading saw of each file and directory, and whether it would see the same again.
 
-Of a file it saw the content, of a folder the names in it, of others only their kind. What `stat`
-tells stands for content and names, except for what changed so shortly before the reading that a
-second change could look the same: that is looked at again.
+Of a file it saw the content, of a directory the names in it, of a link its target, of others only their
+kind. What `stat` reports, asked before the reading, is the evidence that content and names are the same,
+except for what changed so shortly before the reading that a second change could look the same: that is
+looked at again.
 """
 
 # os.path is several times faster than pathlib, and thousands of paths are looked at.
-# ruff: noqa: PTH116, PTH123, PTH208
+# ruff: noqa: PTH115, PTH116, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -21,8 +22,12 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 Sight = tuple[str, str, tuple[int, ...], bool]
-"""What was seen of a path: `kind`, `names`, `content` or `real`; its value; what stat told, empty for a kind
-and for where links lead; whether it was young. A plain tuple: the run with nothing to do has no time to import `typing`."""
+"""What was seen of a path: `kind`, `names`, `content`, `link`, `node` or `real`; its value; what stat reported,
+empty for a kind and for where links lead; whether it was young. A plain tuple: the run with nothing to do has
+no time to import `typing`."""
+
+OF_ITSELF = ("link", "node")
+"""Of these the entry itself is looked at, not what a link leads to."""
 
 
 def kind_of(path: str) -> str:
@@ -50,18 +55,16 @@ def content_digest(path: str) -> str:
     return state.hexdigest()
 
 
-def sign(seen: dict[str, tuple[str, str]], began_ns: int) -> dict[str, Sight]:
-    """Add to what was seen what `stat` tells of it.
+def sign(seen: dict[str, tuple[str, str, tuple[int, ...]]], began_ns: int) -> dict[str, Sight]:
+    """Mark what of that which was seen is young; `seen` has for each path what, value, and `stat_of` before.
 
     `began_ns` is when the reading began (Unix time). What changed since then, or shortly before, is
     young: its value, seen by the reading itself, is compared again by `is_same`.
     """
-    signed: dict[str, Sight] = {}
-    for path, (what, value) in seen.items():
-        stat = () if what in {"kind", "real"} else stat_of(path)
-        is_young = bool(stat) and max(stat[2:4]) > began_ns - YOUNG_NS
-        signed[path] = (what, value, stat, is_young)
-    return signed
+    return {
+        path: (what, value, stat, bool(stat) and max(stat[2:4]) > began_ns - YOUNG_NS)
+        for path, (what, value, stat) in seen.items()
+    }
 
 
 def is_same(signed: dict[str, Sight]) -> bool:
@@ -78,6 +81,9 @@ def _is_same(path: str, sight: Sight) -> bool:
         return kind_of(path) == value
     if what == "real":
         return os.path.realpath(path) == value
+    if what in OF_ITSELF:
+        # A link has no content that could change under an equal `lstat`, but a young one may be made again.
+        return lstat_of(path) == stat and (what == "node" or os.readlink(path) == value)
     if stat_of(path) != stat:
         return False
     if not is_young:
@@ -90,7 +96,27 @@ def _is_same(path: str, sight: Sight) -> bool:
 def stat_of(path: str) -> tuple[int, ...]:
     """Return what tells one state of a file from another; empty when it is not there."""
     try:
-        found = os.stat(path)
-    except OSError:
+        return state_of(os.stat(path))
+    except (OSError, ValueError):
         return ()
-    return (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def lstat_of(path: str) -> tuple[int, ...]:
+    """Return what tells one state of an entry from another, a link's own; empty when it is not there."""
+    try:
+        return state_of(os.lstat(path))
+    except (OSError, ValueError):
+        return ()
+
+
+def state_of(found: os.stat_result) -> tuple[int, ...]:
+    """Return what of a `stat` tells one state of a file from another."""
+    return (
+        found.st_mode,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_ino,
+        found.st_uid,
+        found.st_gid,
+    )

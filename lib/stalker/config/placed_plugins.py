@@ -64,12 +64,12 @@ def _directory(name: str, node: Node, path: Node, reader: PluginReader) -> Mount
     reader.check_keys(node, "a folder")
     writable = _mount_mode(node, reader, "ro", "rw") == "rw"
     source = reader.workspace.shown(path.text)
-    digest = "" if writable else reader.workspace.directory_digest(path.text, path.place)
+    digest, evidence = ("", "") if writable else reader.workspace.mounted_directory(path.text, path.place)
     target = _target(node, name, reader, "bind")
     if not target:
         return None
     reader.targets.append(Target(target, node.key_place, "mount"))
-    return Mount(target, "directory", source, writable, node.key_place, digest)
+    return Mount(target, "directory", source, writable, node.key_place, digest, evidence=evidence)
 
 
 def _store(name: str, node: Node, reader: PluginReader) -> Mount | None:

@@ -94,8 +94,9 @@ class _Walker:
 
     def mount(self, path: str, target: str, here: Place) -> None:
         real = os.path.realpath(self.workspace.absolute(path))
-        digest = self.workspace.directory_digest(path, here)
-        self.mounts.append(Mount(target, "directory", self.workspace.shown(real), False, here, digest))
+        digest, evidence = self.workspace.mounted_directory(path, here)
+        shown = self.workspace.shown(real)
+        self.mounts.append(Mount(target, "directory", shown, False, here, digest, evidence))
 
     def file(self, path: str, target: str, here: Place, origin: str) -> None:
         absolute = self.workspace.absolute(path)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat as stat_bits
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stalker.config.digests import digest_directory
+from stalker.config.digests import digest_directory, directory_evidence
 from stalker.config.document import Document
-from stalker.config.evidence import content_digest, kind_of, names_digest
+from stalker.config.evidence import OF_ITSELF, YOUNG_NS, content_digest, kind_of, names_digest, stat_of
 from stalker.config.hjson_reader import read_hjson
 from stalker.model.places import Place
 
@@ -40,10 +41,12 @@ class Workspace:
         self.path = os.path.abspath(path)
         self.report = report
         self.digests: dict[str, str] = {}
-        self.seen: dict[str, tuple[str, str]] = {}
-        """What was seen of each absolute path, as `evidence` puts it; nothing that decided is left out."""
+        self.seen: dict[str, tuple[str, str, tuple[int, ...]]] = {}
+        """What was seen of each absolute path, as `evidence` puts it, and its state before it was read;
+        nothing that decided is left out."""
         self._documents: dict[str, Document | None] = {}
-        self._directories: dict[str, str] = {}
+        self._directories: dict[tuple[str, bool], str] = {}
+        self._evidence: dict[str, str] = {}
 
     def absolute(self, name: str) -> str:
         """Return the absolute path of a name relative to the workspace; `..` is resolved by text."""
@@ -64,18 +67,19 @@ class Workspace:
         """Return `file`, `directory`, `other`, or empty when nothing is there; links are followed."""
         absolute = self.absolute(name)
         kind = kind_of(absolute)
-        self.seen.setdefault(absolute, ("kind", kind))
+        self.seen.setdefault(absolute, ("kind", kind, ()))
         return kind
 
     def listing(self, name: str) -> list[str]:
         """Return the sorted names in a folder, none when it is not there."""
         absolute = self.absolute(name)
+        before = stat_of(absolute)
         try:
             names = sorted(os.listdir(absolute))
         except OSError:
-            self.seen.setdefault(absolute, ("kind", kind_of(absolute)))
+            self.seen.setdefault(absolute, ("kind", kind_of(absolute), ()))
             return []
-        self.seen[absolute] = ("names", names_digest(names))
+        self._saw(absolute, "names", names_digest(names), before)
         return names
 
     def document(self, name: str) -> Document | None:
@@ -108,6 +112,7 @@ class Workspace:
         """Return the bytes of a regular file; None when it cannot be read, told at `asked_at`."""
         absolute = self.absolute(name)
         shown = self.shown(name)
+        before = stat_of(absolute)
         try:
             found = os.stat(absolute)
             if not stat_bits.S_ISREG(found.st_mode):
@@ -127,36 +132,45 @@ class Workspace:
             return None
         digest = hashlib.sha256(data).hexdigest()
         self.digests[shown] = digest
-        self.seen[absolute] = ("content", digest)
+        self._saw(absolute, "content", digest, before)
         return data
 
     def digest(self, name: str, asked_at: Place) -> str | None:
         """Return the SHA-256 (hex) of a file of any size, read in pieces; None when that fails."""
         absolute = self.absolute(name)
+        before = stat_of(absolute)
         try:
             digest = content_digest(absolute)
         except OSError as error:
             self.report.problem(asked_at, f"{self.shown(name)} cannot be read: {why(error)}")
             return None
         self.digests[self.shown(name)] = digest
-        self.seen[absolute] = ("content", digest)
+        self._saw(absolute, "content", digest, before)
         return digest
 
-    def directory_digest(self, name: str, asked_at: Place) -> str:
-        """Return the digest of a folder's content, empty when that fails, told at `asked_at`.
+    def directory_digest(self, name: str, asked_at: Place, *, owners: bool = False) -> str:
+        """Return the digest of a directory's content, empty when that fails, reported at `asked_at`.
 
-        A folder that holds the workspace is refused: each run writes logs there, so that no step
-        would ever be the same twice.
+        With `owners` the owners in it count, and its own mode. A directory that holds the workspace is
+        refused: each run writes logs there, so that no step would ever be the same twice.
         """
         given = self.absolute(name)
         absolute = os.path.realpath(given)
         if absolute != given:
-            self.seen[given] = ("real", absolute)  # a link in it may lead elsewhere tomorrow
-        if absolute not in self._directories:
-            self._directories[absolute] = self._directory_digest(absolute, asked_at)
-        return self._directories[absolute]
+            self.seen[given] = ("real", absolute, ())  # a link in it may lead elsewhere tomorrow
+        key = (absolute, owners)
+        if key not in self._directories:
+            self._directories[key] = self._directory_digest(absolute, asked_at, owners=owners)
+        return self._directories[key]
 
-    def _directory_digest(self, absolute: str, asked_at: Place) -> str:
+    def mounted_directory(self, name: str, asked_at: Place) -> tuple[str, str]:
+        """Return the digest of a directory as a container sees it, and the evidence for it; see `Mount`."""
+        absolute = os.path.realpath(self.absolute(name))
+        if absolute not in self._evidence:
+            self._evidence[absolute] = evidence_of(absolute)
+        return self.directory_digest(name, asked_at, owners=True), self._evidence[absolute]
+
+    def _directory_digest(self, absolute: str, asked_at: Place, *, owners: bool) -> str:
         if (os.path.realpath(self.path) + "/").startswith(absolute.rstrip("/") + "/"):
             self.report.problem(
                 asked_at,
@@ -165,14 +179,33 @@ class Workspace:
             )
             return ""
         try:
-            return digest_directory(absolute, on_entry=self._saw)
+            return digest_directory(absolute, owners=owners, on_entry=self._saw)
         except OSError as error:
             where = os.fsdecode(error.filename) if error.filename else absolute
             self.report.problem(asked_at, f"{self.shown(where)} cannot be read: {why(error)}")
             return ""
 
-    def _saw(self, path: str, what: str, value: str) -> None:
-        self.seen[path] = (what, value)
+    def _saw(self, path: str, what: str, value: str, before: tuple[int, ...]) -> None:
+        """Remember what was seen of a path; of two readings the first, so that a change between them is found.
+
+        What a link leads to says more than the link: where it leads to another file, so does its state.
+        """
+        known = self.seen.get(path)
+        if known is None or (known[0] != what and what not in OF_ITSELF):
+            self.seen[path] = (what, value, before)
+
+
+def evidence_of(directory: str) -> str:
+    """Return the evidence that a directory did not change; empty where it proves nothing.
+
+    What has changed within the last seconds may change again and look the same.
+    """
+    now_ns = time.time_ns()
+    try:
+        evidence, latest_ns = directory_evidence(directory)
+    except OSError:
+        return ""
+    return evidence if latest_ns < now_ns - YOUNG_NS else ""
 
 
 def decoded(data: bytes, here: Place, report: Report) -> str | None:

@@ -7,7 +7,7 @@ placed in a container.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NewType
 
 from stalker.model.artifacts import Artifact
@@ -86,7 +86,8 @@ class Mount:
 
     `digest` is the content digest (hex) of a directory that is mounted read-only, else empty:
     what is writable counts by name. With `is_locked`, of a store, stalks that mount it so run one
-    after the other.
+    after the other. `evidence` (hex) is what `lstat` reported of it before it was read, empty where that
+    proves nothing.
     """
 
     target: str
@@ -96,6 +97,7 @@ class Mount:
     place: Place
     digest: str = ""
     is_locked: bool = False
+    evidence: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

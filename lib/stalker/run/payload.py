@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stalker.config.substitution import fill_secrets
-from stalker.errors import EngineError
 from stalker.model.tree import PLUGINS_DIR
+from stalker.run.inputs import read_checked
 from stalker.run.shell_library import ARCHIVE, DOCKER_FILES, LIBRARY, RUN_FILE, STATE
 
 if TYPE_CHECKING:
@@ -109,7 +109,11 @@ class Payload:
 
 
 def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Start) -> Payload:
-    """Write the programs of a step. Raises EngineError when a host file cannot be read."""
+    """Write the programs of a step.
+
+    Raises:
+        EngineError: a host file cannot be read. InputChanged: it has other content than planned.
+    """
     placed = _all_placed(step, secrets)
     groups = _grouped(placed)
     needs_archive = (
@@ -234,13 +238,7 @@ def _placed(file: File, secrets: Mapping[str, str], way: Way) -> Placed:
     own: Way = "over" if file.target in DOCKER_FILES and way == "bind" else way
     if file.link:
         return Placed(file.target, file.plugin, own, file.mode, b"", file.link, is_secret=False)
-    content = file.content
-    if content is None:
-        try:
-            with open(file.host_path, "rb") as stream:  # noqa: PTH123
-                content = stream.read()
-        except OSError as error:
-            raise EngineError(f"could not read {file.host_path}", str(error)) from error
+    content = read_checked(file) if file.content is None else file.content
     filled = fill_secrets(content, secrets)
     return Placed(file.target, file.plugin, own, file.mode, filled, "", is_secret=filled != content)
 

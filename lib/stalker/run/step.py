@@ -13,11 +13,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from stalker.errors import EngineError, NoEngine, NotThere, StalkerError, StepFailed
+from stalker.errors import EngineError, InputChanged, NoEngine, NotThere, StalkerError, StepFailed
 from stalker.model import events
 from stalker.model.images import short_id
 from stalker.run.changes import whiteout_names
 from stalker.run.commit import commit_failed, commit_step
+from stalker.run.inputs import Directories
 from stalker.run.job import Job, Outcome, identity_variables
 from stalker.run.mounts import prepare_mounts, volumes_of
 from stalker.run.output import Output
@@ -42,6 +43,9 @@ ASK_TIMES = 10
 ASK_AGAIN_S = 0.2
 """An engine that goes away says for a moment that all is well."""
 
+FINAL = (NoEngine, InputChanged)
+"""Errors after which another attempt ends the same way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -53,6 +57,7 @@ class Surroundings:
     cancel: threading.Event
     emit: Callable[[Event], None]
     now: Callable[[], float] = time.time
+    directories: Directories = field(default_factory=Directories)
 
 
 @dataclass(slots=True)
@@ -79,7 +84,7 @@ def run_step(job: Job, around: Surroundings) -> Outcome:
     while True:
         outcome = _run_attempt(job, around, attempt)
         wants_retry = outcome.state in {"failed", "timeout"} and attempt <= job.step.retries
-        if not wants_retry or isinstance(outcome.error, NoEngine) or around.cancel.is_set():
+        if not wants_retry or isinstance(outcome.error, FINAL) or around.cancel.is_set():
             return outcome
         around.cancel.wait(_pause_s(attempt))
         if around.cancel.is_set():
@@ -146,6 +151,7 @@ def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, 
         return job.image, "", 0.0
     changed = engine.changes(session.container)
     _refuse_whiteouts(job, attempt, changed)
+    around.directories.check(step.mounts, job.workspace, attempt.started_s)
     began_s = around.now()
     image = commit_step(
         job, around.sessions, session, log=attempt.log, script_s=attempt.script_s, left=report.left
@@ -307,11 +313,12 @@ def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: Stalk
         state = "timeout"
     kept = ""
     began_s = around.now()
-    if isinstance(error, StepFailed) and attempt.is_kept and not cancelled and not job.is_service:
+    is_worth_a_look = isinstance(error, StepFailed) and not isinstance(error, InputChanged)
+    if is_worth_a_look and attempt.is_kept and not cancelled and not job.is_service:
         kept = _keep_failed(job, around, attempt)
     _abandon(job, around, attempt)
     lines = tuple(attempt.output.tail.splitlines()[-LAST_LINES:])
-    will_retry = attempt.number <= step.retries and state != "cancelled" and not isinstance(error, NoEngine)
+    will_retry = attempt.number <= step.retries and state != "cancelled" and not isinstance(error, FINAL)
     if isinstance(error, NoEngine) and not error.brief.startswith(f"{step.id}"):
         wrapped = NoEngine(f"{step.id}: {error.brief}", error.details, error.resolution)
         wrapped.__cause__ = error

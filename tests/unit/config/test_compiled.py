@@ -7,6 +7,7 @@ import time
 import pytest
 
 from stalker.config import compiled, read_tree, read_tree_cached
+from stalker.config.evidence import stat_of
 from stalker.errors import FilesError
 
 
@@ -15,6 +16,8 @@ def cache(space, tmp_path_factory):
     """A workspace whose files are old, and an empty cache."""
     space.write("sysroot/etc/x", "1")
     space.write("data/y", "1")
+    (space.root / "data/link").symlink_to("y")
+    os.mkfifo(space.root / "data/pipe")
     space.write("run.sh", "#!/bin/sh\n")
     space.write("v1/z", "1")
     space.write("v2/z", "2")
@@ -67,6 +70,11 @@ CHANGES = {
     "a new file of the sysroot": lambda s: s.write("sysroot/etc/new", "2"),
     "a mounted folder": lambda s: s.write("data/deep/z", "2"),
     "a content in a mounted folder": lambda s: s.write("data/y", "2"),
+    "a mode in a mounted folder": lambda s: (s.root / "data/y").chmod(0o600),
+    "the mode of a mounted folder": lambda s: (s.root / "data").chmod(0o711),
+    "the mode of a pipe in a mounted folder": lambda s: (s.root / "data/pipe").chmod(0o600),
+    "an owner in a mounted folder": lambda s: os.chown(s.root / "data/y", 7, 7),
+    "where a link in a mounted folder leads": lambda s: retarget(s.root / "data/link", "z"),
     "where a link to a mounted folder leads": lambda s: retarget(s.root / "current", "v2"),
     "a content on a disk": lambda s: s.write("content/z", "2"),
     "an artifact": lambda s: s.tree("V: 1\n artifacts: { d: { rootfs: 'd.tar' } }"),
@@ -81,7 +89,8 @@ def test_any_change_is_seen(space, cache, change, age_s):
     """Whatever decided the tree: contents, modes, what is in a folder; also within one tick of the clock."""
     then = time.time() - age_s
     for path in (space.root, *space.root.rglob("*")):
-        os.utime(path, (then, then))
+        if path.exists():
+            os.utime(path, (then, then))
     before = read(space, cache)
 
     change(space)
@@ -98,11 +107,13 @@ def test_a_change_that_stat_cannot_tell_is_seen_while_the_file_is_young(space, c
     found = script.stat()
     real = compiled.is_same
 
+    answers = []
+
     def as_if_stat_said_nothing(signed):
         path = str(script)
-        stats = script.stat()
-        now = (stats.st_mode, stats.st_size, stats.st_mtime_ns, stats.st_ctime_ns, stats.st_ino)
-        return real({**signed, path: signed[path]._replace(stat=now)})
+        what, value, _, is_young = signed[path]
+        answers.append(real({**signed, path: (what, value, stat_of(path), is_young)}))
+        return answers[-1]
 
     script.write_text("#!/bin/ah\n")
     os.utime(script, ns=(found.st_atime_ns, found.st_mtime_ns))
@@ -112,7 +123,34 @@ def test_a_change_that_stat_cannot_tell_is_seen_while_the_file_is_young(space, c
     finally:
         compiled.is_same = keep
 
+    assert answers == [False]
     assert tree.stalks[0].steps[0].script.interpreter == ("/bin/ah",)
+
+
+@pytest.mark.parametrize("name", ["run.sh", "data/y", "sysroot/etc/x"])
+def test_a_change_while_a_file_is_read_is_seen_by_the_next_reading(space, cache, monkeypatch, name):
+    """The evidence is what was there before the reading, not after it."""
+    path = space.root / name
+    then = time.time() - 3600
+    for one in (space.root, *space.root.rglob("*")):
+        if one.exists():
+            os.utime(one, (then, then))
+    from stalker.config import trees
+
+    real = trees.load_tree
+
+    def changing(*args):
+        reading = real(*args)
+        path.write_text("#!/bin/ah\n")
+        return reading
+
+    monkeypatch.setattr(trees, "load_tree", changing)
+    before = read(space, cache)
+    monkeypatch.setattr(trees, "load_tree", real)
+
+    after = read(space, cache)
+
+    assert after == read_tree("t", str(space.root)) != before
 
 
 def test_what_happens_in_a_writable_folder_does_not_matter(space, cache, monkeypatch):

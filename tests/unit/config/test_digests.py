@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from stalker.config.digests import digest_directory
+from stalker.config.digests import digest_directory, directory_evidence
 
 
 @pytest.fixture
@@ -38,6 +38,40 @@ def test_every_change_below_a_folder_changes_its_digest(folder, change):
     change(folder)
 
     assert digest_directory(str(folder)) != before
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_every_change_below_a_mounted_folder_changes_its_digest_and_evidence(folder, change):
+    """A container sees what the digest of any other folder covers, and more."""
+    before = digest_directory(str(folder), owners=True), directory_evidence(str(folder))[0]
+
+    change(folder)
+
+    after = digest_directory(str(folder), owners=True), directory_evidence(str(folder))[0]
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+
+
+OF_MOUNTS = {
+    "owner of a file": lambda a: os.chown(a / "x", 7, -1),
+    "group of a folder": lambda a: os.chown(a / "b", -1, 7),
+    "owner of a link": lambda a: os.lchown(a / "link", 7, 7),
+    "its own owner": lambda a: os.chown(a, 7, -1),
+    "its own mode": lambda a: a.chmod(0o711),
+}
+
+
+@pytest.mark.parametrize("change", OF_MOUNTS.values(), ids=OF_MOUNTS.keys())
+def test_owners_and_the_top_count_only_where_they_arrive(folder, change):
+    """In a mounted folder they do; on a disk all belongs to root."""
+    plain, mounted = digest_directory(str(folder)), digest_directory(str(folder), owners=True)
+    evidence = directory_evidence(str(folder))
+
+    change(folder)
+
+    assert digest_directory(str(folder)) == plain
+    assert digest_directory(str(folder), owners=True) != mounted
+    assert directory_evidence(str(folder)) != evidence
 
 
 def test_times_and_the_folders_own_name_do_not_count(folder):
