@@ -391,8 +391,9 @@ def test_an_image_that_is_gone_is_made_again(pair):
     assert (done.code, ran(done)) == (0, ["s:b"])
 
 
-def test_another_base_under_the_same_name_is_noticed(workspace):
-    """A moving tag is no identity."""
+@pytest.mark.parametrize("change", ["ENV A=1", "LABEL a=b"])
+def test_another_base_under_the_same_name_is_noticed(workspace, change):
+    """A name that moves does not identify an image."""
     name = f"{workspace.prefix}/mybase:1"
     docker("tag", workspace.base, name)
     workspace.tree({"s": {"base": {"tag": name}}})
@@ -400,7 +401,7 @@ def test_another_base_under_the_same_name_is_noticed(workspace):
     workspace.run()
     old = workspace.engine.image(workspace.base).id
     made = docker("create", workspace.base).stdout.strip()
-    new = docker("commit", made, name).stdout.strip()
+    new = docker("commit", "--change", change, made, name).stdout.strip()
     docker("rm", made)
 
     assert workspace.to_run() == {
@@ -408,6 +409,21 @@ def test_another_base_under_the_same_name_is_noticed(workspace):
         "s:b": "parent s:a ran",
     }
     assert ran(workspace.run()) == ["s:a", "s:b"]
+
+
+def test_the_same_base_under_another_id_is_the_same_base(workspace):
+    """An id differs from engine to engine; layers, platform and configuration do not."""
+    name = f"{workspace.prefix}/mybase:1"
+    docker("tag", workspace.base, name)
+    workspace.tree({"s": {"base": {"tag": name}}})
+    workspace.stalk("s", {"a": "true"})
+    workspace.run()
+    made = docker("create", workspace.base).stdout.strip()
+    docker("commit", "--message", "nothing changed", made, name)
+    docker("rm", made)
+    assert workspace.engine.image(name).id != workspace.engine.image(workspace.base).id
+
+    assert workspace.to_run() == {}
 
 
 @pytest.mark.parametrize("kind", ["tag", "DOCKER_INIT_IMG", "short DOCKER_INIT_IMG", "file"])

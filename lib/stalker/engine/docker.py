@@ -532,6 +532,7 @@ def _inspected_image(found: dict[str, Any]) -> Image:
 
     created = str(found.get("Created") or "")
     config = found.get("Config") or {}
+    diff_ids = tuple((found.get("RootFS") or {}).get("Layers") or ())
     try:
         created_s = datetime.fromisoformat(created[:19] + "+00:00").timestamp()
     except ValueError:
@@ -543,10 +544,12 @@ def _inspected_image(found: dict[str, Any]) -> Image:
         parent_id=found.get("Parent") or "",
         created_s=created_s,
         size_bytes=int(found.get("Size") or 0),
-        layers=len((found.get("RootFS") or {}).get("Layers") or ()),
+        layers=len(diff_ids),
         architecture=str(found.get("Architecture") or ""),
         variant=str(found.get("Variant") or ""),
         comment=str(found.get("Comment") or ""),
         digests=tuple(found.get("RepoDigests") or ()),
         config=config,
+        os=str(found.get("Os") or ""),
+        diff_ids=diff_ids,
     )

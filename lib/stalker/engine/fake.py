@@ -127,8 +127,9 @@ class FakeEngine(Engine):
             number = next(self._numbers)
             below = self.images_by_id.get(parent)
             own = parse_platform(platform or "linux/amd64")
+            digest = "sha256:" + hashlib.sha256(str(number).encode()).hexdigest()
             image = Image(
-                id="sha256:" + hashlib.sha256(str(number).encode()).hexdigest(),
+                id=digest,
                 labels=dict(labels or {}),
                 parent_id=parent,
                 created_s=float(number),
@@ -137,6 +138,8 @@ class FakeEngine(Engine):
                 variant=below.variant if below else own.variant,
                 comment=comment,
                 config={**(config or {}), "Labels": dict(labels or {})},
+                os=own.os,
+                diff_ids=(*(below.diff_ids if below else ()), digest),
             )
             self.images_by_id[image.id] = image
             self.files[image.id] = dict(self.files.get(parent, {}))

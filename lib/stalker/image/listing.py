@@ -5,12 +5,13 @@ Images that other tools derive from ours inherit our labels; they are never ours
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stalker.model import labels
 from stalker.model.bases import find_base
-from stalker.plan.images import made_from
+from stalker.plan.images import commit_of, made_from
 from stalker.run.shell import COMMENT as SHELL_COMMENT
 
 if TYPE_CHECKING:
@@ -117,24 +118,38 @@ def step_names(one: Owned) -> list[str]:
     return [tag for tag in one.image.tags if tag.rpartition(":")[2] == step]
 
 
-def grows_on(image: Image) -> tuple[str, ...]:
-    """Return the ids of what an image grows on: its parent, and what the step before it left.
+def grown_on(images: Iterable[Image]) -> dict[str, tuple[str, ...]]:
+    """Return for each image, by id, what it grows on: its parent, and what the step before it left.
 
     The two differ when a session was reused: then both steps were committed from one container, and the
     engine knows only what that started from.
     """
+    images = list(images)
+    by_commit: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        by_commit[commit_of(image)].append(image.id)
+    found = {}
+    for image in images:
+        below = [one for commit in _same_stalk(image) for one in by_commit.get(commit, (commit,))]
+        found[image.id] = tuple(
+            dict.fromkeys(one for one in (image.parent_id, *below) if one not in {"", image.id})
+        )
+    return found
+
+
+def _same_stalk(image: Image) -> list[str]:
+    """Return the commits of the same stalk that an image was made from."""
     stalk = image.labels.get(labels.STEP, "").rpartition(":")[0].rpartition("/")[2]
-    before = [
+    return [
         made
         for step, made in made_from(image).items()
         if stalk and step.rpartition(":")[0].lower() == stalk.lower()
     ]
-    return tuple(dict.fromkeys(one for one in (image.parent_id, *before) if one and one != image.id))
 
 
 def depths(images: Iterable[Image]) -> dict[str, int]:
     """Return for each image how many of the others it grows on, one upon another."""
-    below = {image.id: grows_on(image) for image in images}
+    below = grown_on(images)
     found: dict[str, int] = {}
     for start in below:
         path = [start]

@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from stalker.image.listing import Sizes, depths, grows_on, owned_images, step_names
+from stalker.image.listing import Sizes, depths, grown_on, owned_images, step_names
 from stalker.model.images import short_id
 from stalker.model.tree import TagBase
 
@@ -118,10 +118,11 @@ class _Planner:
     def plan(self) -> Pruning:
         self.repositories = {stalk.repository for stalk in self.stalks}
         self.owned = {one.image.id: one for one in owned_images(self.images, self.inspect)}
+        grown = grown_on(self.images)
         for image in self.images:
             if image.parent_id:
                 self.children[image.parent_id].append(image)
-            for below in grows_on(image):
+            for below in grown[image.id]:
                 self.growing[below].append(image)
         chosen = self._chosen()
         sizes = Sizes(self.images, self.inspect)

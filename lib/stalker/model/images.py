@@ -10,8 +10,9 @@ class Image:
     """An image of the engine.
 
     `parent_id` and `comment` may be empty where the engine does not say; `created_s` is Unix time;
-    `layers` is 0 where only a listing was asked; `config` is the engine's own `Config` object,
-    present after an inspection, as are `architecture` and `variant` (`arm`, `v7`).
+    `config` is the engine's own `Config` object, present after an inspection, as are `os`,
+    `architecture`, `variant` (`linux`, `arm`, `v7`) and `diff_ids`, the digests of its layers; empty
+    where only a listing was asked, as `layers` is 0.
     """
 
     id: str
@@ -26,6 +27,8 @@ class Image:
     comment: str = ""
     digests: tuple[str, ...] = ()
     config: dict[str, object] = field(default_factory=dict)
+    os: str = ""
+    diff_ids: tuple[str, ...] = ()
 
 
 def short_id(image_id: str) -> str:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Literal
 
 from stalker.errors import PlanError
 from stalker.model import labels
+from stalker.model.identity import image_identity, platform_text
 from stalker.model.images import Image, short_id
-from stalker.plan import fingerprint
-from stalker.plan.images import ImageIndex, duration_of, inputs_of, made_from
+from stalker.plan import fingerprint, format_1
+from stalker.plan.images import ImageIndex, commit_of, duration_of, inputs_of, made_from
 from stalker.plan.layers import check_layers
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ REASONS_MAX = 3
 class BaseAction:
     """Where the first image of a root stalk comes from.
 
-    `image` is the id when it is there (REUSE); RUN means that `base` will be provided; BLOCKED that
-    nobody can. `name` is the `:initial` tag it gets.
+    `image` is the id when it is there (REUSE), `known` the image, inspected; RUN means that `base` will
+    be provided; BLOCKED that none can. `name` is the `:initial` tag it gets.
     """
 
     stalk: str
@@ -52,6 +53,12 @@ class BaseAction:
     reason: str
     base: Base | None = None
     image: str = ""
+    known: Image | None = None
+
+    @property
+    def identity(self) -> str:
+        """What its image is on every engine, empty while it is to be made."""
+        return image_identity(self.known) if self.known is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,9 @@ class Action:
     """A step with its verdict and the reason for it.
 
     `fingerprint` and `inputs` are empty while a base is still to be made. `image` is the image that is
-    reused, empty for one that is gone but not needed. `retag` says that the step's name does not
-    point there. `estimate_s` is how long it took last time.
+    reused, empty for one that is gone but not needed; `commit` names it on every engine, and `made_as` is
+    the fingerprint that it carries, another one where an earlier version of stalker made it. `retag` says
+    that the step's name does not point there. `estimate_s` is how long it took last time.
     """
 
     link: Link
@@ -69,6 +77,8 @@ class Action:
     fingerprint: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     image: str = ""
+    commit: str = ""
+    made_as: str = ""
     retag: bool = False
     estimate_s: float | None = None
 
@@ -167,7 +177,9 @@ class _Draft:
     candidates: list[Image]
     image: Image | None = None
     identity: str = ""
+    platform: str = ""
     is_taken: bool = False
+    before: format_1.History = format_1.UNKNOWN
     state: Literal["there", "missing", "stale"] = "missing"
     needed_by: str = ""
     must_run: bool = False
@@ -213,23 +225,58 @@ def _draft(
         if draft.is_taken:
             draft.image = index.named(link.image_name)
             if draft.image is not None:
-                draft.state = "there"
-                draft.identity = draft.image.labels.get(labels.FINGERPRINT) or draft.image.id
+                _take(draft, draft.image, index)
             continue
-        grown_on = bases[link.base_stalk].image if link.parent is None else drafts[link.parent].identity
+        base = bases[link.base_stalk] if link.parent is None else None
+        above = drafts[link.parent] if link.parent is not None else None
+        grown_on = above.identity if above is not None else base.identity if base is not None else ""
+        draft.platform = _platform(link.step, above, base)
         needs = {need: drafts[need].identity for need in link.needs}
-        draft.inputs = fingerprint.step_inputs(link.step, shared)
-        draft.inputs = fingerprint.whole_history(draft.inputs, link.parent, grown_on, needs)
+        draft.inputs = fingerprint.whole_history(
+            fingerprint.step_inputs(link.step, shared), link.parent, grown_on, needs, draft.platform
+        )
         if not grown_on or not all(needs.values()):
             continue
         draft.fingerprint = draft.identity = fingerprint.hash_fields(draft.inputs)
         draft.candidates = index.with_fingerprint(draft.fingerprint, link.image_name)
-        fitting = [image for image in draft.candidates if _fits(image, link, drafts)]
-        if fitting:
-            draft.image, draft.state = fitting[0], "there"
-        elif draft.candidates:
-            draft.state = "stale"
+        if not _accept(draft, drafts) and not draft.candidates and index.has_format_1:
+            draft.before = format_1.history(
+                link,
+                draft.inputs,
+                base.known if base is not None else None,
+                {name: drafts[name].before for name in link.inputs},
+            )
+            if draft.before.fingerprint:
+                draft.candidates = index.with_fingerprint(draft.before.fingerprint, link.image_name)
+                _accept(draft, drafts)
     return drafts
+
+
+def _take(draft: _Draft, image: Image, index: ImageIndex) -> None:
+    """Take a step as it is committed, whatever made its image."""
+    draft.state = "there"
+    made_as = image.labels.get(labels.FINGERPRINT)
+    draft.platform = inputs_of(image).get("platform", "")
+    if not made_as or not draft.platform:
+        image = index.inspected(image)
+        draft.platform = platform_text(draft.link.step.platform, image)
+    draft.identity = made_as or image_identity(image)
+    draft.before = format_1.History(made_as or image.id)
+
+
+def _platform(step: Step, above: _Draft | None, base: BaseAction | None) -> str:
+    """Return what a step runs as: its stalk's platform, else that of what it grows on."""
+    if above is not None and not step.platform:
+        return above.platform
+    return platform_text(step.platform, base.known if base is not None else None)
+
+
+def _accept(draft: _Draft, drafts: Mapping[StepId, _Draft]) -> bool:
+    """Take the first candidate that grew on the images that its inputs have now; say whether one did."""
+    image = next((image for image in draft.candidates if _fits(image, draft.link, drafts)), None)
+    draft.image = image
+    draft.state = "there" if image is not None else "stale" if draft.candidates else "missing"
+    return image is not None
 
 
 def _fits(image: Image, link: Link, drafts: Mapping[StepId, _Draft]) -> bool:
@@ -237,7 +284,7 @@ def _fits(image: Image, link: Link, drafts: Mapping[StepId, _Draft]) -> bool:
     grown_on = made_from(image)
     for before in link.inputs:
         now = drafts[before].image
-        if now is not None and grown_on.get(before, now.id) != now.id:
+        if now is not None and grown_on.get(before, commit_of(now)) != commit_of(now):
             return False
     return True
 
@@ -307,7 +354,14 @@ def _decide(
 def _taken(draft: _Draft) -> Action:
     link = draft.link
     if draft.image is not None:
-        return Action(link, "REUSE", "taken as it is committed", image=draft.image.id)
+        return Action(
+            link,
+            "REUSE",
+            "taken as it is committed",
+            image=draft.image.id,
+            commit=commit_of(draft.image),
+            made_as=draft.image.labels.get(labels.FINGERPRINT, ""),
+        )
     if not draft.needed_by:
         return Action(link, "REUSE", f"there is no {link.image_name}, and nothing asks for it")
     return Action(
@@ -317,6 +371,9 @@ def _taken(draft: _Draft) -> Action:
 
 def _reuse(action: Action, image: Image, index: ImageIndex) -> Action:
     name = action.link.image_name
+    action = replace(action, commit=commit_of(image), made_as=image.labels[labels.FINGERPRINT])
+    if action.made_as != action.fingerprint:
+        action = replace(action, reason=format_1.recognised(image))
     if name in image.tags:
         return replace(action, image=image.id)
     other = index.by_name.get(name)
@@ -348,6 +405,14 @@ def _why_run(
     if before is not None:
         known = set(running)
         old, new = inputs_of(before), draft.inputs
+        if old.get("format") == format_1.FORMAT:
+            base = bases[link.base_stalk].known if link.parent is None else None
+            old, new, doubts = format_1.reasons(link.step, before, base, old, draft.before.inputs or new)
+            reasons += doubts
+        if link.parent is None and old.get("base") != new.get("base"):
+            # What a person can find in the engine is an image's id.
+            old = {**old, "base": made_from(before).get("initial") or old.get("base", "")}
+            new = {**new, "base": bases[link.base_stalk].image}
         if link.parent is None and bases[link.base_stalk].verdict == "RUN":
             new = {name: value for name, value in new.items() if name != "base"}
             old = {name: value for name, value in old.items() if name != "base"}
@@ -376,12 +441,18 @@ def _why_missing(
         grown_on = made_from(draft.candidates[0])
         for parent in draft.link.inputs:
             image = drafts[parent].image
-            if image is not None and grown_on.get(parent) != image.id:
+            if image is not None and grown_on.get(parent) != commit_of(image):
                 return f"{parent} was run again since ({short_id(image.id)})"
         return "what it grows on was run again since"
     other = index.by_name.get(name)
     if before is None and other is not None and other.labels.get(labels.STEP) != name:
         return f"not built yet; the tag {name} points at {short_id(other.id)}, which no run made"
+    if before is not None and inputs_of(before).get("format") == format_1.FORMAT:
+        then = made_from(before)
+        for parent in draft.link.inputs:
+            image = drafts[parent].image
+            if image is not None and then.get(parent) != commit_of(image):
+                return format_1.run_again(before, parent)
     if before is not None:
         return "its image was removed"
     failed = index.by_name.get(f"{name}.failed")

@@ -150,8 +150,9 @@ def _draft(
     holds = held_artifacts(artifact)
     made_of = ""
     if action is not None:
-        # A step that is taken as it is committed has no fingerprint of this tree.
-        made_of = action.fingerprint or image
+        # A step that is taken as it is committed has no fingerprint of this tree; what an earlier version
+        # of stalker made has that of its own, and so has what was made of it.
+        made_of = (action.made_as or action.fingerprint) if action.fingerprint else image
         inputs[f"step {step}"] = made_of
     for name in holds:
         held = known[name].fingerprint if name in known else ""

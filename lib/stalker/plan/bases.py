@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stalker.model.bases import base_key, describe_base
@@ -38,7 +39,8 @@ def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base, str], str])
         image = _there(base, stalk.platform, index)
         if image is not None:
             said = f"{describe_base(base)} is here ({short_id(image.id)})"
-            return BaseAction(stalk.name, name, "REUSE", "; ".join([said, *passed]), base, image.id)
+            action = BaseAction(stalk.name, name, "REUSE", "; ".join([said, *passed]), base, image.id)
+            return replace(action, known=index.inspected(image))
         passed.append(f"{describe_base(base)} is not here")
     refused: list[str] = []
     for base in stalk.bases:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from stalker.model.tree import File, Step, StepId, Variable
 
-FORMAT = "1"
-"""Changes when the meaning of a field changes, so that older images are not taken for equal."""
+FORMAT = "2"
+"""Changes when the meaning of a field changes, so that older images are not taken for equal; `format_1` knows
+what came before."""
 
 SHOWN_MAX = 200
 """Longer values are kept as their beginning and a digest: labels travel with every listing."""
@@ -55,8 +56,6 @@ def step_inputs(step: Step, shared: dict[tuple[int, ...], dict[str, str]] | None
     fields.update(_files("late copy", step.late_copies))
     if step.daemonize:
         fields["daemonize"] = "true"
-    if step.platform:
-        fields["platform"] = step.platform
     return fields
 
 
@@ -108,13 +107,17 @@ def shown(value: str) -> str:
 
 
 def whole_history(
-    inputs: dict[str, str], parent: StepId | None, parent_identity: str, needs: Mapping[StepId, str]
+    inputs: Mapping[str, str],
+    parent: StepId | None,
+    parent_identity: str,
+    needs: Mapping[StepId, str],
+    platform: str,
 ) -> dict[str, str]:
-    """Return the inputs with what the step grows on; its hash is the fingerprint.
+    """Return the inputs with what the step grows on and runs as; its hash is the fingerprint.
 
-    `parent_identity` is the parent's fingerprint, or the base's image id when there is no parent.
+    `parent_identity` is the parent's fingerprint, or the base's identity when there is no parent.
     """
-    fields = dict(inputs)
+    fields = {**inputs, "platform": platform}
     # Not by its name: two variants share all steps up to the first in which they differ.
     fields["base" if parent is None else "parent"] = parent_identity
     for need, identity in needs.items():

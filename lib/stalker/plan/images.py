@@ -28,6 +28,8 @@ class ImageIndex:
         self._by_fingerprint: dict[str, list[Image]] = {}
         self._by_step: dict[str, list[Image]] = {}
         self._by_base: dict[str, list[Image]] = {}
+        self.has_format_1 = False
+        """Whether a step of the first version of stalker is there."""
         for image in sorted(self.all, key=lambda image: image.created_s, reverse=True):
             for name in image.tags:
                 self.by_name[name] = image
@@ -35,6 +37,7 @@ class ImageIndex:
             if fingerprint:
                 self._by_fingerprint.setdefault(fingerprint, []).append(image)
                 self._by_step.setdefault(image.labels.get(labels.STEP, ""), []).append(image)
+                self.has_format_1 = self.has_format_1 or not image.labels.get(labels.COMMIT)
             elif image.labels.get(labels.BASE) and not image.labels.get(labels.STEP):
                 self._by_base.setdefault(image.labels[labels.BASE], []).append(image)
 
@@ -52,8 +55,8 @@ class ImageIndex:
         return self.by_name[name]
 
     def inspected(self, image: Image) -> Image:
-        """Return an image with what a listing does not tell, as its architecture."""
-        return self._inspect(image.id) or image
+        """Return an image with what a listing does not report, as its architecture and its layers."""
+        return image if image.diff_ids else self._inspect(image.id) or image
 
     def with_fingerprint(self, fingerprint: str, name: str) -> list[Image]:
         """Return the images that are this work: the one tagged `name` first, then newest first."""
@@ -86,8 +89,20 @@ class ImageIndex:
         return found[-1] if found else None
 
 
+def commit_of(image: Image) -> str:
+    """Return the name of the commit that an image is: the same wherever the image went.
+
+    A random label; the image's id where it has none, as those that the first version of stalker left.
+    """
+    return image.labels.get(labels.COMMIT) or image.id
+
+
 def made_from(image: Image) -> dict[str, str]:
-    """Return what an image was made from: `start` and step ids, each with an image id."""
+    """Return what an image was made from.
+
+    `start` is the id of the image that its container started from, `initial` that of a base, both on the
+    engine where that was; `base` is the key of that base; each step id has the commit of the step's image.
+    """
     return _json_label(image, labels.MADE_FROM)
 
 

@@ -33,6 +33,7 @@ def commit_step(
     made = {
         **_history(job, log, script_s),
         labels.FINGERPRINT: job.fingerprint,
+        labels.COMMIT: job.commit,
         labels.STEP: f"{job.repository}:{name}",
         labels.MADE_FROM: json.dumps({"start": session.spec.image, **job.parents}, sort_keys=True),
     }

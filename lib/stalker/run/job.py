@@ -14,9 +14,11 @@ class Job:
     """One step to run, with all that it needs.
 
     `image` is the id of the image that it starts from; `parents` maps the steps that it grows on to
-    their image ids. `tree_file` and `run` go into labels. `log_stem` is its log file without the
-    attempt and ending. `stalk_image` is what the stalk started from. `needs` maps the steps that its
-    stalk needs to their fingerprints. `is_service` starts a daemonized step again without a commit.
+    their commits, and for a base has its key as `base` and its image's id as `initial`. `commit` names
+    what it commits, another one for each attempt. `tree_file` and `run` go into labels. `log_stem` is its
+    log file without the attempt and ending. `stalk_image` is what the stalk started from. `needs` maps the
+    steps that its stalk needs to their fingerprints. `is_service` starts a daemonized step again without a
+    commit.
     """
 
     step: Step
@@ -24,7 +26,7 @@ class Job:
     image: str
     fingerprint: str
     inputs: dict[str, str]
-    parents: dict[StepId, str]
+    parents: dict[str, str]
     tree_file: str
     workspace: str
     run: str
@@ -34,11 +36,15 @@ class Job:
     is_first: bool = False
     is_last: bool = False
     is_service: bool = False
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended. `image` is the committed image; `error` is ours, to be shown or re-raised."""
+    """How a job ended. `image` is the committed image, `commit` its name on every engine.
+
+    `error` is ours, to be shown or re-raised.
+    """
 
     step: StepId
     state: Literal["done", "failed", "timeout", "cancelled"]
@@ -46,6 +52,7 @@ class Outcome:
     duration_s: float = 0.0
     error: BaseException | None = None
     names: tuple[str, ...] = field(default=())
+    commit: str = ""
 
 
 def identity_variables(job: Job) -> dict[str, str]:

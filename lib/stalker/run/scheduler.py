@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stalker.errors import EngineError, InputError, Interrupted, NoEngine, StalkerError
 from stalker.model import events
-from stalker.model.bases import describe_base
+from stalker.model.bases import base_key, describe_base
 from stalker.model.images import short_id
 from stalker.plan.graph import remaining_path_s
 from stalker.plan.run_state import (
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from stalker.model.events import Event
     from stalker.model.tree import StepId
     from stalker.plan.actions import Action, BaseAction, Plan
+    from stalker.plan.graph import Link
     from stalker.plan.run_state import Instruction
 
     _Outcomes = queue.SimpleQueue[Outcome | Taken | StalkerError | None]
@@ -210,6 +211,7 @@ class _Run:
         who = f"run {options.run} (process {os.getpid()}, {options.tree_file})"
         self._stores = StoreLocks(options.engine_key, who, self._note, self._outcomes.put)
         self._images = {action.id: action.image for action in plan.actions.values()}
+        self._commits = {action.id: action.commit for action in plan.actions.values()}
         self._left: dict[str, int] = {}
         self._services_up: set[StepId] = set()
         self._result = RunResult()
@@ -292,7 +294,7 @@ class _Run:
             return
         name = outcome.step
         if outcome.state == "done":
-            self._images[name] = outcome.image
+            self._images[name], self._commits[name] = outcome.image, outcome.commit
             self._result.done.append(name)
             self._finish_step(name)
             self._on_done(name, outcome.image)
@@ -386,7 +388,7 @@ class _Run:
             image=self._start_image(link.id),
             fingerprint=action.fingerprint,
             inputs=action.inputs,
-            parents={name: self._images[name] for name in link.inputs if self._images.get(name)},
+            parents=self._parents(link),
             tree_file=self._options.tree_file,
             workspace=tree.workspace,
             run=self._options.run,
@@ -402,9 +404,21 @@ class _Run:
         """Return the fingerprints of what the stalk with this first step needs."""
         known = self._plan.actions[first].inputs  # a step that is taken as committed has none of its own
         return {
-            need: known.get(f"needs {need}") or self._plan.actions[need].fingerprint
+            # What an earlier version of stalker made left its work under the fingerprint that it had.
+            need: self._plan.actions[need].made_as
+            or known.get(f"needs {need}")
+            or self._plan.actions[need].fingerprint
             for need in self._plan.links.by_id[first].needs
         }
+
+    def _parents(self, link: Link) -> dict[str, str]:
+        """Return what a step is made from: the commits of its inputs, or the key and the image of a base."""
+        found: dict[str, str] = {name: self._commits[name] for name in link.inputs if self._commits.get(name)}
+        base = self._plan.bases[link.base_stalk].base if link.parent is None else None
+        if base is not None:
+            found["initial"] = self._plan.bases[link.base_stalk].image
+            found["base"] = base_key(base, self._plan.links.tree.stalk(link.base_stalk).platform)
+        return found
 
     def _start_image(self, name: StepId) -> str:
         """Return the id of the image that a step starts from."""

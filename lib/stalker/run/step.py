@@ -98,6 +98,7 @@ def _pause_s(attempt: int) -> float:
 
 
 def _run_attempt(job: Job, around: Surroundings, number: int) -> Outcome:
+    job = replace(job, commit=random_source.token_hex(16))
     suffix = "" if number == 1 else f"-{number}"
     output = Output(job.step.id, around.secrets.values(), around.emit, around.now)
     attempt = _Attempt(number, f"{job.log_stem}{suffix}.txt", around.now(), output)
@@ -127,7 +128,8 @@ def _run_attempt(job: Job, around: Surroundings, number: int) -> Outcome:
             commit_s=commit_s,
         )
     )
-    return Outcome(job.step.id, "done", image, attempt.script_s, names=(name,) if name else ())
+    names = (name,) if name else ()
+    return Outcome(job.step.id, "done", image, attempt.script_s, names=names, commit=job.commit)
 
 
 def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, float]:

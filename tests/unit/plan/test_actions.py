@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -471,3 +472,52 @@ def test_an_image_serves_the_platform_that_it_is_of(engine, platform, verdict):
     index = ImageIndex(engine.labelled_images(), engine.image)
 
     assert find_bases(made, index, lambda _base, _platform: "")["root"].verdict == verdict
+
+
+# On another engine
+
+
+def moved(engine):
+    """Return an engine with the same images under other ids, as a registry and another store give them."""
+    other = FakeEngine()
+    for image in engine.images_by_id.values():
+        digest = "sha256:" + hashlib.sha256(image.id.encode()).hexdigest()
+        other.images_by_id[digest] = replace(image, id=digest, parent_id="", created_s=1.0)
+        other.files[digest], other.owned[digest] = {}, {}
+    return other
+
+
+def test_images_that_went_to_another_engine_are_the_same_work(engine):
+    """Neither the fingerprints nor what an image was made from name an id of the engine."""
+    run(chain(), engine)
+    other = moved(engine)
+
+    here, there = plan(chain(), engine), plan(chain(), other)
+
+    assert [action.fingerprint for action in here.actions.values()] == [
+        action.fingerprint for action in there.actions.values()
+    ]
+    assert verdicts(there) == dict.fromkeys(verdicts(here), ("REUSE", "unchanged"))
+
+
+def test_a_step_that_ran_on_two_engines_has_two_commits(engine):
+    """What grew on one does not belong to the other."""
+    run(chain(), engine)
+    other = moved(engine)
+    run(chain(), other, start="root:b", until="root:b")
+
+    assert verdicts(plan(chain(), other))["left:c"][1].startswith("root:b was run again since")
+
+
+def test_the_platform_of_the_base_counts_where_the_stalk_names_none():
+    """An image of the same layers for another processor is another one, and so is what runs in it."""
+    fingerprints = []
+    for platform, asked in (("linux/amd64", ""), ("linux/amd64", "linux/amd64"), ("linux/arm64", "")):
+        engine = FakeEngine()
+        engine.add_image(BASE, platform=platform)
+        drawn = plan(tree(stalk("s", step("a", platform=asked), "b", platform=asked)), engine)
+        fingerprints.append([action.fingerprint for action in drawn.actions.values()])
+        assert {action.inputs["platform"] for action in drawn.actions.values()} == {platform}
+
+    assert fingerprints[0] == fingerprints[1]
+    assert set(fingerprints[0]).isdisjoint(fingerprints[2])

@@ -68,7 +68,6 @@ CHANGES = {
     "mount writable": replace(FULL, mounts=(replace(FULL.mounts[0], writable=True), *FULL.mounts[1:])),
     "option": replace(FULL, options=(Option("network", '"host"', True, PLACE), FULL.options[1])),
     "environment": replace(FULL, environment=(("LC_ALL", "C.UTF-8"),)),
-    "platform": replace(FULL, platform="linux/arm/v7"),
     "daemonize": replace(FULL, daemonize=True),
 }
 
@@ -116,16 +115,41 @@ def test_no_secret_value_is_an_input():
         (CHANGES["option"], 'option network: "none" -> "host"'),
         (CHANGES["environment"], "envplugin LC_ALL: C -> C.UTF-8"),
         (CHANGES["read-only content"], "directory /src changed"),
-        (CHANGES["platform"], "platform: (not set) -> linux/arm/v7"),
     ],
 )
 def test_the_reason_names_the_field_and_both_values(changed, said):
     assert differences(changed, step_inputs(FULL), step_inputs(changed)) == [said]
 
 
+def grown(inputs, **changes):
+    """Return the inputs of a step with all that it grows on."""
+    usual = {"parent": None, "parent_identity": "b" * 64, "needs": {"n:x": "f"}, "platform": "linux/amd64"}
+    return whole_history(inputs, **{**usual, **changes})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parent_identity": "c" * 64},
+        {"parent": "s:a"},
+        {"needs": {"n:x": "g"}},
+        {"needs": {}},
+        {"platform": "linux/arm/v7"},
+    ],
+)
+def test_each_change_of_what_a_step_grows_on_changes_the_fingerprint(change):
+    assert hash_fields(grown({}, **change)) != hash_fields(grown({}))
+
+
+def test_another_platform_is_a_reason():
+    old, new = grown({}), grown({}, platform="linux/arm/v7")
+
+    assert differences(FULL, old, new) == ["platform: linux/amd64 -> linux/arm/v7"]
+
+
 def test_another_base_is_told_by_both_ids():
-    old = whole_history({}, None, "sha256:" + "a" * 64, {})
-    new = whole_history({}, None, "sha256:" + "b" * 64, {})
+    old = grown({}, parent_identity="sha256:" + "a" * 64)
+    new = grown({}, parent_identity="sha256:" + "b" * 64)
 
     assert differences(FULL, old, new) == ["base image is another one: aaaaaaaaaaaa -> bbbbbbbbbbbb"]
 
