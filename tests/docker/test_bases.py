@@ -15,6 +15,7 @@ import uuid
 import pytest
 
 from registries import registry_running
+from stalker.config.context import context_digest
 from stalker.errors import EngineError, InputError, NotThere
 from stalker.fetch.bases import Bases
 from stalker.model.bases import base_key, find_base
@@ -229,7 +230,9 @@ def test_a_dockerfile_is_built(engine, debian, bases, names, tmp_path):
     (folder / "secret").write_text("s")
     (folder / "script").write_text("#!/bin/sh\n")
     (folder / "script").chmod(0o755)
-    base = DockerfileBase("image", PLACE, arguments=(("WHO", "me"),), context_digest=uuid.uuid4().hex)
+    base = DockerfileBase(
+        "image", PLACE, arguments=(("WHO", "me"),), context_digest=context_digest(str(folder), "Dockerfile")
+    )
 
     image = bases.provide(base, names(), quiet)
 
@@ -250,7 +253,7 @@ def test_a_built_base_keeps_its_configuration(engine, debian, bases, names, tmp_
     )
     plain = names()
     subprocess.run(["docker", "build", "-q", "-t", plain, str(tmp_path)], check=True, capture_output=True)
-    base = DockerfileBase(".", PLACE, context_digest=uuid.uuid4().hex)
+    base = DockerfileBase(".", PLACE, context_digest=context_digest(str(tmp_path), "Dockerfile"))
 
     image = bases.provide(base, names(), quiet)
 
@@ -289,7 +292,11 @@ def test_a_dockerfile_that_fails_gives_no_image(engine, debian, bases, names, tm
     (tmp_path / "Dockerfile").write_text(f"FROM {parent}\nRUN exit 3\n")
 
     with pytest.raises(EngineError) as caught:
-        bases.provide(DockerfileBase(".", PLACE, context_digest=uuid.uuid4().hex), name, quiet)
+        bases.provide(
+            DockerfileBase(".", PLACE, context_digest=context_digest(str(tmp_path), "Dockerfile")),
+            name,
+            quiet,
+        )
 
     assert "3" in caught.value.details
     assert engine.image(name) is None

@@ -262,7 +262,7 @@ class _Reader:
         elif kind == "directory":
             if self.workspace.kind(f"{node.text}/{file}") != "file":
                 self.report.problem(node.place, f"there is no {file} in {node.text}")
-            digest = self.workspace.directory_digest(node.text, node.place)
+            digest = self.workspace.context_digest(node.text, file, node.place)
             return DockerfileBase(self.workspace.shown(node.text), node.place, "", file, arguments, digest)
         return None
 

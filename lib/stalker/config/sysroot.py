@@ -96,7 +96,7 @@ class _Walker:
         real = os.path.realpath(self.workspace.absolute(path))
         digest, evidence = self.workspace.mounted_directory(path, here)
         shown = self.workspace.shown(real)
-        self.mounts.append(Mount(target, "directory", shown, False, here, digest, evidence))
+        self.mounts.append(Mount(target, "directory", shown, False, here, digest, evidence=evidence))
 
     def file(self, path: str, target: str, here: Place, origin: str) -> None:
         absolute = self.workspace.absolute(path)

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stalker.config.context import context_digest
 from stalker.config.digests import digest_directory, directory_evidence
 from stalker.config.document import Document
 from stalker.config.evidence import OF_ITSELF, YOUNG_NS, content_digest, kind_of, names_digest, stat_of
@@ -162,6 +163,18 @@ class Workspace:
         if key not in self._directories:
             self._directories[key] = self._directory_digest(absolute, asked_at, owners=owners)
         return self._directories[key]
+
+    def context_digest(self, name: str, dockerfile: str, asked_at: Place) -> str:
+        """Return the digest of what of a Dockerfile's directory is sent, empty when that fails."""
+        absolute = os.path.realpath(self.absolute(name))
+        if absolute != self.absolute(name):
+            self.seen[self.absolute(name)] = ("real", absolute, ())
+        try:
+            return context_digest(absolute, dockerfile, on_entry=self._saw)
+        except OSError as error:
+            where = os.fsdecode(error.filename) if error.filename else absolute
+            self.report.problem(asked_at, f"{self.shown(where)} cannot be read: {why(error)}")
+            return ""
 
     def mounted_directory(self, name: str, asked_at: Place) -> tuple[str, str]:
         """Return the digest of a directory as a container sees it, and the evidence for it; see `Mount`."""

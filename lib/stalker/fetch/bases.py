@@ -18,11 +18,13 @@ from stalker.fetch.bootstrap import (
     tool_for,
 )
 from stalker.fetch.context import context_obstacle, folder_context, git_context
+from stalker.fetch.dockerfile import images_of
 from stalker.fetch.files import Progress, locked
 from stalker.fetch.making import Maker, split_name
 from stalker.fetch.probe import suite_obstacle, tarball_obstacle
 from stalker.fetch.tarball import verified_tarball
 from stalker.model.bases import base_key, describe_base, find_base
+from stalker.model.identity import image_identity
 from stalker.model.images import Image
 from stalker.model.platforms import of_debian, runs_on
 from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
@@ -92,9 +94,8 @@ class Bases:
                 # Two stalks, or two runs, with one base make it once.
                 key = base_key(base, self._platform)
                 with locked(self._cache_dir / "bases" / key, progress, describe_base(base)):
-                    image = find_base(self._engine.labelled_images(), key) or self._make(
-                        base, key, name, progress
-                    )
+                    found = find_base(self._engine.labelled_images(), key, self._identity_of)
+                    image = found or self._make(base, key, name, progress)
             case _:
                 raise TypeError(f"no base: {base!r}")
         self._engine.tag(image.id, name)
@@ -117,19 +118,35 @@ class Bases:
                 with bootstrapped(base, progress) as stream:
                     return maker.import_rootfs(stream, progress)
             case DockerfileBase():
-                with self._context(base, progress) as stream:
-                    return maker.build(stream, base.dockerfile, dict(base.arguments), progress)
+                with self._context(base, progress) as (stream, text):
+                    arguments = dict(base.arguments)
+                    before = {one: self._identity_of(one) for one in images_of(text, arguments)}
+
+                    def built_on() -> dict[str, str]:
+                        after = {one: self._identity_of(one) for one in before}
+                        # Of what moved during the build nothing is known: the next plan makes it again.
+                        return {one: new if before[one] in {"", new} else "?" for one, new in after.items()}
+
+                    return maker.build(stream, base.dockerfile, arguments, progress, built_on)
+
+    def _identity_of(self, name: str) -> str:
+        """Return what the image of a name is now, empty when there is none."""
+        image = self._engine.image(name)
+        return image_identity(image) if image is not None else ""
 
     @contextlib.contextmanager
-    def _context(self, base: DockerfileBase, progress: Progress) -> Iterator[Iterator[bytes]]:
+    def _context(self, base: DockerfileBase, progress: Progress) -> Iterator[tuple[Iterator[bytes], str]]:
+        """Yield the tar stream of a Dockerfile's context, and the Dockerfile."""
         if base.commit:
-            with git_context(base.context, base.commit, base.dockerfile, self._workspace, progress) as stream:
-                yield stream
+            with git_context(base.context, base.commit, base.dockerfile, self._workspace, progress) as found:
+                yield found
             return
         problem = context_obstacle(base.context, "", base.dockerfile, self._workspace)
         if problem:
             raise InputError(problem, "", f"correct the base at {base.place}")
-        yield folder_context(self._workspace / base.context, base.dockerfile)
+        folder = self._workspace / base.context
+        text = (folder / base.dockerfile).read_text("utf-8", "replace")
+        yield folder_context(folder, base.dockerfile, base.context_digest), text
 
     # Images that are had by name
 

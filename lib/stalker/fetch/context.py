@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import re
@@ -12,35 +13,47 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO
 
+from stalker.config.context import IGNORE_FILE, ContextDigest, sent_entries
+from stalker.config.ignore import IgnoreRules
 from stalker.engine.readable import Readable
 from stalker.errors import InputError
 from stalker.fetch.files import CHUNK_BYTES, Progress, shown
-from stalker.fetch.ignore import IgnoreRules
 from stalker.fetch.program import program_output
 
-IGNORE_FILE = ".dockerignore"
+_KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard link"}
 _PROTOCOLS = "https:http:ssh:git:file"
 _SCP_STYLE = re.compile(r"[\w.-]+@[\w.-]+:(?!:)")
 
 
-def folder_context(folder: Path, dockerfile: str) -> Iterator[bytes]:
-    """Yield a folder as a tar stream without what its .dockerignore names, entries in order of name.
+def folder_context(folder: Path, dockerfile: str, planned: str = "") -> Iterator[bytes]:
+    """Yield a directory as a tar stream without what its .dockerignore names, entries in order of name.
 
-    Links are sent as links; owners are root. Raises InputError when a file changes under the reader.
+    Links are sent as links; owners are root. `planned` is the digest that it had when the tree was read.
+    Raises InputError when a file changes under the reader, or did since then.
     """
-    rules = _folder_rules(folder, dockerfile)
+    digest = ContextDigest()
     # Used for what it knows of files only; nothing is written through it.
     with tarfile.TarFile(fileobj=io.BytesIO(), mode="w", format=tarfile.PAX_FORMAT) as reader:
-        for name in _walk(folder, "", rules):
+        for name, _ in sent_entries(str(folder), dockerfile):
             path = folder / name
             info = reader.gettarinfo(str(path), name)
             if info is None:
                 continue  # a socket
             if not info.isreg():
+                kind = _KINDS.get(info.type, "node")
+                digest.add(name, kind, 0o777 if kind == "link" else info.mode, info.linkname)
                 yield _header(info)
                 continue
+            content = hashlib.sha256()
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-                yield from _entry(info, file)
+                yield from _entry(info, file, content)
+            digest.add(name, "file", info.mode, content.hexdigest())
+    if planned and str(digest) != planned:
+        raise InputError(
+            f"{folder} changed while the run went on",
+            "what was sent to the engine no longer is what was read when the run began",
+            "run again, and leave it alone until the base is made",
+        )
     yield tarfile.NUL * (2 * tarfile.BLOCKSIZE)
 
 
@@ -62,8 +75,8 @@ def context_obstacle(context: str, commit: str, dockerfile: str, workspace: Path
 @contextlib.contextmanager
 def git_context(
     context: str, commit: str, dockerfile: str, workspace: Path, progress: Progress
-) -> Iterator[Iterator[bytes]]:
-    """Yield a commit's files as a tar stream; nothing is checked out on this host.
+) -> Iterator[tuple[Iterator[bytes], str]]:
+    """Yield a commit's files as a tar stream, and its Dockerfile; nothing is checked out on this host.
 
     Submodules are left out. Raises InputError when the repository does not hold that very commit.
     """
@@ -90,26 +103,9 @@ def git_context(
                 "write the full id of the commit itself: git rev-parse 'NAME^{commit}'",
             )
         rules = IgnoreRules(_git_ignore_file(folder, commit, dockerfile), (dockerfile, IGNORE_FILE))
+        text = _git(folder, "cat-file", "blob", f"{commit}:{os.path.normpath(dockerfile)}")
         with contextlib.closing(_git_archive(folder, commit, rules)) as stream:
-            yield stream
-
-
-def _walk(folder: Path, below: str, rules: IgnoreRules) -> Iterator[str]:
-    with os.scandir(folder / below) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        name = f"{below}/{entry.name}" if below else entry.name
-        if not rules.is_ignored(name):
-            yield name
-        if entry.is_dir(follow_symlinks=False) and not rules.is_closed(name):
-            yield from _walk(folder, name, rules)
-
-
-def _folder_rules(folder: Path, dockerfile: str) -> IgnoreRules:
-    for name in (f"{dockerfile}{IGNORE_FILE}", IGNORE_FILE):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            return IgnoreRules((folder / name).read_text("utf-8", "replace"), (dockerfile, IGNORE_FILE))
-    return IgnoreRules("")
+            yield stream, text.decode("utf-8", "replace")
 
 
 def _header(info: tarfile.TarInfo) -> bytes:
@@ -120,7 +116,7 @@ def _header(info: tarfile.TarInfo) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
-def _entry(info: tarfile.TarInfo, file: IO[bytes]) -> Iterator[bytes]:
+def _entry(info: tarfile.TarInfo, file: IO[bytes], digest: hashlib._Hash | None = None) -> Iterator[bytes]:
     yield _header(info)
     left = info.size
     while left:
@@ -128,6 +124,8 @@ def _entry(info: tarfile.TarInfo, file: IO[bytes]) -> Iterator[bytes]:
         if not chunk:
             raise InputError(f"{info.name} became shorter while it was read", "", "run again")
         left -= len(chunk)
+        if digest is not None:
+            digest.update(chunk)
         yield chunk
     yield tarfile.NUL * (-info.size % tarfile.BLOCKSIZE)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import stalker
 from stalker.engine.interface import ContainerSpec, Engine
@@ -13,7 +14,7 @@ from stalker.errors import EngineError, EngineFull, InputError, NoEngine
 from stalker.fetch.files import Progress
 from stalker.model.bases import BASE_COMMENT
 from stalker.model.images import Image
-from stalker.model.labels import BASE, CONTAINER, PREFIX, RUN, VERSION
+from stalker.model.labels import BASE, BASE_IMAGES, CONTAINER, PREFIX, RUN, VERSION
 from stalker.run.owner import new_run_id
 
 
@@ -49,14 +50,23 @@ class Maker:
             return image
 
     def build(
-        self, context: Iterator[bytes], dockerfile: str, arguments: Mapping[str, str], progress: Progress
+        self,
+        context: Iterator[bytes],
+        dockerfile: str,
+        arguments: Mapping[str, str],
+        progress: Progress,
+        built_on: Callable[[], Mapping[str, str]] = dict,
     ) -> Image:
-        """Build a Dockerfile from the tar stream of its folder."""
+        """Build a Dockerfile from the tar stream of its directory.
+
+        `built_on`, called when it is built, returns the identities of the images that the Dockerfile names.
+        """
         progress(f"building {self._what}")
         watched = _Watched(b"", context)
         with self._passing_name() as passing, watched.errors_first():
             image = self._engine.build(watched, dockerfile, passing, {}, arguments, self._platform, progress)
             watched.check()
+            self._labels[BASE_IMAGES] = json.dumps(built_on(), sort_keys=True)
             return self._labelled(image)
 
     def _labelled(self, image: Image) -> Image:

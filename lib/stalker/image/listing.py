@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stalker.model import labels
-from stalker.model.bases import find_base
+from stalker.model.bases import made_bases
 from stalker.plan.images import commit_of, made_from
 from stalker.run.shell import COMMENT as SHELL_COMMENT
 
@@ -65,8 +65,7 @@ class Row:
 def owned_images(images: Iterable[Image], inspect: Callable[[str], Image | None]) -> list[Owned]:
     """Return those of some labelled images that are ours; `inspect` is asked only where a listing is mute."""
     images = list(images)
-    keys = {image.labels.get(labels.BASE, "") for image in images} - {""}
-    bases = {base.id for base in (find_base(images, key) for key in keys) if base is not None}
+    bases = {base.id for made in made_bases(images).values() for base in made}
     found = []
     for image in images:
         owned = _owned(image, bases, inspect)

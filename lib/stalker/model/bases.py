@@ -7,11 +7,12 @@ An image that was made for a base (tarball, bootstrap, Dockerfile) carries `base
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from stalker.model.images import Image
-from stalker.model.labels import BASE, FINGERPRINT
+from stalker.model.labels import BASE, BASE_IMAGES, FINGERPRINT, STEP
 from stalker.model.tree import Base, BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 
 BASE_COMMENT = "stalker base "
@@ -52,13 +53,42 @@ def describe_base(base: Base) -> str:
             return f"tag {base.name}"
 
 
-def find_base(images: Iterable[Image], key: str) -> Image | None:
+def made_bases(images: Iterable[Image]) -> dict[str, list[Image]]:
+    """Return the images that were made for bases, by key, the oldest of a key first.
+
+    Whatever is built on a base inherits its labels, so steps are left out, and of those with equal labels
+    the oldest is taken.
+    """
+    oldest: dict[tuple[str, str], Image] = {}
+    for image in sorted(images, key=lambda image: (image.created_s, image.id)):
+        key = image.labels.get(BASE)
+        if key and not image.labels.get(FINGERPRINT) and not image.labels.get(STEP):
+            oldest.setdefault((key, image.labels.get(BASE_IMAGES, "")), image)
+    found: dict[str, list[Image]] = {}
+    for (key, _), image in oldest.items():
+        found.setdefault(key, []).append(image)
+    return found
+
+
+def find_base(
+    images: Iterable[Image], key: str, identity_of: Callable[[str], str] = lambda _name: ""
+) -> Image | None:
     """Return the image that was made for the base `key`, None when none of `images` is it.
 
-    Whatever is built on a base inherits its label, so steps are left out and the oldest is taken.
+    `identity_of` returns what the image of a name is now, empty where there is none: one that was built on
+    images that their names no longer mean does not do.
     """
-    own = [image for image in images if image.labels.get(BASE) == key and FINGERPRINT not in image.labels]
-    return min(own, key=lambda image: (image.created_s, image.id), default=None)
+    candidates = made_bases(images).get(key, ())
+    return next((image for image in candidates if not moved_images(image, identity_of)), None)
+
+
+def moved_images(image: Image, identity_of: Callable[[str], str]) -> list[str]:
+    """Return the names in a Dockerfile that mean other images now than when a base was built of it."""
+    try:
+        built_on = json.loads(image.labels.get(BASE_IMAGES) or "{}")
+    except ValueError:
+        return []
+    return [name for name, identity in built_on.items() if identity_of(name) not in {"", identity}]
 
 
 def _identity(base: Base) -> list[str]:
@@ -89,7 +119,7 @@ def _identity(base: Base) -> list[str]:
                 source = ["digest", base.context_digest]
             else:
                 source = ["folder", base.context]
-            return ["dockerfile", *source, base.dockerfile, *_framed(arguments)]
+            return ["dockerfile 2", *source, base.dockerfile, *_framed(arguments)]
         case TagBase():
             return ["tag", base.name]
 

@@ -13,6 +13,7 @@ COMMIT = PREFIX + "commit"
 LOG = PREFIX + "log"
 FAILED = PREFIX + "failed"
 BASE = PREFIX + "base"
+BASE_IMAGES = PREFIX + "base-images"
 TEMPORARY = PREFIX + "temporary"
 
 CONTAINER = "container"

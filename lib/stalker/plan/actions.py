@@ -414,8 +414,9 @@ def _why_run(
             old = {**old, "base": made_from(before).get("initial") or old.get("base", "")}
             new = {**new, "base": bases[link.base_stalk].image}
         if link.parent is None and bases[link.base_stalk].verdict == "RUN":
-            new = {name: value for name, value in new.items() if name != "base"}
-            old = {name: value for name, value in old.items() if name != "base"}
+            # Neither is known before it is made.
+            new = {name: value for name, value in new.items() if name not in {"base", "platform"}}
+            old = {name: value for name, value in old.items() if name not in {"base", "platform"}}
         reasons += [
             text
             for text in fingerprint.differences(link.step, old, new, link.parent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stalker.model.bases import base_key, describe_base
+from stalker.model.bases import base_key, describe_base, moved_images
 from stalker.model.images import short_id
 from stalker.model.platforms import Platform, runs_on
 from stalker.model.tree import ImageBase, TagBase
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from stalker.model.images import Image
     from stalker.model.tree import Base, Stalk, Tree
     from stalker.plan.images import ImageIndex
+
+
+GONE = "is not here"
 
 
 def find_bases(tree: Tree, index: ImageIndex, obstacle: Callable[[Base, str], str]) -> dict[str, BaseAction]:
@@ -35,13 +38,15 @@ def find_bases(tree: Tree, index: ImageIndex, obstacle: Callable[[Base, str], st
 def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base, str], str]) -> BaseAction:
     name = initial_name(stalk)
     passed: list[str] = []
+    missing: dict[Base, str] = {}
     for base in stalk.bases:
-        image = _there(base, stalk.platform, index)
+        image, why = _there(base, stalk.platform, index)
         if image is not None:
             said = f"{describe_base(base)} is here ({short_id(image.id)})"
             action = BaseAction(stalk.name, name, "REUSE", "; ".join([said, *passed]), base, image.id)
             return replace(action, known=index.inspected(image))
-        passed.append(f"{describe_base(base)} is not here")
+        passed.append(f"{describe_base(base)} {why}")
+        missing[base] = why
     refused: list[str] = []
     for base in stalk.bases:
         if isinstance(base, TagBase):
@@ -49,22 +54,30 @@ def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base, str], str])
         else:
             why = obstacle(base, stalk.platform)
         if not why:
-            said = f"{describe_base(base)} will be made"
+            moved = ": it " + missing[base] if missing[base] != GONE else ""
+            said = f"{describe_base(base)} will be made{moved}"
             return BaseAction(stalk.name, name, "RUN", "; ".join([said, *refused]), base)
         refused.append(f"{describe_base(base)}: {why}")
     return BaseAction(stalk.name, name, "BLOCKED", "; ".join(refused) or "the stalk has no base", None)
 
 
-def _there(base: Base, platform: str, index: ImageIndex) -> Image | None:
+def _there(base: Base, platform: str, index: ImageIndex) -> tuple[Image | None, str]:
+    """Return the image of a base, or why none serves."""
+    gone = GONE
     if isinstance(base, (TagBase, ImageBase)):
         image = index.named(base.name)
         if image is None or not _fits(image, platform, index):
-            return None
+            return None, gone
         if isinstance(base, TagBase) or not base.digest:
-            return image
+            return image, ""
         pinned = any(digest.endswith("@" + base.digest) for digest in image.digests)
-        return image if pinned or image.id == base.digest else None
-    return index.of_base(base_key(base, platform))
+        return (image, "") if pinned or image.id == base.digest else (None, gone)
+    for image in index.of_base(base_key(base, platform)):
+        moved = moved_images(image, index.identity_of)
+        if not moved:
+            return image, ""
+        gone = f"builds on {moved[0]}, which is another image now"
+    return None, gone
 
 
 def _fits(image: Image, platform: str, index: ImageIndex) -> bool:

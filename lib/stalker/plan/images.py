@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from stalker.model import labels
+from stalker.model.bases import made_bases
+from stalker.model.identity import image_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,7 +29,7 @@ class ImageIndex:
         self.by_name: dict[str, Image] = {}
         self._by_fingerprint: dict[str, list[Image]] = {}
         self._by_step: dict[str, list[Image]] = {}
-        self._by_base: dict[str, list[Image]] = {}
+        self._by_base: dict[str, list[Image]] | None = None
         self.has_format_1 = False
         """Whether a step of the first version of stalker is there."""
         for image in sorted(self.all, key=lambda image: image.created_s, reverse=True):
@@ -38,8 +40,6 @@ class ImageIndex:
                 self._by_fingerprint.setdefault(fingerprint, []).append(image)
                 self._by_step.setdefault(image.labels.get(labels.STEP, ""), []).append(image)
                 self.has_format_1 = self.has_format_1 or not image.labels.get(labels.COMMIT)
-            elif image.labels.get(labels.BASE) and not image.labels.get(labels.STEP):
-                self._by_base.setdefault(image.labels[labels.BASE], []).append(image)
 
     def ids(self) -> dict[str, str]:
         """Map the names that are known to image ids."""
@@ -83,10 +83,16 @@ class ImageIndex:
             return tagged
         return next(iter(self._by_step.get(name, ())), None)
 
-    def of_base(self, key: str) -> Image | None:
-        """Return the image made for a base; the oldest, since what was derived from it is younger."""
-        found = self._by_base.get(key)
-        return found[-1] if found else None
+    def of_base(self, key: str) -> list[Image]:
+        """Return the images that were made for a base, the oldest first: several where what it is built on moved."""
+        if self._by_base is None:
+            self._by_base = made_bases(self.all)
+        return self._by_base.get(key, [])
+
+    def identity_of(self, name: str) -> str:
+        """Return what the image of a name is on every engine, empty when there is none."""
+        image = self.named(name)
+        return image_identity(self.inspected(image)) if image is not None else ""
 
 
 def commit_of(image: Image) -> str:

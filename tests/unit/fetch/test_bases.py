@@ -1,15 +1,17 @@
 import hashlib
 import threading
+from dataclasses import replace
 
 import pytest
 
 import stalker
+from stalker.config.context import context_digest
 from stalker.errors import EngineError, EngineFull, InputError, NoEngine, NotThere
 from stalker.fetch import bases as module
 from stalker.fetch.bases import Bases
 from stalker.model.bases import base_key
 from stalker.model.images import Image
-from stalker.model.labels import BASE, VERSION
+from stalker.model.labels import BASE, BASE_IMAGES, VERSION
 from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 from unit.fetch.server import serving
@@ -185,7 +187,8 @@ def test_a_dockerfile_is_built_from_its_folder(bases, tmp_path):
     """Context, file, arguments, labels and platform reach the engine."""
     (tmp_path / "image").mkdir()
     (tmp_path / "image" / "Dockerfile").write_text("FROM scratch\n")
-    base = DockerfileBase("image", PLACE, arguments=(("A", "1"),), context_digest="c" * 64)
+    digest = context_digest(str(tmp_path / "image"), "Dockerfile")
+    base = DockerfileBase("image", PLACE, arguments=(("A", "1"),), context_digest=digest)
     engine = Keeper()
 
     made = bases(engine, platform="linux/arm64").provide(base, NAME, quiet)
@@ -198,14 +201,60 @@ def test_a_dockerfile_is_built_from_its_folder(bases, tmp_path):
 
 def test_a_dockerfile_on_a_step_of_ours_is_no_step(bases, tmp_path):
     """Labels of ours that come from below are not this image's; others' are kept."""
-    (tmp_path / "Dockerfile").write_text("FROM x\n")
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image/Dockerfile").write_text("FROM x\n")
     engine = Keeper()
     engine.inherits = {"io.stalker.fingerprint": "f", "io.stalker.base": "other", "maintainer": "me"}
-    base = DockerfileBase(".", PLACE, context_digest="c" * 64)
+    base = DockerfileBase(
+        "image", PLACE, context_digest=context_digest(str(tmp_path / "image"), "Dockerfile")
+    )
 
     made = bases(engine).provide(base, NAME, quiet)
 
-    assert made.labels == {"maintainer": "me", BASE: base_key(base), VERSION: stalker.__version__}
+    assert made.labels == {
+        "maintainer": "me",
+        BASE: base_key(base),
+        BASE_IMAGES: '{"x": ""}',
+        VERSION: stalker.__version__,
+    }
+
+
+def test_a_directory_that_changed_since_the_tree_was_read_makes_no_base(bases, tmp_path):
+    """What was sent would have the digest of what was there before."""
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image/Dockerfile").write_text("FROM x\n")
+    base = DockerfileBase(
+        "image", PLACE, context_digest=context_digest(str(tmp_path / "image"), "Dockerfile")
+    )
+    (tmp_path / "image/Dockerfile").write_text("FROM y\n")
+    engine = Keeper()
+
+    with pytest.raises(InputError, match="changed while the run went on"):
+        bases(engine).provide(base, NAME, quiet)
+
+    assert engine.names == {}
+
+
+def test_a_base_of_a_dockerfile_is_made_again_when_its_from_moved(bases, tmp_path):
+    """The name in FROM means another image now; and the old base serves when it is moved back."""
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image/Dockerfile").write_text("FROM x:1\n")
+    base = DockerfileBase(
+        "image", PLACE, context_digest=context_digest(str(tmp_path / "image"), "Dockerfile")
+    )
+    old, new = (replace(image("x:1"), id=digest, diff_ids=(digest,)) for digest in ("sha256:1", "sha256:2"))
+    engine = Keeper(old)
+    first = bases(engine).provide(base, NAME, quiet)
+
+    again = bases(engine).provide(base, NAME, quiet)
+    engine.names["x:1"] = new
+    moved = bases(engine).provide(base, "other:initial", quiet)
+    engine.names["x:1"] = old
+    back = bases(engine).provide(base, "third:initial", quiet)
+
+    assert (again.id, back.id) == (first.id, first.id)
+    assert moved.id != first.id
+    assert len(engine.built) == 2
 
 
 def test_a_missing_dockerfile_is_an_input_error(bases):

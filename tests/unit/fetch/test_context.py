@@ -150,7 +150,7 @@ def test_a_commit_is_sent_without_being_checked_out(repository, tmp_path):
     commit = git(repository, "rev-parse", "HEAD~1")
     told = []
 
-    with git_context(repository.as_uri(), commit, "Dockerfile", tmp_path, told.append) as stream:
+    with git_context(repository.as_uri(), commit, "Dockerfile", tmp_path, told.append) as (stream, _):
         data = b"".join(stream)
 
     found = members([data])
@@ -170,7 +170,7 @@ def test_a_repository_may_be_a_path_in_the_workspace(repository, tmp_path):
     """A relative path is relative to the workspace."""
     commit = git(repository, "rev-parse", "HEAD")
 
-    with git_context("repo", commit, "Dockerfile", tmp_path, lambda _: None) as stream:
+    with git_context("repo", commit, "Dockerfile", tmp_path, lambda _: None) as (stream, _):
         assert members(stream)["later"] == b"2"
 
 

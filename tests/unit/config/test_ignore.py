@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stalker.fetch.ignore import IgnoreRules
+from stalker.config.ignore import IgnoreRules
 
 CASES = [
     # rules, path, stays behind
