@@ -10,7 +10,7 @@ import contextlib
 import json
 import secrets as random_source
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from stalker.errors import EngineError, InputChanged, NoEngine, NotThere, StalkerError, StepFailed
