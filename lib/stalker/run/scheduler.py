@@ -263,23 +263,22 @@ class _Run:
 
         Ctrl-C asks the steps to stop, a second one ends at once.
         """
-        while not self._state.is_over:
+        while True:
             outcome = self._outcomes.get()
-            if isinstance(outcome, StalkerError):
+            if isinstance(outcome, Outcome | Taken):
+                return outcome
+            if outcome is not None:
                 self._result.error = self._result.error or outcome
                 self._stop(outcome.brief)
-                continue
-            if outcome is not None:
-                return outcome
-            if self._cancel.is_set():
+            elif self._cancel.is_set():
                 self._sessions.remove_at_once()
                 os._exit(130)
-            self._result.error = _interrupted()
-            self._emit(
-                events.Note(time.time(), "stopping: containers are removed; Ctrl-C again ends at once")
-            )
-            self._stop("the user stopped the run")
-        return None
+            else:
+                self._result.error = _interrupted()
+                self._note("stopping: containers are removed; Ctrl-C again ends at once")
+                self._stop("the user stopped the run")
+            if self._state.is_over:
+                return None
 
     def _stop(self, why: str) -> None:
         self._cancel.set()
