@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stalker.model.places import Place
 from stalker.model.tree import Script, Stalk, Step, TagBase, Tree, Variable
-from stalker.plan.actions import Plan, make_plan, select
+from stalker.plan.actions import BaseAction, Plan, make_plan, needed_bases, select
 from stalker.plan.bases import find_bases
 from stalker.plan.graph import Links, link_steps, split_name
 from stalker.plan.images import ImageIndex
@@ -87,16 +87,23 @@ class Ran:
 def plan(made: Tree, engine: Engine, **selection: Any) -> Plan:
     """Draw a plan; `start`, `until`, `only` are given as typed."""
     links = link_steps(made)
-    return _plan(links, engine, **selection)[0]
+    return _plan(links, engine, **selection)
 
 
-def _plan(links: Links, engine: Engine, **selection: Any) -> tuple[Plan, ImageIndex]:
+def _plan(links: Links, engine: Engine, **selection: Any) -> Plan:
     for name in ("start", "until", "only"):
         if selection.get(name):
             selection[name] = split_name(selection[name], links.tree)
     index = ImageIndex(engine.labelled_images(), engine.image)
-    bases = find_bases(links.tree, index, lambda _base, _platform: "not to be had")
-    return make_plan(links, index, bases, select(links, **selection)), index
+    selected = select(links, **selection)
+    drawn = make_plan(links, index, _bases(links.tree, index), selected)
+    if needed := needed_bases(drawn):
+        drawn = make_plan(links, index, _bases(links.tree, index, needed), selected)
+    return drawn
+
+
+def _bases(made: Tree, index: ImageIndex, needed: frozenset[str] = frozenset()) -> dict[str, BaseAction]:
+    return find_bases(made, index, lambda _base, _platform: "not to be had", needed)
 
 
 def run(
@@ -116,7 +123,7 @@ def run(
         events.append(event)
         on_event(event)
 
-    drawn, index = _plan(link_steps(made), engine, **selection)
-    repair_tags(drawn, engine, index.ids())
+    drawn = _plan(link_steps(made), engine, **selection)
+    repair_tags(drawn, engine)
     options = RunOptions(new_run_id(time.time()), made.file, jobs, keep_going=keep_going)
     return Ran(drawn, execute(drawn, engine, secrets or {}, emit, options), events)

@@ -93,6 +93,8 @@ CHANGES = {
     "a file": lambda space: write_stalk(space, "two"),
     "a file of the same size": lambda space: write_stalk(space, "eno"),
     "a tag removed": lambda _: docker("rmi", f"{PREFIX}/s:a"),
+    "the initial tag removed": lambda _: docker("rmi", f"{PREFIX}/s:initial"),
+    "the initial tag moved": lambda _: docker("tag", f"{PREFIX}/s:a", f"{PREFIX}/s:initial"),
     "the final tag moved": lambda _: docker("tag", BUSYBOX, f"{PREFIX}/s:final"),
     "a new file in sysroot": lambda space: (
         (space / "sysroot/etc").mkdir(parents=True) or (space / "sysroot/etc/new").write_text("x")

@@ -157,11 +157,10 @@ def _announce(planner: Planner, plan: Plan, terms: Terms) -> None:
     """Tell the plan that is about to be done, what is doubtful of it, and what became of its names."""
     from stalker.run.scheduler import repair_tags
 
-    assert planner.index is not None
     _tell_plan(plan, terms.emit)
     for text in planner.cautions:
         terms.note(text, "warning")
-    for said in repair_tags(plan, planner.engine, planner.index.ids()):
+    for said in repair_tags(plan, planner.engine):
         terms.note(said)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from stalker import __version__
 from stalker.cli.told import Told, tell_files
 from stalker.model import events
+from stalker.model.bases import built_on
+from stalker.model.tree import ImageBase, TagBase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from stalker.model.events import Event
     from stalker.model.tree import Tree
     from stalker.plan.actions import Plan
+    from stalker.plan.images import ImageIndex
     from stalker.run.scheduler import RunResult
 
 
@@ -28,7 +31,6 @@ def note_for_next(settings: Settings, config: str, planner: Planner, plan: Plan,
     from stalker.cli.unchanged import note_unchanged
     from stalker.config.compiled import kept_evidence
     from stalker.journal.wording import nothing_words
-    from stalker.model import labels
 
     tree = planner.tree
     index = planner.index
@@ -44,13 +46,15 @@ def note_for_next(settings: Settings, config: str, planner: Planner, plan: Plan,
         names[action.link.image_name] = image
         if action.link.is_last:
             names[f"{action.link.repository}:final"] = image
-    bases: dict[str, str] = {}
-    for base in plan.bases.values():
-        name = getattr(base.base, "name", base.name)
-        there = index.named(name)
-        if there is None or there.id != base.image:
-            return
-        (names if labels.VERSION in there.labels else bases)[name] = base.image
+    bases = _bases(plan, index)
+    for name, image in _initial_names(plan, result).items():
+        at = next((at for at, (there, _) in bases.items() if there == image), "")
+        if at:
+            bases[at][1].append(name)  # one question for all names of an image
+        elif index.is_labelled(image) or image in result.images.values():
+            names[name] = image
+        else:
+            bases[name] = (image, [])
     published = _sights_of_artifacts(plan)
     if published is None:
         return
@@ -67,6 +71,34 @@ def note_for_next(settings: Settings, config: str, planner: Planner, plan: Plan,
             log_dir=os.path.join(tree.workspace, tree.log_dir),  # noqa: PTH118
             journal=_journal_of_nothing(settings, tree, plan, result),
         )
+
+
+def _bases(plan: Plan, index: ImageIndex) -> dict[str, tuple[str, list[str]]]:
+    """Return the names that the bases rest on, each with its image's id, empty for one that is not there."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for base in plan.bases.values():
+        # A base that is only remembered rests on its name being gone.
+        own = [base.base.name] if isinstance(base.base, ImageBase | TagBase) else []
+        for name in (*own, *(built_on(base.known) if base.known is not None else {})):
+            there = index.named(name)
+            found[name] = (there.id if there is not None else "", [])
+    return found
+
+
+def _initial_names(plan: Plan, result: RunResult) -> dict[str, str]:
+    """Return what each stalk's `:initial` points at, as far as that is there."""
+    found: dict[str, str] = {}
+    for action in plan.actions.values():
+        link = action.link
+        if not link.is_first:
+            continue
+        if link.parent is None:
+            start = plan.bases[link.base_stalk].image
+        else:
+            start = result.images.get(link.parent, plan.actions[link.parent].image)
+        if start:
+            found[f"{link.repository}:initial"] = start
+    return found
 
 
 def _sights_of_artifacts(plan: Plan) -> dict[str, Sight] | None:

@@ -181,7 +181,7 @@ class Planner:
 
     def draw(self) -> Plan:
         """Ask the engine what is there and give each step its verdict."""
-        from stalker.plan.actions import make_plan
+        from stalker.plan.actions import make_plan, needed_bases
         from stalker.plan.bases import find_bases
         from stalker.plan.images import ImageIndex
 
@@ -194,6 +194,9 @@ class Planner:
             return self._refused(platform, told)
 
         plan = make_plan(self.links, index, bases, self.selection, obstacle)
+        if needed := needed_bases(plan):
+            bases = find_bases(self.tree, index, self._obstacle, needed)
+            plan = make_plan(self.links, index, bases, self.selection, obstacle)
         if any(stalk.artifacts for stalk in self.tree.stalks):
             plan = self._with_artifacts(
                 plan, lambda asked: make_plan(self.links, index, bases, self.selection, obstacle, asked)

@@ -26,7 +26,7 @@ import stalker
 from stalker.config.evidence import is_same
 from stalker.config.locate import find_tree
 from stalker.engine import wire
-from stalker.errors import StalkerError
+from stalker.errors import EngineError, StalkerError
 from stalker.model.labels import CONTAINER, RUN, VERSION
 from stalker.run.owner import is_left_over, new_run_id
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from stalker.config.evidence import Sight
 
-MAGIC = b"stalker unchanged 2\n"
+MAGIC = b"stalker unchanged 3\n"
 
 VARIABLES = (
     "DOCKER_HOST",
@@ -90,7 +90,7 @@ def note_unchanged(
     *,
     evidence: dict[str, Sight],
     images: dict[str, str],
-    bases: dict[str, str],
+    bases: dict[str, tuple[str, list[str]]],
     address: str,
     said: str,
     log_dir: str,
@@ -98,8 +98,8 @@ def note_unchanged(
 ) -> None:
     """Note what "nothing to do" rested on.
 
-    `images` and `bases` map names to image ids: those with our labels, and those that the engine has to
-    be asked for one by one. `said` is what such a run says. `journal` is the text of the run's journal. Raises OSError.
+    `images` maps names to the ids of images with our labels. `bases` has what the engine is asked for one by
+    one: names, each with an id, empty for one that is not there, and the other names that its image has. `said` is what such a run says. `journal` is the text of the run's journal. Raises OSError.
     """
     note = {
         "evidence": evidence,
@@ -196,7 +196,7 @@ def _holds(note: dict[str, object], environ: Mapping[str, str]) -> bool:
         return False
     address = wire.Address(str(note["address"]))
     wanted: dict[str, str] = note["images"]  # type: ignore[assignment]
-    bases: dict[str, str] = note["bases"]  # type: ignore[assignment]
+    bases: dict[str, tuple[str, list[str]]] = note["bases"]  # type: ignore[assignment]
     try:
         containers = _listed(address, "/containers/json", f"{VERSION}={CONTAINER}")
         if any(is_left_over(item["Labels"].get(RUN, ""), item["State"]) for item in containers):
@@ -207,10 +207,19 @@ def _holds(note: dict[str, object], environ: Mapping[str, str]) -> bool:
             for tag in item["RepoTags"] or ()
         }
         return all(there.get(name) == image for name, image in wanted.items()) and all(
-            wire.get_json(address, f"/images/{name}/json", {})["Id"] == image for name, image in bases.items()
+            _is_named(address, name, image, names) for name, (image, names) in bases.items()
         )
     except StalkerError:
         return False
+
+
+def _is_named(address: wire.Address, name: str, image: str, names: list[str]) -> bool:
+    """Say whether an image without our labels still has its names, or a name still none."""
+    try:
+        found = wire.get_json(address, f"/images/{name}/json", {})
+    except EngineError as error:
+        return not image and "no such image" in error.details.lower()
+    return bool(found["Id"] == image) and set(names).issubset(found.get("RepoTags") or ())
 
 
 def _listed(address: wire.Address, path: str, label: str) -> list[dict[str, Any]]:

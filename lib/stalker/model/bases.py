@@ -84,11 +84,16 @@ def find_base(
 
 def moved_images(image: Image, identity_of: Callable[[str], str]) -> list[str]:
     """Return the names in a Dockerfile that mean other images now than when a base was built of it."""
+    return [name for name, identity in built_on(image).items() if identity_of(name) not in {"", identity}]
+
+
+def built_on(image: Image) -> dict[str, str]:
+    """Return the names in the Dockerfile that a base was made of, each with what its image was."""
     try:
-        built_on = json.loads(image.labels.get(BASE_IMAGES) or "{}")
+        found = json.loads(image.labels.get(BASE_IMAGES) or "{}")
     except ValueError:
-        return []
-    return [name for name, identity in built_on.items() if identity_of(name) not in {"", identity}]
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _identity(base: Base) -> list[str]:

@@ -44,7 +44,8 @@ class BaseAction:
     """Where the first image of a root stalk comes from.
 
     `image` is the id when it is there (REUSE), `known` the image, inspected; RUN means that `base` will
-    be provided; BLOCKED that none can. `name` is the `:initial` tag it gets.
+    be provided; BLOCKED that none can. `name` is the `:initial` tag it gets. `remembered` is what its image
+    was by what the steps on it say, where it cannot be provided and they are there; `platform` goes with it.
     """
 
     stalk: str
@@ -54,11 +55,13 @@ class BaseAction:
     base: Base | None = None
     image: str = ""
     known: Image | None = None
+    remembered: str = ""
+    platform: str = ""
 
     @property
     def identity(self) -> str:
         """What its image is on every engine, empty while it is to be made."""
-        return image_identity(self.known) if self.known is not None else ""
+        return image_identity(self.known) if self.known is not None else self.remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,9 @@ class Action:
 
     `fingerprint` and `inputs` are empty while a base is still to be made. `image` is the image that is
     reused, empty for one that is gone but not needed; `commit` names it on every engine, and `made_as` is
-    the fingerprint that it carries, another one where an earlier version of stalker made it. `retag` says
-    that the step's name does not point there. `estimate_s` is how long it took last time.
+    the fingerprint that it carries, another one where an earlier version of stalker made it. `names` are
+    those that have to be put back, each with its image: the step's own, `:initial` and `:final`.
+    `estimate_s` is how long it took last time.
     """
 
     link: Link
@@ -79,7 +83,7 @@ class Action:
     image: str = ""
     commit: str = ""
     made_as: str = ""
-    retag: bool = False
+    names: tuple[tuple[str, str], ...] = ()
     estimate_s: float | None = None
 
     @property
@@ -268,7 +272,9 @@ def _platform(step: Step, above: _Draft | None, base: BaseAction | None) -> str:
     """Return what a step runs as: its stalk's platform, else that of what it grows on."""
     if above is not None and not step.platform:
         return above.platform
-    return platform_text(step.platform, base.known if base is not None else None)
+    if base is None:
+        return platform_text(step.platform, None)
+    return platform_text(step.platform, base.known) or base.platform
 
 
 def _accept(draft: _Draft, drafts: Mapping[StepId, _Draft]) -> bool:
@@ -348,7 +354,8 @@ def _decide(
         return replace(action, verdict="RUN", reason=reason)
     if draft.image is None:
         return replace(action, reason="its image was removed, but what grows on it is there")
-    return _reuse(action, draft.image, index)
+    start = _start(link, drafts, bases, index)
+    return _with_names(_reuse(action, draft.image, index), draft.image, start, index)
 
 
 def _taken(draft: _Draft) -> Action:
@@ -374,19 +381,54 @@ def _reuse(action: Action, image: Image, index: ImageIndex) -> Action:
     action = replace(action, commit=commit_of(image), made_as=image.labels[labels.FINGERPRINT])
     if action.made_as != action.fingerprint:
         action = replace(action, reason=format_1.recognised(image))
-    if name in image.tags:
-        return replace(action, image=image.id)
-    other = index.by_name.get(name)
+    action = replace(action, image=image.id)
     maker = image.labels.get(labels.STEP, "")
-    if other is not None:
-        reason = (
-            f"unchanged; the tag points at {short_id(other.id)} now; it goes back to {short_id(image.id)}"
-        )
-    elif maker != name and index.latest_of_step(name) is None:
+    is_new_here = maker != name and index.latest_of_step(name) is None
+    if name not in image.tags and is_new_here and index.named(name) is None:
         reason = f"the same work as {maker.rpartition('/')[2]}, which is there ({short_id(image.id)})"
-    else:
-        reason = f"unchanged; the tag was removed; it comes back on {short_id(image.id)}"
-    return replace(action, image=image.id, reason=reason, retag=True)
+        return replace(action, reason=reason)
+    return action
+
+
+def _start(
+    link: Link, drafts: Mapping[StepId, _Draft], bases: Mapping[str, BaseAction], index: ImageIndex
+) -> Image | None:
+    """Return what a stalk's first step started from, None for other steps and where that is gone."""
+    if not link.is_first:
+        return None
+    if link.parent is not None:
+        return drafts[link.parent].image
+    base = bases[link.base_stalk]
+    return base.known or (index.named(base.image) if base.image else None)
+
+
+def _with_names(action: Action, image: Image, start: Image | None, index: ImageIndex) -> Action:
+    """Add the names that have to be put back, and why; a tag is moved or removed by people, not by runs."""
+    link = action.link
+    due = {link.image_name: ("the tag", image)}
+    if start is not None:
+        due[f"{link.repository}:initial"] = ("the tag :initial", start)
+    if link.is_last and link.step.name != "final":
+        due[f"{link.repository}:final"] = ("the tag :final", image)
+    wrong = {name: pair for name, pair in due.items() if name not in pair[1].tags}
+    reasons = [action.reason]
+    is_new_here = link.image_name in wrong and not action.reason.startswith("unchanged")
+    for name, (called, there) in wrong.items():
+        # Where the step's own name moved, `:final` went with it.
+        if not is_new_here and not (name.endswith(":final") and link.image_name in wrong):
+            reasons.append(_moved(called, name, there, index))
+    names = tuple((name, there.id) for name, (_, there) in wrong.items())
+    return replace(action, reason="; ".join(reasons), names=names)
+
+
+def _moved(called: str, name: str, image: Image, index: ImageIndex) -> str:
+    """Say what became of a name that belongs to an image."""
+    other = index.named(name)
+    if other is None:
+        return f"{called} was removed; it comes back on {short_id(image.id)}"
+    is_ours = bool(other.labels.get(labels.FINGERPRINT)) and index.made_by_us(other)
+    whose = "now" if is_ours else "now, which no run made"
+    return f"{called} points at {short_id(other.id)} {whose}; it goes back to {short_id(image.id)}"
 
 
 def _why_run(
@@ -460,6 +502,19 @@ def _why_missing(
     if failed is not None and failed.labels.get(labels.FAILED) == name and inputs_of(failed) == draft.inputs:
         return f"it failed in run {failed.labels.get(labels.RUN, '')}"
     return "not built yet"
+
+
+def needed_bases(plan: Plan) -> frozenset[str]:
+    """Return the stalks whose base is only remembered, though a step has to run on it."""
+    return frozenset(
+        base.stalk
+        for base in plan.bases.values()
+        if base.remembered
+        and any(
+            action.verdict != "REUSE" and action.link.parent is None and action.link.base_stalk == base.stalk
+            for action in plan.actions.values()
+        )
+    )
 
 
 def initial_name(stalk: Stalk) -> str:

@@ -10,9 +10,10 @@ from stalker.model.images import short_id
 from stalker.model.platforms import Platform, runs_on
 from stalker.model.tree import ImageBase, TagBase
 from stalker.plan.actions import BaseAction, initial_name
+from stalker.plan.images import inputs_of, made_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from stalker.model.images import Image
     from stalker.model.tree import Base, Stalk, Tree
@@ -22,20 +23,29 @@ if TYPE_CHECKING:
 GONE = "is not here"
 
 
-def find_bases(tree: Tree, index: ImageIndex, obstacle: Callable[[Base, str], str]) -> dict[str, BaseAction]:
+def find_bases(
+    tree: Tree,
+    index: ImageIndex,
+    obstacle: Callable[[Base, str], str],
+    needed: Collection[str] = (),
+) -> dict[str, BaseAction]:
     """Return for each root stalk where its first image comes from.
 
     The first base of the list that is in the engine serves, without asking anybody; if none is, the
     first that nothing is known against will be provided. `obstacle(base, platform)` is asked only then.
+    Where none can be provided, the steps that were made from one say what it was, which is enough unless
+    the stalk is among those for which the image itself is `needed`.
     """
     return {
-        stalk.name: _find(stalk, index, obstacle)
+        stalk.name: _find(stalk, index, obstacle, is_needed=stalk.name in needed)
         for stalk in tree.stalks
         if stalk.bases or not (stalk.parent or stalk.start)
     }
 
 
-def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base, str], str]) -> BaseAction:
+def _find(
+    stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base, str], str], *, is_needed: bool
+) -> BaseAction:
     name = initial_name(stalk)
     passed: list[str] = []
     missing: dict[Base, str] = {}
@@ -58,7 +68,32 @@ def _find(stalk: Stalk, index: ImageIndex, obstacle: Callable[[Base, str], str])
             said = f"{describe_base(base)} will be made{moved}"
             return BaseAction(stalk.name, name, "RUN", "; ".join([said, *refused]), base)
         refused.append(f"{describe_base(base)}: {why}")
+    remembered = None if is_needed else _remembered(stalk, index)
+    if remembered is not None:
+        return replace(remembered, reason="; ".join([*refused, remembered.reason]))
     return BaseAction(stalk.name, name, "BLOCKED", "; ".join(refused) or "the stalk has no base", None)
+
+
+def _remembered(stalk: Stalk, index: ImageIndex) -> BaseAction | None:
+    """Return what a base was by what the first steps on it say; None where none says so."""
+    first = f"{stalk.repository}:{stalk.steps[0].name}" if stalk.steps else ""
+    for base in stalk.bases:
+        image = index.made_on(base_key(base, stalk.platform), first)
+        if image is None:
+            continue
+        inputs, start = inputs_of(image), made_from(image).get("initial", "")
+        known = index.named(start) if start else None
+        return BaseAction(
+            stalk.name,
+            initial_name(stalk),
+            "REUSE",
+            "the steps that were made from it are here",
+            base,
+            known.id if known is not None else "",
+            remembered=inputs.get("base", ""),
+            platform=inputs.get("platform", ""),
+        )
+    return None
 
 
 def _there(base: Base, platform: str, index: ImageIndex) -> tuple[Image | None, str]:

@@ -41,10 +41,6 @@ class ImageIndex:
                 self._by_step.setdefault(image.labels.get(labels.STEP, ""), []).append(image)
                 self.has_format_1 = self.has_format_1 or not image.labels.get(labels.COMMIT)
 
-    def ids(self) -> dict[str, str]:
-        """Map the names that are known to image ids."""
-        return {name: image.id for name, image in self.by_name.items()}
-
     def named(self, name: str) -> Image | None:
         """Return the image of that name, asking the engine for one without our labels."""
         if name not in self.by_name:
@@ -53,6 +49,10 @@ class ImageIndex:
                 return None
             self.by_name[name] = image
         return self.by_name[name]
+
+    def is_labelled(self, image_id: str) -> bool:
+        """Say whether an image has labels of ours, so that a listing shows it."""
+        return any(image.id == image_id for image in self.all)
 
     def inspected(self, image: Image) -> Image:
         """Return an image with what a listing does not report, as its architecture and its layers."""
@@ -88,6 +88,16 @@ class ImageIndex:
         if self._by_base is None:
             self._by_base = made_bases(self.all)
         return self._by_base.get(key, [])
+
+    def made_on(self, key: str, name: str) -> Image | None:
+        """Return an image that a step left on a base: the one tagged `name` if it did, else the newest."""
+        found = [
+            image
+            for images in self._by_fingerprint.values()
+            for image in images
+            if made_from(image).get("base") == key and self.made_by_us(image)
+        ]
+        return max(found, key=lambda image: (name in image.tags, image.created_s), default=None)
 
     def identity_of(self, name: str) -> str:
         """Return what the image of a name is on every engine, empty when there is none."""

@@ -481,31 +481,11 @@ def _signals_into(outcomes: _Outcomes) -> Iterator[None]:
             signal.signal(signal_number, handler)
 
 
-def repair_tags(plan: Plan, engine: Engine, names: Mapping[str, str]) -> list[str]:
-    """Put names back where they belong for steps that are reused; return what was said.
-
-    `names` maps the image names that the engine has to image ids. `:initial` and `:final` go with
-    the first and last step of a stalk.
-    """
+def repair_tags(plan: Plan, engine: Engine) -> list[str]:
+    """Put names back where they belong, as planned for steps that are reused; return what was done."""
     said = []
     for action in plan.actions.values():
-        if action.verdict != "REUSE" or not action.image or action.link.is_taken:
-            continue
-        link = action.link
-        if action.retag:
-            engine.tag(action.image, link.image_name)
-            said.append(f"{link.image_name} is {short_id(action.image)} now")
-            start = _start_of(plan, action) if link.is_first else ""
-            if start and names.get(f"{link.repository}:initial") != start:
-                engine.tag(start, f"{link.repository}:initial")
-        final = f"{link.repository}:final"
-        if link.is_last and link.step.name != "final" and names.get(final) != action.image:
-            engine.tag(action.image, final)
+        for name, image in action.names:
+            engine.tag(image, name)
+            said.append(f"{name} is {short_id(image)} now")
     return said
-
-
-def _start_of(plan: Plan, action: Action) -> str:
-    """Return the image that a reused step started from, empty when that is gone."""
-    if action.link.parent is None:
-        return plan.bases[action.link.base_stalk].image
-    return plan.actions[action.link.parent].image

@@ -12,7 +12,7 @@ from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.errors import PlanError
 from stalker.model import labels
 from stalker.model.images import short_id
-from stalker.model.tree import ImageBase
+from stalker.model.tree import ImageBase, TagBase
 from stalker.plan.actions import make_plan, select
 from stalker.plan.bases import find_bases
 from stalker.plan.graph import link_steps
@@ -132,7 +132,7 @@ def test_going_back_to_an_earlier_input_reuses_the_earlier_image(engine):
     drawn = plan(chain(V=1), engine)
 
     assert {action.verdict for action in drawn.actions.values()} == {"REUSE"}
-    assert drawn.actions["root:a"].retag
+    assert drawn.actions["root:a"].names
 
 
 def test_another_base_runs_all_that_grows_on_it(engine):
@@ -263,7 +263,7 @@ def test_a_moved_tag_is_noticed_and_explained(engine):
     drawn = plan(chain(), engine)
 
     action = drawn.actions["root:a"]
-    assert (action.verdict, action.retag) == ("REUSE", True)
+    assert (action.verdict, bool(action.names)) == ("REUSE", True)
 
 
 def test_an_image_that_is_gone_is_not_built_again_for_nothing(engine):
@@ -311,7 +311,7 @@ def test_an_image_derived_by_another_tool_is_not_taken_for_the_step(engine):
     drawn = plan(made, engine)
 
     assert drawn.actions["root:a"].image == image.id
-    assert drawn.actions["root:a"].retag
+    assert drawn.actions["root:a"].names
 
 
 @pytest.mark.parametrize("comment", ["", "buildkit.dockerfile.v0"])
@@ -327,7 +327,7 @@ def test_a_derived_image_without_a_parent_is_not_taken_for_the_step_by_its_name(
     drawn = plan(made, engine)
 
     assert drawn.actions["root:a"].image == image.id
-    assert drawn.actions["root:a"].retag
+    assert drawn.actions["root:a"].names
 
 
 def test_an_image_that_came_over_a_registry_is_recognised_by_its_comment(engine):
@@ -521,3 +521,108 @@ def test_the_platform_of_the_base_counts_where_the_stalk_names_none():
 
     assert fingerprints[0] == fingerprints[1]
     assert set(fingerprints[0]).isdisjoint(fingerprints[2])
+
+
+# Names that people moved or removed
+
+
+def names_after(engine):
+    """Return what each name points at once the plan was done."""
+    run(chain(), engine)
+    return {tag: image.id for image in engine.images_by_id.values() for tag in image.tags}
+
+
+@pytest.mark.parametrize("name", ["root:initial", "root:a", "left:initial", "left:final", "right:initial"])
+@pytest.mark.parametrize("how", ["removed", "moved to ours", "moved to a foreign image"])
+def test_a_name_that_was_moved_or_removed_is_explained_and_put_back(engine, name, how):
+    """`plan` says so and changes nothing; `run` puts it back without running a step."""
+    run(chain(), engine)
+    was = names_after(engine)
+    full = f"{PREFIX}/{name}"
+    there = engine.image(full)
+    other = engine.image(f"{PREFIX}/right:d") if how == "moved to ours" else engine.add_image("foreign:1")
+    if how == "removed":
+        engine.images_by_id[there.id] = replace(there, tags=tuple(tag for tag in there.tags if tag != full))
+    else:
+        engine.tag(other.id, full)
+
+    drawn = plan(chain(), engine)
+
+    [action] = [one for one in drawn.actions.values() if one.names]
+    stalk_name, _, tag = name.partition(":")
+    called = f"the tag :{tag}" if tag in {"initial", "final"} else "the tag"
+    said = {
+        "removed": f"unchanged; {called} was removed; it comes back on {short_id(there.id)}",
+        "moved to ours": f"unchanged; {called} points at {short_id(other.id)} now; "
+        f"it goes back to {short_id(there.id)}",
+        "moved to a foreign image": f"unchanged; {called} points at {short_id(other.id)} now, "
+        f"which no run made; it goes back to {short_id(there.id)}",
+    }
+    assert (action.id.partition(":")[0], action.verdict, action.reason) == (stalk_name, "REUSE", said[how])
+    assert action.names == ((full, there.id),)
+    assert {**names_after(engine), "foreign:1": ""} == {**was, "foreign:1": ""}
+    assert engine.scripts == ["a", "b", "c", "d"]
+
+
+# A base whose name is gone
+
+
+def test_a_base_whose_name_is_gone_is_not_needed_while_all_steps_are_there(engine):
+    """Offline, after `docker rmi`: what the steps say they were made from is enough."""
+    run(chain(), engine)
+    engine.untag(BASE)
+
+    drawn = plan(chain(), engine)
+
+    assert verdicts(drawn) == dict.fromkeys(drawn.actions, ("REUSE", "unchanged"))
+    assert drawn.bases["root"].verdict == "REUSE"
+    assert drawn.bases["root"].reason == (
+        f"tag {BASE}: there is no image {BASE}; the steps that were made from it are here"
+    )
+
+
+def test_a_base_that_is_gone_altogether_is_not_needed_either(engine):
+    """On an engine that got the steps from elsewhere."""
+    run(chain(), engine)
+    engine.images_by_id = {key: one for key, one in engine.images_by_id.items() if BASE not in one.tags}
+
+    drawn = plan(chain(), engine)
+
+    assert verdicts(drawn) == dict.fromkeys(drawn.actions, ("REUSE", "unchanged"))
+
+
+def test_a_step_that_has_to_run_on_a_base_that_is_gone_is_blocked(engine):
+    """The image of a name that is gone may be another one tomorrow."""
+    run(chain(V=1), engine)
+    engine.untag(BASE)
+
+    found = verdicts(plan(chain(V=2), engine))
+
+    assert found["root:a"] == ("BLOCKED", f"tag {BASE}: there is no image {BASE}")
+
+
+def test_what_was_made_from_another_base_says_nothing_of_this_one(engine):
+    """The tree names another base now, which is not here."""
+    run(chain(), engine)
+    made = chain()
+    other = TagBase("elsewhere:2", made.stalks[0].place)
+    made = replace(made, stalks=(replace(made.stalks[0], bases=(other,)), *made.stalks[1:]))
+
+    assert verdicts(plan(made, engine))["root:a"][0] == "BLOCKED"
+
+
+def test_a_base_is_remembered_as_the_step_that_has_the_name_says(engine):
+    """The base moved, and moved back; then its name was removed."""
+    first = engine.image(BASE)
+    run(chain(), engine)
+    second = engine.add_image(BASE)
+    run(chain(), engine)
+    engine.tag(first.id, BASE)
+    run(chain(), engine)
+    engine.tag(second.id, "kept:1")
+    engine.untag(BASE)
+
+    drawn = plan(chain(), engine)
+
+    assert verdicts(drawn) == dict.fromkeys(drawn.actions, ("REUSE", "unchanged"))
+    assert drawn.bases["root"].image == first.id
