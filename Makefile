@@ -1,5 +1,6 @@
 # make hello   the first tree, on a machine that may have nothing but python3, git and make
 # make test    all tests, two at a time; `make test ARGS='tests/unit -k plan'` some of them
+# make check   before each commit, in three minutes: ruff, mypy and the tests that need no engine
 # make bench   the figures of the README, each beside its peer
 # make lint    ruff and mypy
 # make clean   removes what these made in this folder; images stay: `./stalker prune TREE`
@@ -10,12 +11,15 @@
 PYTHON := .venv/bin/python
 ARGS :=
 WORKERS := 2
+PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 RUN_PACKAGES := python3-venv ca-certificates graphviz mmdebstrap gpg gpgv git zstd xz-utils
 TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs util-linux procps busybox-static \
-	qemu-user-static fdisk mount dosfstools mtools
+	qemu-user-static fdisk mount dosfstools mtools openssh-client zip
+# What newer releases have apart from docker.io, and older ones in it: beside Debian's own docker alone.
+DOCKER_PARTS := docker-cli docker-buildx
 
-.PHONY: hello setup test bench lint clean packages test-packages engine venv
+.PHONY: hello setup test check bench lint clean packages test-packages engine venv
 .NOTPARALLEL:
 
 hello: setup
@@ -24,10 +28,18 @@ hello: setup
 setup: packages engine
 
 test: test-packages engine
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
+	$(PYTEST) $(ARGS)
 
 bench: test-packages engine
 	$(PYTHON) benchmarks/run.py $(ARGS)
+
+# Ruff and mypy run beside the tests; what they found is shown in one piece, at the end.
+check: venv
+	@found=$$(mktemp); trap 'rm -f "$$found"' EXIT; \
+	$(MAKE) --no-print-directory --silent lint >"$$found" 2>&1 & lint=$$!; \
+	$(PYTEST) -m 'not docker' $(ARGS); tests=$$?; \
+	wait $$lint; linted=$$?; cat "$$found"; \
+	[ $$tests = 0 ] && [ $$linted = 0 ]
 
 lint: venv
 	$(PYTHON) -m ruff check .
@@ -47,23 +59,30 @@ clean:
 	find lib tests plugins stalks benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 packages: ; $(call install,$(RUN_PACKAGES))
-test-packages: ; $(call install,$(TEST_PACKAGES))
+test-packages: ; $(call install,$(TEST_PACKAGES),$(DOCKER_PARTS))
 
 # One question to dpkg when nothing is missing. Package lists are fetched when the first try fails:
 # they are not there yet, or older than what the mirror holds.
 define install
 @command -v dpkg-query >/dev/null || exit 0; \
-have=$$(dpkg-query -W -f '$${Package} $${db:Status-Status},' $(1) 2>/dev/null); \
+have=$$(dpkg-query -W -f '$${Package} $${db:Status-Status},' docker.io $(1) $(2) 2>/dev/null); \
+is_there() { case ",$$have" in *",$$1 installed,"*) ;; *) false ;; esac; }; \
 missing=; \
 for package in $(1); do \
-  case ",$$have" in *",$$package installed,"*) ;; *) missing="$$missing $$package" ;; esac; \
+  is_there $$package || missing="$$missing $$package"; \
 done; \
-[ -n "$$missing" ] || exit 0; \
+parts() { \
+  command -v docker >/dev/null && ! is_there docker.io || for package in $(2); do \
+    is_there $$package || ! apt-cache show $$package >/dev/null 2>&1 || echo " $$package"; \
+  done; \
+}; \
+[ -n "$$missing$$(parts)" ] || exit 0; \
 if [ "$$(id -u)" != 0 ]; then \
+  missing="$$missing$$(parts)"; \
   echo "not installed:$$missing; where one is needed, as root: apt-get install -y$$missing" >&2; exit 0; \
 fi; \
-echo "installing:$$missing" >&2; \
+echo "installing:$$missing$$(parts)" >&2; \
 export DEBIAN_FRONTEND=noninteractive; \
-get() { apt-get install -y -qq --no-install-recommends $$missing </dev/null >&2; }; \
+get() { apt-get install -y -qq --no-install-recommends $$missing $$(parts) </dev/null >&2; }; \
 get || { apt-get update -qq >&2 && get; }
 endef

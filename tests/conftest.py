@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,10 @@ if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+# How long one example takes depends on what else the machine does; each test as a whole has its --timeout.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
+
 GROUPS = {
     "engine2": ("tests/engine2/",),
     "portage": ("tests/plugins/test_portage_", "tests/trees/test_kantoo"),
@@ -30,11 +35,19 @@ GROUPS = {
 """What shares an engine or images that take long to make: one process runs it. A file is a group otherwise."""
 
 
+ENGINES = {"engine", "second"}
+"""Fixtures that give a real engine, outside tests/unit. What uses one needs no mark of its own."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put what takes minutes behind all else, as others fail sooner; in front where processes share the work.
 
     There, what needs no engine comes last: it is many small groups, and no process waits long for the other.
     """
+    for item in items:
+        if ENGINES & set(getattr(item, "fixturenames", ())) and not item.nodeid.startswith("tests/unit/"):
+            item.add_marker("docker")
     is_shared = hasattr(config, "workerinput")
     items.sort(
         key=lambda item: (

@@ -66,6 +66,31 @@ def test_missing_package_lists_are_fetched(tmp_path):
     assert [call.split()[1] for call in calls(tmp_path)] == ["install", "update", "install"]
 
 
+def test_the_docker_command_is_installed_where_it_is_a_package_of_its_own(tmp_path):
+    """Debian 13 has it apart from the engine, Debian 12 has no such package; the refreshed lists decide."""
+    lists = '"${0%/*}/lists"'
+    program(tmp_path, "apt-get", f'[ "$1" = update ] && : >{lists}; [ -e {lists} ]')
+    program(tmp_path, "apt-cache", f'[ "$*" = "show docker-cli" ] && [ -e {lists} ]')
+    said = []
+
+    install(host(tmp_path), yes=True, ask=None, say=said.append)
+
+    first, _, last = [call for call in calls(tmp_path) if call.startswith("apt-get")]
+    assert "docker-cli" not in first.split()
+    assert "docker-cli" in last.split()
+    assert "docker.io" in last.split()
+
+
+def test_the_command_that_is_shown_has_all_packages(tmp_path):
+    """It is what the user is asked about, or is to run."""
+    program(tmp_path, "apt-get")
+    program(tmp_path, "apt-cache")
+
+    with pytest.raises(NoEngine) as caught:
+        install(host(tmp_path, is_root=False), yes=True, ask=None, say=lambda _: None)
+    assert " docker-cli" in caught.value.resolution
+
+
 def test_a_failed_installation_is_quoted(tmp_path):
     """What the package manager said is in the message."""
     program(tmp_path, "dnf", "echo no such mirror >&2; exit 1")
