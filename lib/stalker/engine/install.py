@@ -14,16 +14,22 @@ if TYPE_CHECKING:
     from stalker.engine.host import Host
 
 LIMIT_S = 1800.0
+QUERY_S = 60.0
 BY_ITSELF = "./stalker engine up --yes"
 
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """How a package manager installs an engine: a command to refresh its lists, one to install."""
+    """How a package manager installs an engine: a command to refresh its lists, one to install.
+
+    `parts` are packages that only some releases have: `known`, followed by a name, succeeds on those.
+    """
 
     program: str
     install: tuple[str, ...]
     refresh: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 INSTALLERS = (
@@ -31,6 +37,9 @@ INSTALLERS = (
         "apt-get",
         ("apt-get", "install", "-y", "--no-install-recommends", "docker.io", "ca-certificates"),
         ("apt-get", "update"),
+        # Debian 13 has the command `docker` in a package of its own, which docker.io only recommends.
+        parts=("docker-cli",),
+        known=("apt-cache", "show"),
     ),
     Installer("dnf", ("dnf", "install", "-y", "moby-engine")),
     Installer("zypper", ("zypper", "--non-interactive", "install", "docker")),
@@ -57,7 +66,7 @@ def install(host: Host, *, yes: bool, ask: Callable[[str], bool] | None, say: Ca
             f"looked for {', '.join(one.program for one in INSTALLERS)}",
             "install Docker by hand, then run ./stalker engine up",
         )
-    command = [*installer.install, *_loader_of_profiles(installer)]
+    command = _command(host, installer)
     line = " ".join(command)
     if not host.is_root:
         raise NoEngine(
@@ -72,9 +81,18 @@ def install(host: Host, *, yes: bool, ask: Callable[[str], bool] | None, say: Ca
     if failure is not None and installer.refresh:
         # The lists are missing, or older than what the mirror holds.
         say(f"refreshing the package lists: {' '.join(installer.refresh)}")
-        failure = host.run(installer.refresh, LIMIT_S) or host.run(command, LIMIT_S)
+        failure = host.run(installer.refresh, LIMIT_S)
+        command = _command(host, installer)
+        line = " ".join(command)
+        failure = failure or host.run(command, LIMIT_S)
     if failure is not None:
         raise NoEngine("the engine could not be installed", failure, f"mend that, then: {line}")
+
+
+def _command(host: Host, installer: Installer) -> list[str]:
+    """Return the command that installs the engine, with the parts that the package lists have."""
+    parts = [name for name in installer.parts if host.run([*installer.known, name], QUERY_S) is None]
+    return [*installer.install, *parts, *_loader_of_profiles(installer)]
 
 
 def _ask(ask: Callable[[str], bool] | None, line: str) -> None:
