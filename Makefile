@@ -1,6 +1,7 @@
 # make hello   the first tree, on a machine that may have nothing but python3, git and make
 # make test    all tests, two at a time; `make test ARGS='tests/unit -k plan'` some of them
 # make check   before each commit, in three minutes: ruff, mypy and the tests that need no engine
+# make bare    hello and test on a bare Debian 12 and 13, each apart from this machine (tests/bare.sh); takes an hour
 # make bench   the figures of the README, each beside its peer
 # make lint    ruff and mypy
 # make clean   removes what these made in this folder; images stay: `./stalker prune TREE`
@@ -19,7 +20,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs u
 # What newer releases have apart from docker.io, and older ones in it: beside Debian's own docker alone.
 DOCKER_PARTS := docker-cli docker-buildx
 
-.PHONY: hello setup test check bench lint clean packages test-packages engine venv
+.PHONY: hello setup test check bare bench lint clean packages test-packages engine venv
 .NOTPARALLEL:
 
 hello: setup
@@ -40,6 +41,9 @@ check: venv
 	$(PYTEST) -m 'not docker' $(ARGS); tests=$$?; \
 	wait $$lint; linted=$$?; cat "$$found"; \
 	[ $$tests = 0 ] && [ $$linted = 0 ]
+
+bare:
+	sh tests/bare.sh $(ARGS)
 
 lint: venv
 	$(PYTHON) -m ruff check .

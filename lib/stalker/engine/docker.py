@@ -60,18 +60,9 @@ class DockerEngine(Engine):
     def _new_client(self) -> Any:
         import docker  # takes 100 ms
 
-        tls: Any = None
-        if self.address.ca or self.address.cert:
-            pair = (self.address.cert, self.address.key) if self.address.cert else None
-            tls = docker.tls.TLSConfig(
-                client_cert=pair,
-                ca_cert=self.address.ca or None,
-                verify=self.address.verify,
-            )
+        tls = _tls_config(self.address) if self.address.ca or self.address.cert else False
         with self._translated("reach the engine"):
-            return docker.APIClient(
-                base_url=self.address.url, version="auto", timeout=TIMEOUT_S, tls=tls or False
-            )
+            return docker.APIClient(base_url=self.address.url, version="auto", timeout=TIMEOUT_S, tls=tls)
 
     @contextlib.contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
@@ -473,6 +464,24 @@ class DockerEngine(Engine):
                 client.close()
             self._clients.clear()
             self._local = threading.local()
+
+
+def _tls_config(address: wire.Address) -> Any:
+    """Return docker-py's settings for TLS, with our context in place of the one that urllib3 would make."""
+    import docker.tls
+    import requests.adapters
+
+    class Adapter(requests.adapters.HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **more: Any) -> None:
+            super().init_poolmanager(*args, **more, ssl_context=wire.tls_context(address))
+
+    class Config(docker.tls.TLSConfig):  # type: ignore[misc]
+        def configure_client(self, client: Any) -> None:
+            super().configure_client(client)
+            client.mount("https://", Adapter())
+
+    pair = (address.cert, address.key) if address.cert else None
+    return Config(client_cert=pair, ca_cert=address.ca or None, verify=address.verify)
 
 
 def _said(error: Any) -> str:
