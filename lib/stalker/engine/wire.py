@@ -95,15 +95,10 @@ def connect(
                 (parts.hostname or "localhost", parts.port or 2375), CONNECT_S
             )
             connection.settimeout(None)
-<<<<<<< HEAD
             keep_alive(connection)
-            context = _tls(address, parts.scheme)
-            return wrap(context, connection, parts.hostname or "") if context else connection
-=======
             if not (address.ca or address.cert or parts.scheme == "https"):
                 return connection
             return wrap(tls_context(address), connection, parts.hostname or "")
->>>>>>> 62a3c37 (engine: accept the certificates that the docker command accepts, on Python 3.13 too)
     except OSError as error:
         raise NoEngine(
             f"no engine answers at {address.url}", str(error), "./stalker doctor tells what is wrong"
