@@ -127,6 +127,39 @@ def test_files_of_one_name_in_two_linked_directories_are_fine_where_they_do_not_
     assert "/real/g" not in files
 
 
+HARD_LINKS = "ls -li /srv | awk 'NR > 1 { print $1 }' | sort -u | wc -l"
+
+
+@pytest.mark.parametrize("user", ["0", "7"])
+def test_hard_links_of_the_image_survive_a_file_placed_over_one(linked, user):
+    """The three names are one file before and after, and no layer has a copy of it."""
+    linked.options["user"] = user
+    one_stalk(
+        linked,
+        {
+            "c": {"bind": "/srv/a", "text": "placed\n", "mode": "0640"},
+            "d": {"bind": "/srv/new", "text": "placed too\n"},
+            "a": "cat /srv/new; ls -l /srv/a | cut -c1-10; { echo more >>/srv/a; } 2>/dev/null; true",
+            "b": "wc -c </srv/b; ls -A /srv",
+        },
+    )
+    linked.stalk("t", {"look": HARD_LINKS})
+    linked.tree({"s": {"t": {}}})
+
+    done = linked.run()
+
+    assert done.code == 0, done.err
+    assert output(done, "s:a") == "placed too\n-rw-r-----\n"
+    assert output(done, "s:b") == "4096\na\nb\nnew\n"
+    assert output(done, "t:look") == "1\n"
+    base = listing(linked.engine, linked.base)
+    changed = [path for path, entry in linked.files("s:b").items() if base.get(path) != entry]
+    assert changed == []
+    run = done.of("run_started")[0]["run"]
+    own = linked.engine.volumes({labels.RUN: run, labels.VERSION: labels.CONTAINER})
+    assert own == []
+
+
 # Nothing of ours survives
 
 
@@ -386,7 +419,7 @@ def test_what_is_written_below_a_volume_of_the_base_is_in_the_image(workspace, v
     assert workspace.to_run() == {}
     images = workspace.engine.labelled_images()
     grown_on = {image.parent_id for image in images}
-    run = next(iter(done.of("run_started")))["run"]
+    run = done.of("run_started")[0]["run"]
     left = [
         image for image in images if image.labels.get(labels.TEMPORARY) == run and image.id not in grown_on
     ]

@@ -440,6 +440,10 @@ class DockerEngine(Engine):
         with self._translated(f"create the volume {name}"):
             self._client.create_volume(name, labels=dict(labels))
 
+    def volume_path(self, name: str) -> str:
+        with self._translated(f"find the volume {name}"):
+            return str(self._client.inspect_volume(name)["Mountpoint"])
+
     def volumes(self, labels: Mapping[str, str]) -> list[str]:
         wanted = [f"{key}={value}" if value else key for key, value in labels.items()]
         with self._translated("list volumes"):

@@ -475,6 +475,12 @@ class FakeEngine(Engine):
         self._called("ensure_volume")
         self.volumes_there.setdefault(name, dict(labels))
 
+    def volume_path(self, name: str) -> str:
+        self._called("volume_path")
+        if name not in self.volumes_there:
+            raise NotThere(f"there is no volume {name}")
+        return f"/volumes/{name}"
+
     def volumes(self, labels: Mapping[str, str]) -> list[str]:
         self._called("volumes")
         return [

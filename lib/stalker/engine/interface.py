@@ -259,6 +259,9 @@ class Engine(Protocol):
     def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
         """Create a named volume unless it is there."""
 
+    def volume_path(self, name: str) -> str:
+        """Return where a volume's directory is on the engine's host. Raises NotThere."""
+
     def volumes(self, labels: Mapping[str, str]) -> list[str]:
         """List the names of volumes that carry these labels."""
 

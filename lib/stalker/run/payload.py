@@ -65,7 +65,7 @@ class Start:
 
     `user` is empty for root. `stays_up` is a daemonized script. `stubs` are directories that the engine made
     above mount points of this container. `volumes` are the directories that the image declares as volumes:
-    a container of it would have them.
+    a container of it would have them. `mounted` are targets of files that are mounted in it.
     """
 
     environment: Mapping[str, str]
@@ -75,6 +75,7 @@ class Start:
     stays_up: bool = False
     stubs: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    mounted: frozenset[str] = frozenset()
 
     @property
     def has_own_exec(self) -> bool:
@@ -109,12 +110,12 @@ class Payload:
 
 
 def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Start) -> Payload:
-    """Write the programs of a step.
+    """Write the programs of a step. Files that are mounted in the container are not placed again.
 
     Raises:
         EngineError: a host file cannot be read. InputChanged: it has other content than planned.
     """
-    placed = _all_placed(step, secrets)
+    placed = [item for item in _all_placed(step, secrets) if item.target not in start.mounted]
     groups = _grouped(placed)
     needs_archive = (
         len(placed) > INLINE_MAX_FILES
@@ -144,6 +145,8 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Star
         *stage,
         *_calls("_stk_dirs", _pairs({name: numbered[name] for name in above}), size=2),
         *_real(groups, is_late=False),
+        *_put(groups, "bind", "_stk_linked"),
+        '[ -z "$_stk_bad" ] || exit 125',
         *_put(groups, "bind"),
         *_put(groups, "copy"),
         *_put(groups, "over"),

@@ -8,6 +8,7 @@ Marks are `\x01stalker:<nonce>:<kind>[:<text>]\x01`; everything else is the scri
     left:K:NAME:PATHS     a placed file was moved or linked to PATHS, which may be unknown; it is removed
     bad                   something that was placed could not be taken away, or put back
     kept:DIR              a directory that the engine made for a mount was changed by the script
+    linked:K:NAME         a file would take the place of one of the image that has other names too; not run
     enter:PATH  meet:K1:K2:NAME  workdir  variable:NAME  unknown:USER   why the script was not run
     end                   a program is through; on both streams, so nothing of it is still on its way
 """
@@ -50,6 +51,7 @@ class Report:
         self.left = 0
         self.trouble: Trouble | None = None
         self.survivors: list[tuple[int, str, str]] = []
+        self.linked: list[tuple[int, str]] = []
         self.kept: list[str] = []
 
     @property
@@ -107,6 +109,10 @@ class Report:
         elif kind == "left":
             directory, name, paths = text.split(":", 2)
             self.survivors.append((int(directory), name, paths))
+        elif kind == "linked":
+            directory, name = text.split(":", 1)
+            self.linked.append((int(directory), name))
+            self.exit_code = 125
         elif kind == "bad":
             self.is_undone = False
         elif kind == "kept":

@@ -56,7 +56,7 @@ def run_script(
         is_through = feed(engine, session, payload.whole, report, stop)
         return KILLED + 9 if is_through else None
     feed(engine, session, payload.enter, report, stop)
-    if report.trouble is not None or not report.has_ended:
+    if report.trouble is not None or report.linked or not report.has_ended:
         return None
     if payload.start.stays_up:
         return _start_service(engine, session, payload, output, report)
@@ -131,8 +131,8 @@ def place(engine: Engine, container: str, payload: Payload) -> None:
     said = bytearray()
     report = Report(payload.nonce, lambda data, _: said.extend(data))
     feed_alone(engine, container, payload.enter, report)
-    if report.trouble is not None or not report.has_ended:
-        what = report.trouble.text if report.trouble is not None else "the shell ended"
+    if report.exit_code is not None or not report.has_ended:
+        what = report.trouble.text if report.trouble is not None else "see what the shell printed"
         raise EngineError(f"could not place files in the container: {what}", _text(said))
 
 

@@ -23,12 +23,16 @@ from stalker.engine.interface import ContainerSpec
 from stalker.engine.options import mount_points, tmpfs_points
 from stalker.errors import EngineError, EngineFull, NoEngine, StalkerError
 from stalker.model import labels
+from stalker.run.mounted_files import mounts_of_files
 from stalker.run.mounts import folders_of_mounts, image_without_volumes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stalker.engine.interface import Engine, Shell
     from stalker.model.images import Image
     from stalker.run.job import Job
+    from stalker.run.payload import Placed
 
 WRITABLE_MAX_BYTES = 2 << 20
 """A fresh container costs about 0.2 s; writing 2 MB again costs 10 ms and the space."""
@@ -137,6 +141,8 @@ class Sessions:
     _written: dict[str, Written] = field(default_factory=dict)
     _missing: dict[tuple[str, tuple[str, ...]], list[str]] = field(default_factory=dict)
     _containers: set[str] = field(default_factory=set)
+    _volumes: dict[str, str] = field(default_factory=dict)
+    """Volumes with mounted files, each with its container."""
     _bare_images: set[str] = field(default_factory=set)
     _removals: list[Future[None]] = field(default_factory=list)
     _remover: ThreadPoolExecutor | None = None
@@ -152,8 +158,8 @@ class Sessions:
             self.drop(session)
         return self.fresh(job), False
 
-    def fresh(self, job: Job) -> Session:
-        """Start a new container from the job's image."""
+    def fresh(self, job: Job, files: Sequence[Placed] = ()) -> Session:
+        """Start a new container from the job's image, with some files mounted at their targets."""
         spec = self.spec(job)
         start = self.engine.image(job.image)
         if start is None:
@@ -172,6 +178,11 @@ class Sessions:
         if bare != start.id:
             self._bare_images.add(bare)
             spec = replace(spec, image=bare)
+        volume = ""
+        if files:
+            volume, mounts = mounts_of_files(self.engine, start.id, files, self.run)
+            self._volumes[volume] = ""
+            spec = replace(spec, mounts=(*spec.mounts, *mounts))
         try:
             container = self._started(spec)
         except EngineError as error:
@@ -181,6 +192,8 @@ class Sessions:
             self._networks.pop(job.step.stalk, None)
             spec = replace(spec, network_of="")
             container = self._started(spec)
+        if volume:
+            self._volumes[volume] = container
         folders = tuple(folders_of_mounts(mount_points(spec)))
         stubs = self.missing_paths(start.id, folders) if folders else []
         return Session(container, spec.name, spec, start, job.image, stubs=tuple(stubs))
@@ -293,6 +306,9 @@ class Sessions:
     def _remove(self, container: str) -> None:
         self.engine.remove_container(container)
         self._containers.discard(container)
+        for volume in [name for name, user in list(self._volumes.items()) if user == container]:
+            self.engine.remove_volume(volume)
+            del self._volumes[volume]
 
     def end_stalk(self, stalk: str) -> None:
         """Remove what is up for a stalk: nothing of it runs any more."""
@@ -327,6 +343,8 @@ class Sessions:
             removal.result()
         for container in list(self._containers):  # of whom nobody took care: something failed half-way
             self._remove(container)
+        for volume in list(self._volumes):  # whose container never started
+            self.engine.remove_volume(volume)
         for image in self._bare_images:
             with contextlib.suppress(EngineError):  # an image of a step grows on it
                 self.engine.untag(image)

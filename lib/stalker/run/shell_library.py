@@ -137,6 +137,21 @@ _stk_meet() {{
     fi
   done
 }}
+# Arguments K NAME...: which of them would take the place of a file that has other names too?
+_stk_linked() {{
+  eval "_stk_r=\$_stk_r$1"
+  _stk_k=$1
+  shift
+  for _stk_f; do
+    _stk_t=$_stk_r/$_stk_f
+    if [ -f "$_stk_t" ] && [ ! -L "$_stk_t" ] && [ ! -L "$_stk_s/f/$_stk_k/$_stk_f" ]; then
+      _stk_o=$(ls -lnd -- "$_stk_t")
+      _stk_o=${{_stk_o#* }}
+      _stk_o=${{_stk_o#"${{_stk_o%%[! ]*}}"}}
+      [ "${{_stk_o%% *}}" = 1 ] || {{ _stk_say "linked:$_stk_k:$_stk_f"; _stk_bad=1; }}
+    fi
+  done
+}}
 # Arguments K NAME...: placed to be taken away again; what is there is put aside.
 _stk_bind() {{
   _stk_k=$1

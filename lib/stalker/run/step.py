@@ -146,6 +146,9 @@ def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, 
     around.emit(events.ContainerStarted(around.now(), step.id, session.name, short_id(job.image), is_reused))
     payload = make_payload(step, around.secrets, random_source.token_hex(8), _start(job, around, session))
     report = _run(job, around, attempt, payload)
+    if report.linked:
+        session, payload = _mount_over_links(job, around, attempt, payload, report)
+        report = _run(job, around, attempt, payload)
     _check(job, around, attempt, report, payload)
     session.kept_stubs.update(report.kept)
     if job.is_service:
@@ -164,6 +167,18 @@ def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, 
     else:
         _keep(job, around, session, report, image, changed)
     return image, f"{job.repository}:{step.name}", around.now() - began_s
+
+
+def _mount_over_links(
+    job: Job, around: Surroundings, attempt: _Attempt, payload: Payload, report: Report
+) -> tuple[Session, Payload]:
+    """Return a session in which files are mounted over hard-linked ones, and what is placed besides."""
+    around.sessions.discard(_session(attempt), job.step.stalk)
+    files = [file for file in (payload.placed_at(*one) for one in report.linked) if file is not None]
+    attempt.session = session = around.sessions.fresh(job, files)
+    around.emit(events.ContainerStarted(around.now(), job.step.id, session.name, short_id(job.image), False))
+    start = replace(_start(job, around, session), mounted=frozenset(file.target for file in files))
+    return session, make_payload(job.step, around.secrets, random_source.token_hex(8), start)
 
 
 def _start(job: Job, around: Surroundings, session: Session) -> Start:

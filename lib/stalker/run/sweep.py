@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stalker.errors import EngineError, NoEngine
 from stalker.model import labels
+from stalker.run.mounted_files import run_of_volume
 from stalker.run.owner import STOPPED, fate, is_left_over
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def sweep(engine: Engine, images: Iterable[Image], say: Callable[[str], None]) -
     removed = sum(_sweep_container(engine, container, say) for container in containers)
     _say_what_stays(containers, say)
     running = {_run_of(container) for container in containers if container.state not in {*STOPPED, "created"}}
+    removed += _sweep_volumes(engine, running, say)
     return removed + _sweep_images(engine, list(images), running, say)
 
 
@@ -57,6 +59,25 @@ def _say_what_stays(containers: Iterable[Container], say: Callable[[str], None])
                 f"left alone: the container {container.name}, which run {run} created and never started; "
                 f"whether that run is over cannot be seen from here; docker rm {container.name} removes it"
             )
+
+
+def _sweep_volumes(engine: Engine, running: set[str], say: Callable[[str], None]) -> int:
+    """Remove the volumes with files of steps, of runs that are over."""
+    removed = 0
+    for volume in engine.volumes({labels.RUN: "", labels.VERSION: labels.CONTAINER}):
+        run = run_of_volume(volume)
+        known = fate(run)
+        if known == "alive" or (known == "unknown" and run in running):
+            continue
+        try:
+            engine.remove_volume(volume)
+        except NoEngine:
+            raise
+        except EngineError:
+            continue  # a container uses it
+        say(f"removed the volume {volume}, left by run {run}, which was killed")
+        removed += 1
+    return removed
 
 
 def _sweep_images(engine: Engine, images: list[Image], running: set[str], say: Callable[[str], None]) -> int:
