@@ -59,7 +59,7 @@ OF_NETWORK = {
 """Options with which each container gets a network of its own: it is not as the first one's, or a step
 could have changed it."""
 
-OWN_STATE = {"cap_add", "privileged"}
+OWN_STATE = {"cap_add", "ipc_mode", "pid_mode", "privileged", "runtime", "security_opt"}
 """Options with which a script can change what no look from inside finds: rules of the network, modules."""
 
 LAYERS_MAX = 120
