@@ -209,11 +209,21 @@ _stk_note() {{
   done
   [ $# = 0 ] || {{ touch -t {OLD} -- "$@" && _stk_look "$@" >"$_stk_s/was"; }} || _stk_fail "$1"
 }}
+# Arguments N DIR...: do all of those that were made look as they did? One look answers it for most scripts.
+_stk_same() {{
+  _stk_c=$#
+  while [ $_stk_c -gt 0 ]; do
+    [ ! -e "$_stk_s/m/$1" ] || set -- "$@" "$2"
+    shift 2
+    _stk_c=$((_stk_c - 2))
+  done
+  [ "$_stk_nl$(_stk_look "$@")$_stk_nl" = "$_stk_was" ]
+}}
 # Arguments N DIR...: those that the script changed stay.
 _stk_judge() {{
   [ -e "$_stk_s/was" ] || return 0
   _stk_was=$_stk_nl$(cat "$_stk_s/was")$_stk_nl
-  while [ $# -gt 0 ]; do
+  _stk_same "$@" || while [ $# -gt 0 ]; do
     if [ -e "$_stk_s/m/$1" ]; then
       _stk_now=$(_stk_look "$2")
       case $_stk_was in *"$_stk_nl$_stk_now$_stk_nl"*) ;; *) : >"$_stk_s/k/$1" ;; esac
