@@ -116,7 +116,8 @@ def _finished(
         run=run,
         exit_code=code,
         ran=len(result.done) if result else 0,
-        reused=sum(action.verdict == "REUSE" for action in plan.actions.values()) if plan else 0,
+        reused=(sum(action.verdict == "REUSE" for action in plan.actions.values()) if plan else 0)
+        + (len(result.shared) if result else 0),
         failed=tuple(result.failed) if result else (),
         blocked=tuple(result.blocked) if result else (),
         duration_s=duration_s,

@@ -69,7 +69,9 @@ TABLE: tuple[Row, ...] = (
     _passed("user", "who scripts run as", read.user, _TEXT_OR_NUMBER),
     _passed("working_dir", "folder that scripts begin in", read.folder, "string"),
     _passed("group_add", "more groups", read.words, _MANY),
-    _passed("tty", "scripts have a terminal, which is one stream for output and errors", read.flag, "boolean"),
+    _passed(
+        "tty", "scripts have a terminal, which is one stream for output and errors", read.flag, "boolean"
+    ),
     _passed("devices", "host devices: /dev/x[:/dev/y[:rwm]]", read.devices, _MANY),
     _passed("device_cgroup_rules", "rules for devices", read.texts, _MANY),
     _passed("sysctls", "kernel settings: name: value", read.text_pairs, "object"),

@@ -18,7 +18,7 @@ fields of that event in `stalker.model.events` under their own names:
     step_output        step, data, stream (stdout, stderr)
     step_finished      step, attempt, state (done, failed, timeout, cancelled), duration_s, exit_code, image,
                        name, brief, details, resolution, last_lines, log, commit_s, will_retry_in_s
-    step_reused        step, image, reason
+    step_reused        step, image, reason, shared_with
     step_blocked       step, cause
     artifact_started   artifact, verdict (MAKE, PROVE), reason
     artifact_progress  artifact, doing, done_bytes, total_bytes

@@ -97,6 +97,8 @@ class PlainView:
                 return [f"{event.step}  {'starting, to stay up' if event.service else 'running'}{again}"]
             case ev.StepFinished():
                 return [f"{event.step}  " + result_words(event).replace("done", self._in(_GREEN, "done"), 1)]
+            case ev.StepReused() if event.shared_with:
+                return [f"{event.step}  {self._in(_GREEN, 'done')}: {clean_line(event.reason)}"]
             case ev.StepBlocked():
                 return [f"{event.step}  blocked: {clean_line(event.cause)}"]
             case ev.ArtifactStarted():

@@ -186,12 +186,13 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True)
 class StepReused:
-    """A step did not run: its image is there."""
+    """A step did not run: its image is there. `shared_with` is the step of this run that left it, if one did."""
 
     at: float
     step: StepId
     image: str
     reason: str
+    shared_with: StepId | None = None
 
 
 @dataclass(frozen=True, slots=True)

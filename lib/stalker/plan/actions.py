@@ -209,8 +209,14 @@ def make_plan(
     drafts = _draft(links, index, bases, selection)
     _settle(drafts, selection, asked)
     actions: dict[StepId, Action] = {}
+    doers: dict[str, StepId] = {}
     for draft in drafts.values():
-        actions[draft.link.id] = _decide(draft, drafts, index, bases, selection, actions, obstacle)
+        action = _decide(draft, drafts, index, bases, selection, actions, obstacle)
+        if action.verdict == "RUN" and action.fingerprint:
+            first = doers.setdefault(action.fingerprint, action.id)
+            if first != action.id:
+                action = replace(action, reason=f"{action.reason}; {first} is the same work, which runs once")
+        actions[action.id] = action
     used = {link.base_stalk for link in links if link.id in actions and link.base_stalk}
     return Plan(links, {name: base for name, base in bases.items() if name in used}, actions)
 

@@ -54,9 +54,10 @@ RunEvent = Succeeded | Failed | StopAsked | Taken
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start a step now."""
+    """Start a step now; with `same_as` take what that step of this run left: it did the same work."""
 
     step: StepId
+    same_as: StepId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,11 @@ class RunState:
     """Which steps wait, run, are done; asked by events.
 
     `inputs` maps each step that has to run to those of its inputs that have to run too; others are
-    there already. `remaining_s` orders the ready ones: the longest way to go first. `jobs` is how
-    many run at once. Without `keep_going` the first failure lets what runs finish and starts nothing
-    new; with it, a failure blocks only what grows on it. `stores` are the locked stores of stalks.
+    there already. `works` names the work of each step by its fingerprint: of steps with the same work one
+    runs, and the others wait for it and take what it left; when it fails they are blocked. `remaining_s`
+    orders the ready ones: the longest way to go first. `jobs` is how many run at once. Without `keep_going`
+    the first failure lets what runs finish and starts nothing new; with it, a failure blocks only what
+    grows on it. `stores` are the locked stores of stalks.
     """
 
     def __init__(
@@ -107,7 +110,10 @@ class RunState:
         jobs: int,
         keep_going: bool,
         stores: Mapping[str, frozenset[str]] | None = None,
+        works: Mapping[StepId, str] | None = None,
     ) -> None:
+        self._works = works or {}
+        self._doers: dict[str, StepId] = {}
         self._missing = {step: set(before) for step, before in inputs.items()}
         self._after: dict[StepId, list[StepId]] = {step: [] for step in inputs}
         for step, before in inputs.items():
@@ -151,7 +157,7 @@ class RunState:
                     self._ready.append(step)
             return self._next()
         self.states[event.step] = "failed"
-        instructions = self._block_after(event.step)
+        instructions = self._block_after(event.step) + self._block_same(event.step)
         if not self._keep_going:
             self._stopped = self._stopped or f"{event.step} failed"
         return instructions + self._next()
@@ -171,6 +177,21 @@ class RunState:
             return []
         self._holders[stalk] = True
         return self._next()
+
+    def _block_same(self, failed: StepId) -> list[Instruction]:
+        """Block the steps that wait for a step to do their work, which failed."""
+        if self._doers.get(self._work(failed)) != failed:
+            return []
+        blocked: list[Instruction] = []
+        for step, state in self.states.items():
+            if state == "waiting" and self._work(step) == self._work(failed):
+                self.states[step] = "blocked"
+                blocked.append(Block(step, self._asked or f"{failed}, which is the same work, failed"))
+                blocked += self._block_after(step)
+        return blocked
+
+    def _work(self, step: StepId) -> str:
+        return self._works.get(step) or step
 
     def _block_after(self, failed: StepId) -> list[Instruction]:
         blocked: list[Instruction] = []
@@ -205,13 +226,16 @@ class RunState:
         free = self._jobs - len(self.running)
         for step in ready:
             stalk = _stalk_of(step)
-            if free > 0 and self._has_stores(stalk):
+            doer = self._doers.get(self._work(step))
+            does_share = doer is not None and self.states[doer] == "done"
+            if free > 0 and (does_share or (doer is None and self._has_stores(stalk))):
+                self._doers.setdefault(self._work(step), step)
                 self.states[step] = "running"
-                instructions.append(Start(step))
+                instructions.append(Start(step, doer))
                 free -= 1
                 continue
             self._ready.append(step)
-            if free > 0 and self._can_take(stalk):
+            if free > 0 and doer is None and self._can_take(stalk):
                 self._holders[stalk] = False
                 instructions.append(Take(stalk, tuple(sorted(self._stores[stalk]))))
         return instructions

@@ -43,7 +43,7 @@ class Job:
 class Outcome:
     """How a job ended. `image` is the committed image, `commit` its name on every engine.
 
-    `error` is ours, to be shown or re-raised.
+    `error` is ours, to be shown or re-raised. `is_shared` says that another step of the run did the work.
     """
 
     step: StepId
@@ -53,6 +53,7 @@ class Outcome:
     error: BaseException | None = None
     names: tuple[str, ...] = field(default=())
     commit: str = ""
+    is_shared: bool = False
 
 
 def identity_variables(job: Job) -> dict[str, str]:

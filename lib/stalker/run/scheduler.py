@@ -71,6 +71,8 @@ class RunResult:
     """What became of the steps of a run, and of the artifacts that were to be made."""
 
     done: list[StepId] = field(default_factory=list)
+    shared: list[StepId] = field(default_factory=list)
+    """Steps that took what another one of the run left: it did the same work."""
     failed: list[StepId] = field(default_factory=list)
     blocked: list[StepId] = field(default_factory=list)
     error: StalkerError | None = None
@@ -214,6 +216,7 @@ class _Run:
         self._commits = {action.id: action.commit for action in plan.actions.values()}
         self._left: dict[str, int] = {}
         self._services_up: set[StepId] = set()
+        self._shared: set[StepId] = set()
         self._result = RunResult()
         to_run = {action.id for action in plan.to_run}
         durations_s = {
@@ -229,6 +232,7 @@ class _Run:
             jobs=options.jobs,
             keep_going=options.keep_going,
             stores=_locked_stores(plan),
+            works={action.id: action.fingerprint for action in plan.to_run},
         )
         for action in plan.to_run:
             self._left[action.step.stalk] = self._left.get(action.step.stalk, 0) + 1
@@ -294,7 +298,7 @@ class _Run:
         name = outcome.step
         if outcome.state == "done":
             self._images[name], self._commits[name] = outcome.image, outcome.commit
-            self._result.done.append(name)
+            (self._result.shared if outcome.is_shared else self._result.done).append(name)
             self._finish_step(name)
             self._on_done(name, outcome.image)
             self._follow(self._state.handle(Succeeded(name)), pool)
@@ -312,7 +316,7 @@ class _Run:
     def _follow(self, instructions: list[Instruction], pool: Executor) -> None:
         for instruction in instructions:
             if isinstance(instruction, Start):
-                self._start(self._plan.actions[instruction.step], pool)
+                self._start(self._plan.actions[instruction.step], pool, instruction.same_as)
             elif isinstance(instruction, Take):
                 self._stores.take(instruction.stalk, instruction.stores)
             else:
@@ -347,9 +351,16 @@ class _Run:
         if not self._left[stalk]:
             self._sessions.end_stalk(stalk)
 
-    def _start(self, action: Action, pool: Executor) -> None:
-        jobs = [*self._services_before(action), self._job(action)]
-        future: Future[Outcome] = pool.submit(_run_in_row, jobs, self._around)
+    def _start(self, action: Action, pool: Executor, same_as: StepId | None) -> None:
+        if same_as is not None:
+            self._shared.add(action.id)
+            done = Outcome(
+                action.id, "done", self._images[same_as], commit=self._commits[same_as], is_shared=True
+            )
+            future: Future[Outcome] = pool.submit(_share, self._job(action), done, same_as, self._around)
+        else:
+            jobs = [*self._services_before(action), self._job(action)]
+            future = pool.submit(_run_in_row, jobs, self._around)
         future.add_done_callback(lambda done: self._end(done, action.id))
 
     def _end(self, done: Future[Outcome], name: StepId) -> None:
@@ -370,7 +381,8 @@ class _Run:
             if step.id == action.id:
                 break
             before = self._plan.actions.get(step.id)
-            if before is None or before.verdict != "REUSE" or step.id in self._services_up:
+            is_there = before is not None and (before.verdict == "REUSE" or step.id in self._shared)
+            if before is None or not is_there or step.id in self._services_up:
                 continue
             if step.daemonize:
                 self._services_up.add(step.id)
@@ -435,6 +447,22 @@ def _locked_stores(plan: Plan) -> dict[str, frozenset[str]]:
         if stores:
             found[action.step.stalk] = stores
     return found
+
+
+def _share(job: Job, done: Outcome, same_as: StepId, around: Surroundings) -> Outcome:
+    """Give a step what another one of this run left, which did the same work."""
+    names = [job.step.name, *(["initial"] if job.is_first else [])]
+    if job.is_last and job.step.name != "final":
+        names.append("final")
+    try:
+        for name in names:
+            around.engine.tag(job.image if name == "initial" else done.image, f"{job.repository}:{name}")
+    except StalkerError as error:
+        around.emit(_failed(job.step.id, "failed", f"{job.step.id}: {error.brief}"))
+        return Outcome(job.step.id, "failed", error=error)
+    reason = f"the same work as {same_as}, which ran"
+    around.emit(events.StepReused(around.now(), job.step.id, done.image, reason, same_as))
+    return done
 
 
 def _run_in_row(jobs: list[Job], around: Surroundings) -> Outcome:

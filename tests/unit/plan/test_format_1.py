@@ -34,12 +34,17 @@ def old_tree(workspace="/nonexistent", **changes):
     return tree(
         stalk(
             "root",
-            step("a", variables={"V": 1, **changes}, files=(file,), mounts=(cache,)),
-            step("b", options=(Option("network", '"none"', True, PLACE),), environment=(("LC_ALL", "C"),)),
+            step("a", "true\n", variables={"V": 1, **changes}, files=(file,), mounts=(cache,)),
+            step(
+                "b",
+                "true\n",
+                options=(Option("network", '"none"', True, PLACE),),
+                environment=(("LC_ALL", "C"),),
+            ),
         ),
-        stalk("left", step("c", platform="linux/amd64"), parent="root", platform="linux/amd64"),
-        stalk("right", "d", "e", parent="root", needs=["left"]),
-        stalk("mounting", step("m", mounts=(source,)), "n", parent="root"),
+        stalk("left", step("c", "true\n", platform="linux/amd64"), parent="root", platform="linux/amd64"),
+        stalk("right", step("d", "true\n"), step("e", "true\n"), parent="root", needs=["left"]),
+        stalk("mounting", step("m", "true\n", mounts=(source,)), step("n", "true\n"), parent="root"),
         workspace=workspace,
     )
 

@@ -253,3 +253,89 @@ def test_no_two_stalks_have_one_store_and_all_come_to_their_end(inputs, wanted, 
     assert len(ended) == 1
     assert held == set()
     assert has_failed or done == set(inputs)
+
+
+# The same work twice
+
+
+def answers(state, *events):
+    """Return what the machine says at the start and to each event."""
+    return [state.start(), *(state.handle(event) for event in events)]
+
+
+TWICE = table(a=[], v=[], a2=["a"], v2=["v"])
+WORKS = {"a": "1", "v": "1", "a2": "2", "v2": "3"}
+
+
+def twice(*, jobs=4, keep_going=False, inputs=TWICE, works=WORKS):
+    return RunState(inputs, {}, jobs=jobs, keep_going=keep_going, works=works)
+
+
+def test_the_same_work_runs_once_and_the_other_takes_what_it_left():
+    """Two variants share their first step: it is one job, and each goes on by itself."""
+    assert answers(twice(), Succeeded("a"), Succeeded("v"), Succeeded("a2"), Succeeded("v2")) == [
+        [Start("a")],
+        [Start("v", "a"), Start("a2")],
+        [Start("v2")],
+        [],
+        [Finish()],
+    ]
+
+
+def test_a_row_of_the_same_work_is_shared_step_by_step():
+    works = {**WORKS, "v2": "2"}
+
+    assert answers(twice(works=works), Succeeded("a"), Succeeded("v"), Succeeded("a2"), Succeeded("v2")) == [
+        [Start("a")],
+        [Start("v", "a"), Start("a2")],
+        [],
+        [Start("v2", "a2")],
+        [Finish()],
+    ]
+
+
+def test_what_becomes_ready_later_takes_what_was_left_before():
+    inputs = table(a=[], x=[], v=["x"])
+
+    assert answers(
+        twice(inputs=inputs, works={"a": "1", "v": "1"}), Succeeded("a"), Succeeded("x"), Succeeded("v")
+    ) == [[Start("a"), Start("x")], [], [Start("v", "a")], [Finish()]]
+
+
+def test_waiting_for_the_same_work_takes_no_slot():
+    """With two jobs the third step runs beside the first."""
+    inputs = table(a=[], v=[], b=[])
+
+    assert twice(inputs=inputs, works={"a": "1", "v": "1", "b": "2"}, jobs=2).start() == [
+        Start("a"),
+        Start("b"),
+    ]
+
+
+def test_work_that_failed_is_not_tried_again_under_another_name():
+    said = answers(twice(keep_going=True), Failed("a"))
+
+    assert said == [
+        [Start("a")],
+        [
+            Block("a2", "a failed"),
+            Block("v", "a, which is the same work, failed"),
+            Block("v2", "v failed"),
+            Finish(),
+        ],
+    ]
+
+
+def test_a_name_that_cannot_be_given_blocks_what_grows_on_it_alone():
+    said = answers(twice(keep_going=True), Succeeded("a"), Failed("v"), Succeeded("a2"))
+
+    assert said[2:] == [[Block("v2", "v failed")], [Finish()]]
+
+
+def test_a_stop_while_one_waits_for_the_other_blocks_it():
+    said = answers(twice(), StopAsked("enough"), Failed("a"))
+
+    assert said[1:] == [
+        [],
+        [Block("a2", "enough"), Block("v", "enough"), Block("v2", "enough"), Finish()],
+    ]

@@ -12,6 +12,7 @@ from stalker.errors import EngineError, EngineFull, NoEngine
 from stalker.model import events, labels
 from stalker.model.places import Place
 from stalker.model.tree import File, Mount, Option, Variable
+from stalker.plan.images import commit_of, made_from
 
 PLACE = Place("stalks/s/s.hjson", 9)
 
@@ -507,3 +508,37 @@ def test_a_reused_need_is_told_by_the_fingerprint_that_it_has():
     assert set(ran.result.done) == {"web:a"}
     assert [name for name, _ in seen] == ["make", "a", "a"]
     assert seen[1] == seen[2]
+
+
+def test_the_same_work_in_two_stalks_runs_once_and_both_have_their_names():
+    """Variants share all steps up to the first in which they differ, in one run too."""
+    engine = FakeEngine()
+    engine.add_image(BASE)
+    made = tree(stalk("a", "one", "two"), stalk("v", "one", "two"))
+
+    ran = run(made, engine)
+
+    assert engine.scripts == ["one", "two"]
+    assert sorted(ran.result.done) == ["a:one", "a:two"]
+    assert sorted(ran.result.shared) == ["v:one", "v:two"]
+    for name in ("initial", "one", "two", "final"):
+        assert engine.image(f"{PREFIX}/v:{name}").id == engine.image(f"{PREFIX}/a:{name}").id
+    assert [(event.step, event.reason, event.shared_with) for event in ran.of(events.StepReused)] == [
+        ("v:one", "the same work as a:one, which ran", "a:one"),
+        ("v:two", "the same work as a:two, which ran", "a:two"),
+    ]
+    assert ran.reasons["v:one"] == "not built yet; a:one is the same work, which runs once"
+    assert set(run(made, engine).verdicts.values()) == {"REUSE"}
+
+
+def test_a_variant_goes_on_alone_where_it_differs():
+    engine = FakeEngine()
+    engine.add_image(BASE)
+
+    ran = run(tree(stalk("a", "one", "two"), stalk("v", "one", step("two", "other\n"))), engine)
+
+    assert engine.scripts.count("one") == 1
+    assert engine.scripts.count("two") == 2
+    assert ran.result.exit_code == 0
+    first = engine.image(f"{PREFIX}/v:two")
+    assert made_from(first)["v:one"] == commit_of(engine.image(f"{PREFIX}/a:one"))
