@@ -391,7 +391,10 @@ def _reuse(action: Action, image: Image, index: ImageIndex) -> Action:
     maker = image.labels.get(labels.STEP, "")
     is_new_here = maker != name and index.latest_of_step(name) is None
     if name not in image.tags and is_new_here and index.named(name) is None:
-        reason = f"the same work as {maker.rpartition('/')[2]}, which is there ({short_id(image.id)})"
+        # Within a tree the stalk's name says enough.
+        is_near = maker.rpartition("/")[0] == name.rpartition("/")[0]
+        shown = maker.rpartition("/")[2] if is_near else maker
+        reason = f"the same work as {shown}, which is there ({short_id(image.id)})"
         return replace(action, reason=reason)
     return action
 
@@ -495,7 +498,9 @@ def _why_missing(
         return "what it grows on was run again since"
     other = index.by_name.get(name)
     if before is None and other is not None and other.labels.get(labels.STEP) != name:
-        return f"not built yet; the tag {name} points at {short_id(other.id)}, which no run made"
+        maker = other.labels.get(labels.STEP, "") if other.labels.get(labels.FINGERPRINT) else ""
+        whose = f"the work of {maker}" if maker and index.made_by_us(other) else "which no run made"
+        return f"not built yet; the tag {name} points at {short_id(other.id)}, {whose}"
     if before is not None and inputs_of(before).get("format") == format_1.FORMAT:
         then = made_from(before)
         for parent in draft.link.inputs:
