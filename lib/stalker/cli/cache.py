@@ -11,6 +11,7 @@ import click
 
 from stalker.cli.lazy import Group
 from stalker.cli.settings import cache_dir
+from stalker.model.escaping import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -259,6 +260,7 @@ def _default_text(key: str, value: object) -> str:
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    titles, *rows = (tuple(map(shown, row)) for row in (titles, *rows))
     widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles))]
     return "\n".join(
         "  ".join(

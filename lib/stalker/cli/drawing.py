@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stalker.model.bases import describe_base
+from stalker.model.escaping import shown
 
 if TYPE_CHECKING:
     from stalker.model.tree import Tree
@@ -70,14 +71,14 @@ def draw(tree: Tree, plan: Plan | None) -> Drawing:
         link = data["link"]
         action = plan.actions.get(name) if plan else None
         verdict, reason = (action.verdict, action.reason) if action else ("", "")
-        nodes.append(Node(name, link.step.name, link.step.stalk, verdict, reason))
+        nodes.append(Node(name, link.step.name, link.step.stalk, verdict, shown(reason)))
         if link.base_stalk:
             base = bases.setdefault(link.base_stalk, _base(tree, plan, link.base_stalk))
             edges.append(Edge(base.id, name))
     edges += [
         Edge(source, target, is_needs=kind == "needs") for source, target, kind in graph.edges(data="kind")
     ]
-    title = tree.name
+    title = shown(tree.name)
     if plan is not None:
         run, blocked = len(plan.to_run), len(plan.blocked)
         title += f": {run} to run, {len(plan.actions) - run - blocked} reused"
@@ -96,7 +97,7 @@ def _base(tree: Tree, plan: Plan | None, stalk: str) -> Node:
     else:
         label = f"{stalk}:initial"
     verdict, reason = (action.verdict, action.reason) if action else ("", "")
-    return Node(f"base {stalk}", label, "", verdict, reason)
+    return Node(f"base {stalk}", shown(label), "", verdict, shown(reason))
 
 
 def as_dot(drawing: Drawing) -> str:

@@ -13,6 +13,7 @@ import click
 from stalker.cli.settings import Settings, connect, read_tree
 from stalker.config.locate import find_tree
 from stalker.errors import FilesError, PlanError
+from stalker.model.escaping import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -228,7 +229,8 @@ def as_table(runs: list[RunSummary]) -> str:
 
 
 def aligned(rows: Sequence[tuple[str, ...]], indent: str = "") -> str:
-    """Return rows as columns; the last column is as long as it is."""
+    """Return rows as columns, foreign text escaped; the last column is as long as it is."""
+    rows = [tuple(map(shown, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     lines = []
     for row in rows:

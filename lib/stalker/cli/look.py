@@ -152,7 +152,7 @@ def show(ctx: click.Context, tree: str, what: str, overrides: tuple[str, ...], a
             "tree": read.name,
             "steps": [{"step": step.id, "variables": variables} for step, variables in found],
         }
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print(json.dumps(document, indent=2))
         return
     print("\n\n".join(as_text(step, variables) for step, variables in found))
 
@@ -205,19 +205,12 @@ def as_text(step: Step, variables: list[dict[str, Any]]) -> str:
     rows = [
         (
             f"{one['plugin']}.{one['name']}" if one["plugin"] else one["name"],
-            printable(one["value"]),
+            one["value"],
             f"{one['file']}:{one['line']}" if one["line"] else one["file"],
         )
         for one in variables
     ]
     return f"{step.id}\n{aligned(rows, '  ')}"
-
-
-def printable(value: str) -> str:
-    r"""Return a value on one line: line breaks and control characters as `\n`, `\x1b`."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in value
-    )
 
 
 @click.command()
@@ -261,7 +254,7 @@ def schema(kind: Any) -> None:
     from stalker.config.schema import schema as schema_of
 
     document = creation_schema() if kind == "image" else schema_of(kind)
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    print(json.dumps(document, indent=2))
 
 
 @click.command()

@@ -14,7 +14,9 @@ import click
 from stalker import __version__
 from stalker.cli.lazy import LazyGroup
 from stalker.cli.settings import Settings
+from stalker.cli.streams import guard_streams
 from stalker.errors import StalkerError
+from stalker.model.escaping import shown_lines
 
 COMMANDS = {
     "run": ("stalker.cli.run", "run", "run what is not there yet, and resume"),
@@ -75,10 +77,33 @@ def stalker(
 
 def main() -> None:
     """Run the command line and exit with the code of the contract."""
+    guard_streams()
+    code = _run()
     try:
-        code = stalker.main(prog_name="stalker", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
+    except BrokenPipeError:
+        pass  # the reader of our output went away (`stalker images | head`): no fault of ours
+    except OSError as error:
+        code = _lost(error, code)
+    problem = getattr(sys.stdout, "problem", None)
+    if problem is not None:
+        code = _lost(problem, code)
+    # Nothing is left to do, and taking down the interpreter with all its modules takes 15 ms.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _lost(error: OSError, code: int) -> int:
+    """Say that output is lost, and return the exit code: 1 at least."""
+    print(f"stalker: {error.strerror or error}: not all of the output could be written", file=sys.stderr)
+    return code or 1
+
+
+def _run() -> int:
+    """Run the command line, show what goes wrong, and return the exit code."""
+    try:
+        code = stalker.main(prog_name="stalker", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:
@@ -93,17 +118,13 @@ def main() -> None:
         print("\nstalker: interrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:
-        # The reader of our output went away (`stalker images | head`): no fault of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 0
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print(f"stalker: {error.strerror}: not all of the output could be written", file=sys.stderr)
-        code = 1
-    # Nothing is left to do, and taking down the interpreter with all its modules takes 15 ms.
-    sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 0)
+        code = _lost(error, 1)
+    return code if isinstance(code, int) else 0
 
 
 def show_error(error: StalkerError) -> None:
@@ -111,15 +132,16 @@ def show_error(error: StalkerError) -> None:
     from stalker.errors import ArgumentsError, FilesError
 
     if isinstance(error, FilesError) and not isinstance(error, ArgumentsError):
-        print(error.details, file=sys.stderr)
-        print(f"stalker: {error.brief}", file=sys.stderr)
+        print(shown_lines(error.details), file=sys.stderr)
+        print(f"stalker: {shown_lines(error.brief)}", file=sys.stderr)
         if error.resolution:
-            print(f"  {error.resolution}", file=sys.stderr)
+            print(f"  {shown_lines(error.resolution)}", file=sys.stderr)
         return
-    print(f"stalker: {error.brief}", file=sys.stderr)
+    print(f"stalker: {shown_lines(error.brief)}", file=sys.stderr)
     for text in (error.details, error.resolution):
         if text:
-            print("\n".join(f"  {line}" for line in text.splitlines()), file=sys.stderr)
+            lines = shown_lines(text.replace("\r\n", "\n").rstrip("\n")).split("\n")
+            print("\n".join(f"  {line}" for line in lines), file=sys.stderr)
     if error.__cause__ is not None and "bug in stalker" in error.details:
         import traceback
 

@@ -13,6 +13,7 @@ import click
 from stalker.cli.selecting import selects_steps
 from stalker.cli.settings import Planner, Wanted, connect, read_tree
 from stalker.journal.wording import count
+from stalker.model.escaping import shown
 
 if TYPE_CHECKING:
     from stalker.plan.actions import Plan
@@ -111,6 +112,7 @@ def as_table(drawn: Plan, estimate: tuple[float, int]) -> str:
         for action in drawn.actions.values()
     ]
     rows += [(one.id, one.verdict, "", one.reason) for one in drawn.artifacts.values()]
+    rows = [(shown(name), verdict, took, shown(reason)) for name, verdict, took, reason in rows]
     head = ("STEP", "VERDICT", "LAST", "REASON")
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(3)]
     lines = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stalker.model import labels
+from stalker.model.escaping import shown
 from stalker.model.units import age_text, size_text
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def _old_builds(old: Sequence[Row], tree: str) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], right: set[int]) -> str:
-    """Return rows as a table; `right` are the columns that are aligned to the right."""
+    """Return rows as a table, foreign text escaped; `right` are the columns that are aligned to the right."""
+    rows = [tuple(map(shown, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -109,7 +111,7 @@ def changes_table(changes: Sequence[Change]) -> str:
     lines = []
     for change in changes:
         notes = f"  ({', '.join(change.notes)})" if change.notes else ""
-        lines.append(f"{change.kind}  {_sizes(change).rjust(width)}  {_printable(change.path + notes)}")
+        lines.append(f"{change.kind}  {_sizes(change).rjust(width)}  {shown(change.path + notes)}")
     return "\n".join(lines)
 
 
@@ -128,12 +130,6 @@ def _size(entry: Entry | None) -> str:
     return size_text(entry.size_bytes) if entry.kind == "file" else entry.kind
 
 
-def _printable(text: str) -> str:
-    r"""Return a path on one line: control characters and bytes that are no UTF-8 as `\x1b`."""
-    data = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in data)
-
-
 def change_document(change: Change) -> dict[str, Any]:
     """Return a line of `diff` as JSON data; the keys are a contract with programs."""
 
@@ -147,14 +143,14 @@ def change_document(change: Change) -> dict[str, Any]:
             "uid": entry.uid,
             "gid": entry.gid,
             "sha256": entry.digest.hex(),
-            "target": _printable(entry.target.decode("utf-8", "surrogateescape")),
+            "target": shown(entry.target.decode("utf-8", "surrogateescape")),
         }
 
     return {
         "change": change.kind,
-        "path": _printable(change.path),
+        "path": shown(change.path),
         "content": change.content_changed,
-        "notes": [_printable(note) for note in change.notes],
+        "notes": [shown(note) for note in change.notes],
         "old": side(change.old),
         "new": side(change.new),
     }

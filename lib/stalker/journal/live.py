@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 from stalker.journal.progress import Progress
 from stalker.journal.screen import final_rows, fit, rows
 from stalker.journal.sink import Sink
-from stalker.journal.terminal import clean_line
+from stalker.journal.terminal import clean_line, harmless
 from stalker.journal.wording import (
     artifact_lines,
     artifact_words,
@@ -58,6 +58,7 @@ class LiveView:
 
     def on_event(self, event: ev.Event) -> None:
         """Take one event; never raises."""
+        event = harmless(event)
         with self._lock:
             if self._is_over:
                 return
@@ -92,7 +93,7 @@ class LiveView:
 
         # Never under our lock: rich draws with its own lock held, and drawing takes ours.
         self._console = Console(
-            file=self._sink.stream,
+            file=getattr(self._sink.stream, "unescaped", self._sink.stream),
             force_terminal=True,
             no_color=not self._has_colour,
             highlight=False,

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from stalker.journal.sink import Sink
-from stalker.journal.terminal import RESET, clean_line
+from stalker.journal.terminal import RESET, clean_line, harmless
 from stalker.journal.wording import (
     artifact_lines,
     artifact_words,
@@ -46,6 +46,7 @@ class PlainView:
         """Take one event; never raises."""
         if isinstance(event, ev.StepOutput):
             return
+        event = harmless(event)
         with self._lock:
             if isinstance(event, ev.RunStarted):
                 self._config = event.config

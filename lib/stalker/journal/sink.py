@@ -6,6 +6,7 @@ never starts in the middle of a step's output.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TextIO
 
@@ -74,8 +75,12 @@ class Sink:
             self.stream.flush()
         except BlockingIOError:  # a terminal that another program left non-blocking: this piece is lost
             return
-        except (OSError, ValueError):  # the reader of a pipe has gone: `stalker run ... | head`
+        except (OSError, ValueError) as error:
             self._is_gone = True
+            # That the reader of a pipe has gone (`stalker run ... | head`) is not a loss.
+            if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+                with contextlib.suppress(AttributeError):
+                    self.stream.problem = error  # type: ignore[attr-defined]  # of `cli.streams`
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -5,6 +5,17 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from stalker.model import events as ev
+from stalker.model.escaping import shown
+
+if TYPE_CHECKING:
+    from stalker.model.events import Event
+
+_OF_PROGRAMS = (ev.StepOutput, ev.BaseProgress)
+_OUTPUT = frozenset({"details", "resolution", "last_lines"})
 
 _SEQUENCES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[\[(][0-9:;<=>?]*[ -/]*[@-~]?|\x1b.?", re.DOTALL
@@ -13,6 +24,25 @@ _SGR = re.compile(r"\x1b\[[0-9;:]*m")
 _BEGUN = re.compile(r"(?:\r|\x1b(?:\[[0-9;:]{0,32})?)\Z")
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
 RESET = "\x1b[0m"
+
+
+def harmless(event: Event) -> Event:
+    """Return an event for people: each text that is one line as `shown` gives it.
+
+    What may be the output of a program (`details`, `last_lines`, progress) is left to `clean_line`.
+    """
+    if isinstance(event, _OF_PROGRAMS):
+        return event
+    changed: dict[str, Any] = {}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if isinstance(value, str) and field.name not in _OUTPUT and not value.isprintable():
+            changed[field.name] = shown(value)
+        elif isinstance(value, tuple) and field.name not in _OUTPUT:
+            texts = tuple(shown(each) if isinstance(each, str) else each for each in value)
+            if texts != value:
+                changed[field.name] = texts
+    return replace(event, **changed) if changed else event
 
 
 def clean_line(text: str) -> str:

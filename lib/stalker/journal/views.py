@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from stalker.journal.plain import Detail, PlainView
 from stalker.journal.sink import Sink
-from stalker.journal.terminal import clean_line
+from stalker.journal.terminal import clean_line, harmless
 from stalker.model import events as ev
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class InfoView:
 
     def on_event(self, event: ev.Event) -> None:
         """Take one event; never raises."""
-        line = _info(event)
+        line = _info(harmless(event))
         if line:
             self._sink.write_line(clean_line(line))
 

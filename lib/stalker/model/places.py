@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stalker.model.escaping import shown, shown_lines
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -36,7 +38,7 @@ class Problem:
     is_warning: bool = False
 
     def __str__(self) -> str:
-        path = f"{self.place.path}: " if self.place.path else ""
+        path = f"{shown(self.place.path)}: " if self.place.path else ""
         kind = "warning: " if self.is_warning else ""
-        hint = f"\n  {self.hint}" if self.hint else ""
-        return f"{self.place}: {kind}{path}{self.what}{hint}"
+        hint = f"\n  {shown_lines(self.hint)}" if self.hint else ""
+        return f"{shown(str(self.place))}: {kind}{path}{shown_lines(self.what)}{hint}"

@@ -17,7 +17,7 @@ from build import BASE, run, stalk, step, tree
 from build import plan as plan_of
 from stalker.cli import drawing
 from stalker.cli.drawing import Drawing, Edge, Node, as_dot, as_mermaid, draw
-from stalker.cli.look import as_text, printable, render, variables_of
+from stalker.cli.look import as_text, render, variables_of
 from stalker.cli.main import stalker
 from stalker.engine.fake import FakeEngine
 from stalker.errors import ArgumentsError, PlanError, StalkerError
@@ -348,7 +348,9 @@ def test_a_step_without_variables_says_so():
     ("value", "expected"), [("a b", "a b"), ("a\nb", r"a\nb"), ("\x1b[31m", r"\x1b[31m"), ("größe", "größe")]
 )
 def test_a_value_stays_on_its_line_and_does_nothing_to_the_terminal(value, expected):
-    assert printable(value) == expected
+    one = {"name": "A", "value": value, "plugin": "", "file": "f\x1b", "line": 1}
+
+    assert as_text(step("install"), [one]) == f":install\n  A  {expected}  f\\x1b:1"
 
 
 # check, schema, plugins

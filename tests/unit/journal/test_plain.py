@@ -172,3 +172,12 @@ def test_events_without_a_plan_are_told_too():
     """Nothing depends on what came before."""
     for event in story():
         assert shown([replace(event)]) is not None
+
+
+def test_a_name_in_a_message_is_shown_on_a_terminal_and_in_a_pipe():
+    """A line break in the name of a file does not begin a line of ours, and a colour of it is not one."""
+    note = Note(T, "file \x1b[31mred\nweb:nginx  done\u202e changed", "warning")
+    said = "file \\x1b[31mred\\nweb:nginx  done\\u202e changed\n"
+
+    assert shown([note]) == f"warning: {said}"
+    assert shown([note], FakeTerminal(), colour=True).endswith(said)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stalker.journal.terminal import Defuser, clean_line, last_line
+from stalker.journal.terminal import Defuser, clean_line, harmless, last_line
+from stalker.model.events import StepFinished
+from unit.journal.story import WEB, T
 
 
 def defused(*pieces):
@@ -73,3 +75,22 @@ def test_the_last_line_that_says_something(tail, line):
 def test_a_line_is_shown_without_what_cannot_be_seen():
     """Escape sequences are taken out whole."""
     assert clean_line("\x1b[1;31mE:\x1b[0m no\x07 file\x1b(B ") == "E: no file"
+
+
+def test_names_in_an_event_are_shown_and_the_output_of_programs_is_left():
+    """A file's name tells what is in it; of a program's colours nothing is left but the text, later."""
+    event = StepFinished(
+        T, WEB, 1, "failed", 1.0, brief="no \x1b[31mfile\n", details="\x1b[1mbold", last_lines=("\x1b[1mred",)
+    )
+
+    found = harmless(event)
+
+    assert found.brief == r"no \x1b[31mfile\n"
+    assert (found.details, found.last_lines) == (event.details, event.last_lines)
+
+
+def test_an_event_of_plain_names_is_itself():
+    """Nearly all are, and nothing is copied."""
+    event = StepFinished(T, WEB, 1, "done", 1.0)
+
+    assert harmless(event) is event
