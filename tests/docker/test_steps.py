@@ -541,7 +541,44 @@ def test_a_container_that_somebody_removes_is_told(workspace):
         done = finish(running, said)
     one_stalk(workspace, {"a": "true", "slow": "true"})
 
-    assert done.code in {1, 3}
-    # while it is being removed it is seen as one that was stopped
-    assert "removed" in done.err or "stopped from outside" in done.err
+    assert done.code == 1
+    assert "removed in the middle of the step" in done.err
     assert workspace.run().code == 0
+
+
+END_CONTAINER = "kill -9 $(cat /dev/.stalker/idle); sleep 60"
+"""The first process waits for the idle one, and ends with it; then the engine ends all others."""
+
+
+def test_a_script_that_ends_its_container_fails_its_step_alone(workspace):
+    """The engine answers: the step is tried again, and other stalks go on."""
+    workspace.tree({"bad": {}, "good": {}})
+    rash = {"exec": True, "retries": 1, "text": f"#!/bin/sh\n{END_CONTAINER}\n"}
+    workspace.stalk("bad", {"rash": rash, "after": "true"})
+    workspace.stalk("good", {"a": "true", "b": "true"})
+
+    done = workspace.run("--keep-going", "--jobs", "1")
+
+    assert done.code == 1, done.err
+    assert [(event["attempt"], event["state"]) for event in ended(done, "bad:rash")] == [
+        (1, "failed"),
+        (2, "failed"),
+    ]
+    (end,) = done.of("run_finished")
+    assert (end["ran"], end["failed"], end["blocked"]) == (2, ["bad:rash"], ["bad:after"])
+    assert workspace.containers() == []
+
+
+def test_a_container_that_somebody_kills_fails_its_step(workspace):
+    """`docker kill` is said with the signal; exit 3 is for an engine that is gone."""
+    one_stalk(workspace, {"a": "true", "slow": "echo now; sleep 60"})
+    with workspace.start("run", "trees/t/t.hjson", "--json") as running:
+        said = read_until(running, "step_output", "now")
+        docker("kill", *[container.id for container in workspace.containers()])
+        done = finish(running, said)
+
+    assert done.code == 1
+    (told,) = ended(done, "s:slow")
+    assert told["brief"] == "s:slow: its container was stopped in the middle of the step"
+    assert "ended with signal 9" in told["details"]
+    assert workspace.containers() == []

@@ -375,6 +375,7 @@ class DockerEngine(Engine):
             writable_bytes=found.get("SizeRw") or 0,
             address=next((address for address in addresses if address), ""),
             exit_code=None if found["State"].get("Running") else found["State"].get("ExitCode"),
+            is_out_of_memory=bool(found["State"].get("OOMKilled")),
         )
 
     def commit(

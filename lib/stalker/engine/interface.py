@@ -74,13 +74,14 @@ class Container:
 class ContainerState:
     """What one inspection tells: is it up, bytes in its writable layer, its address on its network.
 
-    `exit_code` is that of its first process, once it has ended.
+    `exit_code` is that of its first process, once it has ended; `is_out_of_memory` that the kernel ended it.
     """
 
     is_running: bool
     writable_bytes: int
     address: str
     exit_code: int | None = None
+    is_out_of_memory: bool = False
 
 
 class Shell(Protocol):

@@ -75,7 +75,9 @@ def _history(job: Job, log: str, script_s: float) -> dict[str, str]:
         labels.TREE: job.tree_file,
         labels.RUN: job.run,
         labels.DURATION: f"{script_s:.3f}",
-        labels.INPUTS: json.dumps(job.inputs, sort_keys=True),  # ASCII: an engine keeps no bytes that are not UTF-8
+        labels.INPUTS: json.dumps(
+            job.inputs, sort_keys=True
+        ),  # ASCII: an engine keeps no bytes that are not UTF-8
         labels.LOG: log,
     }
 

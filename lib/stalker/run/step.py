@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 LAST_LINES = 20
 RETRY_MAX_S = 60.0
 
-ASK_TIMES = 10
+ASK_TIMES = 15
 ASK_AGAIN_S = 0.2
-"""An engine that goes away says for a moment that all is well."""
+"""An engine that is being stopped stops its containers first, and answers for a moment still."""
 
 FINAL = (NoEngine, InputChanged)
 """Errors after which another attempt ends the same way."""
@@ -291,7 +291,10 @@ def _refuse_whiteouts(job: Job, attempt: _Attempt, changed: Sequence[tuple[str, 
 
 
 def _ask_why_it_died(name: str, around: Surroundings, attempt: _Attempt, code: int | None) -> None:
-    """Raise what ended a script that did not end by itself: the engine, someone outside, the script."""
+    """Raise what ended a script that did not end by itself: the engine, someone outside, the script.
+
+    An engine that answers all the while has not gone: the step has failed, whoever stopped its container.
+    """
     for _ in range(ASK_TIMES):
         try:
             state = around.engine.state(_session(attempt).container)
@@ -301,21 +304,22 @@ def _ask_why_it_died(name: str, around: Surroundings, attempt: _Attempt, code: i
                 "stalker did not do that: somebody else removed it, or another program cleans up here",
                 "run again: it goes on with this step",
             ) from None
-        if not state.is_running:
-            break
         around.cancel.wait(ASK_AGAIN_S)
-    # An idle process that was killed from outside tells of a signal; it ends by itself, with 0, when a
-    # script has killed all that it waits for.
+    attempt.exit_code = code
+    # The first process ends by itself, with 0, when a script has killed all that it waits for.
     if state.is_running or state.exit_code == 0:
-        attempt.exit_code = code
         raise StepFailed(
             f"{name} was killed" if code is None else f"{name} failed with exit code {code}",
             "something in the container ended the shell that ran the script, or memory ran out",
         )
-    raise NoEngine(
-        f"the container of {name} was stopped from outside in the middle of the step",
-        "the engine was restarted, or somebody stopped the container, or memory ran out",
-        "run again: it goes on with this step",
+    ended = f"exit code {state.exit_code}"
+    if (state.exit_code or 0) > KILLED:
+        ended = f"signal {(state.exit_code or 0) - KILLED}"
+    raise StepFailed(
+        f"{name}: its container was stopped in the middle of the step",
+        "memory ran out: the kernel ended its first process"
+        if state.is_out_of_memory
+        else f"its first process ended with {ended}: by the script, or by `docker stop` or `docker kill`",
     )
 
 
