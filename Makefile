@@ -1,5 +1,5 @@
 # make hello   the first tree, on a machine that may have nothing but python3, git and make
-# make test    all tests, two at a time; `make test ARGS='tests/unit -k plan'` some of them
+# make test    all tests, three at a time; `make test ARGS='tests/unit -k plan'` some of them
 # make check   before each commit, in three minutes: ruff, mypy and the tests that need no engine
 # make bare    hello and test on a bare Debian 12 and 13, each apart from this machine (tests/bare.sh); takes an hour
 # make bench   the figures of the README, each beside its peer
@@ -11,7 +11,8 @@
 
 PYTHON := .venv/bin/python
 ARGS :=
-WORKERS := 2
+# One more than the cores of a small machine: tests wait for the engine most of the time.
+WORKERS := 3
 PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 RUN_PACKAGES := python3-venv ca-certificates graphviz mmdebstrap gpg gpgv git zstd xz-utils
@@ -35,6 +36,7 @@ bench: test-packages engine
 	$(PYTHON) benchmarks/run.py $(ARGS)
 
 # Ruff and mypy run beside the tests; what they found is shown in one piece, at the end.
+check: WORKERS := 2
 check: venv
 	@found=$$(mktemp); trap 'rm -f "$$found"' EXIT; \
 	$(MAKE) --no-print-directory --silent lint >"$$found" 2>&1 & lint=$$!; \

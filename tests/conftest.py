@@ -41,20 +41,31 @@ ENGINES = {"engine", "second"}
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put what takes minutes behind all else, as others fail sooner; in front where processes share the work.
-
-    There, what needs no engine comes last: it is many small groups, and no process waits long for the other.
-    """
+    """Put what takes minutes behind all else, as others fail sooner; in front where processes share the work."""
     for item in items:
         if ENGINES & set(getattr(item, "fixturenames", ())) and not item.nodeid.startswith("tests/unit/"):
             item.add_marker("docker")
-    is_shared = hasattr(config, "workerinput")
-    items.sort(
-        key=lambda item: (
-            (item.get_closest_marker("last") is None) is is_shared,
-            is_shared and item.nodeid.startswith("tests/unit/"),
-        )
-    )
+    if hasattr(config, "workerinput"):
+        items.sort(key=_turn)
+    else:
+        items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def _turn(item: pytest.Item) -> int:
+    """Return how early a test comes where processes share the work: the longest groups first.
+
+    What needs no engine comes last: it is many small groups, and no process waits long for the other.
+    """
+    if item.get_closest_marker("last"):
+        return 0
+    if _group(item.nodeid) in GROUPS:
+        return 1
+    return 3 if item.nodeid.startswith("tests/unit/") else 2
+
+
+def _group(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    return next((group for group, begins in GROUPS.items() if file.startswith(begins)), file)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -65,8 +76,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     class ByGroup(LoadScopeScheduling):  # type: ignore[misc]
         # Its own `loadgroup` groups nothing with pytest 9.2 (pytest-xdist#1386).
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return next((group for group, begins in GROUPS.items() if file.startswith(begins)), file)
+            return _group(nodeid)
 
     return ByGroup(config, log)
 
