@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import io
 import lzma
@@ -22,9 +23,9 @@ def zstd(data: bytes) -> bytes:
 
 PACK = {
     "tar": bytes,
-    "gztar": gzip.compress,
-    "bztar": bz2.compress,
-    "xztar": lzma.compress,
+    "gztar": functools.partial(gzip.compress, compresslevel=1),
+    "bztar": functools.partial(bz2.compress, compresslevel=1),
+    "xztar": functools.partial(lzma.compress, preset=0),
     "zstdtar": zstd,
 }
 
