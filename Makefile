@@ -37,7 +37,7 @@ bench: test-packages engine
 
 # Ruff and mypy run beside the tests; what they found is shown in one piece, at the end.
 check: WORKERS := 2
-check: venv
+check: test-packages venv
 	@found=$$(mktemp); trap 'rm -f "$$found"' EXIT; \
 	$(MAKE) --no-print-directory --silent lint >"$$found" 2>&1 & lint=$$!; \
 	$(PYTEST) -m 'not docker' $(ARGS); tests=$$?; \

@@ -79,15 +79,20 @@ def remove_names(engine: DockerEngine, names: Iterable[str]) -> None:
             engine.untag(name)
 
 
-def remove_all_below(engine: DockerEngine, prefix: str) -> None:
-    """Take away every image whose name begins so, and those that had such a name, the younger first."""
+def names_below(prefix: str) -> list[str]:
+    """List the image names that begin so, those of younger images first."""
     listed = subprocess.run(
         ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"],
         capture_output=True,
         text=True,
         check=False,
     ).stdout.split()
-    remove_names(engine, [name for name in listed if name.startswith(prefix)])
+    return [name for name in listed if name.startswith(prefix)]
+
+
+def remove_all_below(engine: DockerEngine, prefix: str) -> None:
+    """Take away every image whose name begins so, and those that had such a name, the younger first."""
+    remove_names(engine, names_below(prefix))
     found = sorted(engine.labelled_images(), key=lambda image: -image.created_s)
     ours = [image for image in found if _work_of(image).startswith(prefix)]
     remove_names(engine, [image.id for image in ours if not image.tags])

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engines import remove_all_below
+from engines import names_below, remove_all_below, remove_names
 from stalker.errors import NotThere
 from workspace import Done, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from stalker.engine.docker import DockerEngine
 
@@ -28,6 +28,12 @@ PATIENCE_S = 900
 """The first run on an engine bootstraps a Debian."""
 
 STORE = "showcase_parcels"
+
+KEPT = "stalker-test/kept"
+"""Begins the names of images that stay for the next session, which finds them by their fingerprints."""
+
+KEPT_S = 7 * 86400.0
+"""After that they are made again: Debian has moved on, and so has what makes them."""
 
 
 class Copy(Workspace):
@@ -78,6 +84,28 @@ def new_copy(engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> 
         remove_all_below(engine, f"{copy.os}/")
         with contextlib.suppress(NotThere):  # only the showcase has one
             engine.remove_volume(copy.os)
+
+
+def keep(engine: DockerEngine, copy: Copy, stalks: Iterable[str]) -> None:
+    """Keep the images of stalks that are the same in every copy, in place of those kept before."""
+    for name in names_below(f"{copy.os}/"):
+        kept = KEPT + name.removeprefix(copy.os)
+        image, before = engine.image(name), engine.image(kept)
+        if name.rpartition("/")[2].partition(":")[0] not in stalks or image is None:
+            continue
+        engine.tag(image.id, kept)
+        if before is not None and before.id != image.id:
+            remove_names(engine, [before.id])
+
+
+def remove_old(engine: DockerEngine) -> None:
+    """Remove images that were kept for long; call it before they can be used."""
+    remove_names(engine, [name for name in names_below(KEPT) if _is_old(engine, name)])
+
+
+def _is_old(engine: DockerEngine, name: str) -> bool:
+    image = engine.image(name)
+    return image is not None and time.time() - image.created_s > KEPT_S
 
 
 def shown_by_rules(out: str) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""The flagship: what its tree says, and the image for the Raspberry Pi, built from nothing and booted.
+"""The flagship: what its tree says, and the image for the Raspberry Pi, built and booted.
 
 All that runs hangs on one run, which takes minutes: so this module is the last of a session.
 """
@@ -17,6 +17,7 @@ import pytest
 
 from stalker.config import read_tree
 from stalker.plan.graph import link_steps
+from trees.conftest import keep, remove_old
 
 ROOT = Path(__file__).resolve().parents[2]
 ARM = "linux/arm/v7"
@@ -24,7 +25,14 @@ STALKS = (
     *("debian_build_binaries", "debian_build_repo", "package_boardinfo", "package_leave"),
     *("raspi_system", "raspi_stage4"),
 )
-STORES = ("exchange", "keys", "ccache", "distfiles", "debs_build", "debs_system")
+STORES = ("exchange", "keys", "ccache", "distfiles")
+DEBS = ("debs_build", "debs_system")
+"""Stores of downloads; their names are the same in each copy, so that steps that use them are."""
+
+KEPT = ("stage3", "build_binaries", "system")
+"""Three minutes of emulated apt and dpkg. The packages, the repository and both images of what the tests look at
+are made each time."""
+
 IMAGE = "artifacts/raspi3/stage4/image"
 REPO = "artifacts/raspi3/build_repo/repo"
 
@@ -96,12 +104,16 @@ def test_no_image_is_published_that_was_not_seen_to_boot(tree):
 
 
 @pytest.fixture(scope="module")
-def copy(new_copy):
+def copy(new_copy, engine):
     """A copy whose stores and password are its own, on an engine that runs ARM programs."""
+    remove_old(engine)
     copy = new_copy()
     for stalk in STALKS:
         file = copy.path / f"stalks/{stalk}/{stalk}.hjson"
-        file.write_text(file.read_text().replace("raspi3_", f"{copy.os}_"))
+        text = file.read_text()
+        for store in DEBS:
+            text = text.replace(f"raspi3_{store}", f"stalker-test_{store}")
+        file.write_text(text.replace("raspi3_", f"{copy.os}_"))
     copy.edit("trees/raspi3/raspi3.hjson", "OS: debian\n", f"OS: {copy.os}\n")
     copy.edit(
         "stalks/raspi_stage4/raspi_stage4.hjson",
@@ -111,6 +123,7 @@ def copy(new_copy):
     up = copy.stalker("engine", "up", "--platform", ARM, "--yes")
     assert up.code == 0, up.err
     yield copy
+    keep(engine, copy, KEPT)
     for store in STORES:
         subprocess.run(["docker", "volume", "rm", f"{copy.os}_{store}"], capture_output=True, check=False)
 
