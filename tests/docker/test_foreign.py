@@ -72,7 +72,8 @@ def test_a_bootstrap_for_a_platform_is_of_that_platform(engine, armhf):
 
 @pytest.fixture(scope="module")
 def emulated(tmp_path_factory: pytest.TempPathFactory, engine: DockerEngine) -> str:
-    """See to it that this machine emulates ARM, as a user would; what was said."""
+    """See to it that this machine emulates ARM, as a user would, and shows what is registered; what was said."""
+    binfmt.mount(look_around(os.environ), lambda _: None)
     space = Space(tmp_path_factory.mktemp("up"), "stalker-test", "", engine=engine, arch="x", subarch="y")
     done = space.stalker("engine", "up", "--yes", "--platform", ARM)
     assert done.code == 0, done.err

@@ -260,8 +260,15 @@ def left_in_use(image: Path, start: int, tmp_path: Path) -> Path:
         os.sync()
         with copy.open("xb") as target:
             copy_image(image, target, lambda _count: None)
-    assert "needs_recovery" in tool("dumpe2fs", "-h", f"{copy}?offset={start}")
+    assert needs_recovery(copy, start)
     return copy
+
+
+def needs_recovery(image: Path, start: int) -> bool:
+    """Say whether the superblock asks for its journal; dumpe2fs takes an offset in some releases only."""
+    with image.open("rb") as stream:
+        stream.seek(start + 1024 + 0x60)
+        return bool(int.from_bytes(stream.read(4), "little") & 0x4)
 
 
 def test_a_data_partition_that_was_in_use_is_mended_and_said(tmp_path: Path, work: Path, tools: Tool) -> None:
