@@ -97,7 +97,7 @@ def _sweep_images(engine: Engine, images: list[Image], running: set[str], say: C
             raise
         except EngineError:
             continue  # the image of a step grows on it
-        say(f"removed a half-made image, left by run {run}, which was killed")
+        say(f"removed a temporary image of run {run}, which is over")
         removed += 1
     return removed
 
