@@ -47,7 +47,8 @@ def real_engine() -> DockerEngine:
 @contextlib.contextmanager
 def busybox_image(engine: DockerEngine, name: str = BUSYBOX) -> Iterator[str]:
     """Give the name of an image of nothing but busybox; it goes at the end."""
-    engine.import_rootfs([rootfs()], name, {}, "busybox for tests")
+    # An image is what it holds: without a label of its own it would be that of another session, and so its steps.
+    engine.import_rootfs([rootfs()], name, {"session": name}, "busybox for tests")
     try:
         yield name
     finally:

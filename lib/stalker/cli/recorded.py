@@ -10,8 +10,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stalker.model.identity import platform_text
 from stalker.model.tree import Variable
-from stalker.plan import fingerprint
+from stalker.plan import fingerprint, format_1
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -37,6 +38,14 @@ def bring_back(
     if not inputs:
         return step, []
     now = fingerprint.step_inputs(step)
+    # A stalk that names no platform runs as its base does, and that is the same image.
+    platform = platform_text(step.platform, None) or inputs.get("platform")
+    now |= {"platform": platform} if platform else {}
+    if inputs.get("format") == format_1.FORMAT:
+        now, inputs = (
+            {name: value for name, value in fields.items() if not name.startswith(("platform", "directory "))}
+            for fields in (now, inputs)
+        )
     kinds = ("variable ", "envplugin ")
     mine = {name for name in {*inputs, *now} if name.startswith(kinds) and " in " not in name}
     variables = {variable.name: variable for variable in step.variables}
