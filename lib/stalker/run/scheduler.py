@@ -513,7 +513,10 @@ def repair_tags(plan: Plan, engine: Engine) -> list[str]:
     """Put names back where they belong, as planned for steps that are reused; return what was done."""
     said = []
     for action in plan.actions.values():
+        has_own = any(name == action.link.image_name for name, _ in action.names)
         for name, image in action.names:
             engine.tag(image, name)
-            said.append(f"{name} is {short_id(image)} now")
+            # `:initial` and `:final` go with the step's own name.
+            if name == action.link.image_name or not has_own:
+                said.append(f"{name} is {short_id(image)} now")
     return said
