@@ -7,7 +7,8 @@
 #
 # Each suite gets a root file system, and mounts, processes and a network of its own: so the engine that
 # `make hello` installs and starts is apart from the host's, and all ends with the command. The host needs
-# mmdebstrap and slirp4netns. Settings of proxies and pip, and the certificates, are the host's.
+# mmdebstrap and slirp4netns. Settings of proxies and pip, and the certificates, are the host's; so are the kernel
+# and the emulators that are registered with it.
 # Exit code 0 when the command went well in each.
 
 set -eu
@@ -66,13 +67,14 @@ try() {
   code=0
   wait "$namespaces" || code=$?
   kill "$network" 2>/dev/null || true
-  return "$code"
+  exit "$code"
 }
 
-if [ "${1-}" = --inside ]; then
-  inside "$2" "$3"
-  exit
-fi
+# `set -e` counts for nothing in a condition, so each part runs in a shell of its own.
+case ${1-} in
+  --inside) inside "$2" "$3"; exit ;;
+  --try) try "$2"; exit ;;
+esac
 for program in mmdebstrap slirp4netns; do
   command -v "$program" >/dev/null || { echo "$0: as root: apt-get install -y $program" >&2; exit 2; }
 done
@@ -81,6 +83,6 @@ done
 result=0
 for suite in "$@"; do
   echo "$suite: $COMMAND" >&2
-  if (try "$suite"); then echo "$suite: passed" >&2; else echo "$suite: FAILED" >&2; result=1; fi
+  if sh "$0" --try "$suite"; then echo "$suite: passed" >&2; else echo "$suite: FAILED" >&2; result=1; fi
 done
 exit $result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 import uuid
@@ -16,6 +17,10 @@ from stalker.model.bases import BASE_COMMENT
 from stalker.model.images import Image
 from stalker.model.labels import BASE, BASE_IMAGES, CONTAINER, PREFIX, RUN, VERSION
 from stalker.run.owner import new_run_id
+
+HELD_BYTES = 64 << 10
+"""More than the zeros at the end of a tar (10 KiB): an engine that has seen those makes and names an image,
+although the stream broke off after them; since Docker 25 even after we have taken the name away again."""
 
 
 class Maker:
@@ -126,7 +131,10 @@ class Maker:
 
 
 class _Watched:
-    """A stream that remembers what it failed with: an engine's client may hide or change it."""
+    """A stream that remembers what it failed with: an engine's client may hide or change it.
+
+    Its last HELD_BYTES are passed on when it has ended well.
+    """
 
     def __init__(self, first: bytes, rest: Iterable[bytes]) -> None:
         self._first = first
@@ -134,13 +142,18 @@ class _Watched:
         self._failure: Exception | None = None
 
     def __iter__(self) -> Iterator[bytes]:
+        held = b""
         try:
-            if self._first:
-                yield self._first
-            yield from self._rest
+            for piece in itertools.chain([self._first], self._rest):
+                held += piece
+                if len(held) > HELD_BYTES:
+                    yield held[:-HELD_BYTES]
+                    held = held[-HELD_BYTES:]
         except Exception as error:
             self._failure = error
             raise
+        if held:
+            yield held
 
     def check(self) -> None:
         """Raise what the stream failed with, though whoever read it took it for whole."""
