@@ -247,13 +247,15 @@ def test_a_built_base_keeps_its_configuration(engine, debian, bases, names, tmp_
     """What the Dockerfile sets is what the image has; ours is a label and nothing else."""
     parent = names()
     engine.tag(debian.id, parent)
-    (tmp_path / "Dockerfile").write_text(
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(
         f"FROM {parent}\nENV A=1\nWORKDIR /srv\nUSER 7:8\nLABEL who=me\nVOLUME /data\nEXPOSE 80\n"
         'ONBUILD RUN false\nHEALTHCHECK CMD true\nENTRYPOINT ["busybox"]\nCMD ["id", "-u"]\n'
     )
     plain = names()
-    subprocess.run(["docker", "build", "-q", "-t", plain, str(tmp_path)], check=True, capture_output=True)
-    base = DockerfileBase(".", PLACE, context_digest=context_digest(str(tmp_path), "Dockerfile"))
+    subprocess.run(["docker", "build", "-q", "-t", plain, str(folder)], check=True, capture_output=True)
+    base = DockerfileBase("image", PLACE, context_digest=context_digest(str(folder), "Dockerfile"))
 
     image = bases.provide(base, names(), quiet)
 
@@ -290,11 +292,13 @@ def test_a_dockerfile_that_fails_gives_no_image(engine, debian, bases, names, tm
     """A RUN that ends with 3: the engine's words, no name."""
     parent, name = names(), names()
     engine.tag(debian.id, parent)
-    (tmp_path / "Dockerfile").write_text(f"FROM {parent}\nRUN exit 3\n")
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(f"FROM {parent}\nRUN exit 3\n")
 
     with pytest.raises(EngineError) as caught:
         bases.provide(
-            DockerfileBase(".", PLACE, context_digest=context_digest(str(tmp_path), "Dockerfile")),
+            DockerfileBase("image", PLACE, context_digest=context_digest(str(folder), "Dockerfile")),
             name,
             quiet,
         )
