@@ -67,6 +67,7 @@ CALLS = {
     "export": lambda engine: list(engine.export("x:1")),
     "ensure_volume": lambda engine: engine.ensure_volume("x", {}),
     "volumes": lambda engine: engine.volumes({}),
+    "volume_path": lambda engine: engine.volume_path("x"),
     "remove_volume": lambda engine: engine.remove_volume("x"),
     "disk_free_bytes": lambda engine: engine.disk_free_bytes(),
 }
@@ -348,7 +349,8 @@ def test_an_image_without_volumes_is_the_same_in_all_else(world, asking):
     kept = {name for name in ASKS_FOR_VOLUMES if name != "Volumes"}
     assert {name: after.config.get(name) for name in kept} == {name: ASKS_FOR_VOLUMES[name] for name in kept}
     assert not after.config.get("Volumes")
-    assert after.labels == {"theirs": "1", labels.TEMPORARY: "x"}
+    # The base of these tests has a label of their session.
+    assert {**after.labels, "session": ""} == {"theirs": "1", labels.TEMPORARY: "x", "session": ""}
     assert (after.tags, after.comment, after.parent_id) == ((), "", "")
     assert after.layers == before.layers
     assert (after.architecture, after.variant) == (before.architecture, before.variant)
@@ -862,6 +864,17 @@ def test_a_volume_is_made_once_and_found_by_its_labels(world):
 
     assert found == [name]
     assert world.engine.volumes({"a.mark": name}) == []
+
+
+def test_a_file_in_a_volume_can_be_mounted_by_its_path(world):
+    """A volume has a directory on the engine's host; without one of that name there is none."""
+    name = f"stalker-test-{uuid.uuid4().hex[:8]}"
+    world.volumes.append(name)
+    world.engine.ensure_volume(name, {})
+
+    assert world.engine.volume_path(name).startswith("/")
+    with pytest.raises(NotThere):
+        world.engine.volume_path("stalker-test-none")
 
 
 def test_a_volume_outlives_the_containers_that_mount_it(world):

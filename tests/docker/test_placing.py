@@ -322,9 +322,7 @@ def test_variables_are_set_for_the_script_alone(workspace):
         workspace,
         {
             "c": {"copy": "/etc/conf", "text": "x\n"},
-            "a": script(
-                'echo "$PATH|$IFS|$LC_ALL|$PS4|$HOME"', PATH="/opt/x", IFS="e", LC_ALL="xx", HOME="/q"
-            ),
+            "a": script('echo "$PATH|$LC_ALL|$PS4|$HOME"', PATH="/opt/x", LC_ALL="xx", HOME="/q"),
             "b": 'echo "${LC_ALL-none}|$PATH"',
         },
     )

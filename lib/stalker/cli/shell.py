@@ -144,13 +144,17 @@ def find_opening(
 
 
 def find_step(tree: Tree, name: str, image: Image) -> tuple[Stalk, Step] | None:
-    """Return the step that left an image: by its labels, else by its name; of a kept shell its step."""
+    """Return the step that left an image: by its labels, else by its name; of a kept shell its step.
+
+    An image whose labels name a step of another tree is that one's work, which a step of this tree shares.
+    """
     known = image.labels.get(labels.STEP) or image.labels.get(labels.FAILED)
-    for stalk in tree.stalks:
-        for step in stalk.steps:
-            full = f"{stalk.repository}:{step.name}"
-            if (known or name) in {full, f"{full}.failed"} or image.comment == f"{COMMENT}{full}":
-                return stalk, step
+    for wanted in dict.fromkeys(filter(None, (known, name))):
+        for stalk in tree.stalks:
+            for step in stalk.steps:
+                full = f"{stalk.repository}:{step.name}"
+                if wanted in {full, f"{full}.failed"} or image.comment == f"{COMMENT}{full}":
+                    return stalk, step
     return None
 
 

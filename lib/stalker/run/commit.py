@@ -83,8 +83,9 @@ def _history(job: Job, log: str, script_s: float) -> dict[str, str]:
 
 
 def _cleared(session: Session) -> dict[str, str]:
-    """Return our labels that the image would inherit, emptied: they told of another step."""
-    return {name: "" for name in session.start.labels if name.startswith(labels.PREFIX)}
+    """Return our labels that the image would inherit, emptied: they are of another step or of a temporary image."""
+    inherited = {name for name in session.start.labels if name.startswith(labels.PREFIX)}
+    return dict.fromkeys(sorted({*inherited, labels.TEMPORARY}), "")
 
 
 def _swept(job: Job, sessions: Sessions, session: Session, stubs: list[str]) -> Session:

@@ -220,7 +220,7 @@ def keep(engine: Engine, container: str, spec: ContainerSpec, opening: Opening, 
     step = opening.step
     comment = f"{COMMENT}{opening.repository}:{step.name}" if step else COMMENT
     cleared = {name: "" for name in image.labels if name.startswith(labels.PREFIX)}
-    made = {**cleared, labels.VERSION: __version__, labels.TREE: opening.tree_file}
+    made = {**cleared, labels.TEMPORARY: "", labels.VERSION: __version__, labels.TREE: opening.tree_file}
     points = mount_points(spec)
     if not points:
         return engine.commit(container, opening.repository, tag, made, image.config, comment, pause=True)

@@ -125,7 +125,7 @@ def test_a_half_made_image_goes_when_its_run_is_over(run, container, goes):
     shelter.sweep()
 
     assert (image.id not in shelter.engine.images_by_id) is goes
-    assert any("half-made image" in said for said in shelter.said) is goes
+    assert any("temporary image" in said for said in shelter.said) is goes
 
 
 def test_what_a_step_grows_on_stays():
