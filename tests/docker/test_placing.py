@@ -194,6 +194,12 @@ def test_a_placed_file_that_is_moved_or_linked_fails_the_step(workspace, act, wh
     brief = ended(done, "s:a")["brief"]
     assert f"was moved or linked to {where}" in brief
     assert "holds a secret" in brief
+    told = ended(done, "s:a")
+    assert "(stalks/s/s.hjson:" in told["details"]
+    assert told["resolution"].splitlines() == [
+        "leave the file where it is: a secret must not get into an image",
+        "./stalker shell s:a.failed --tree trees/t/t.hjson  opens what it left",
+    ]
     assert workspace.image("s:a") is None
     kept = workspace.files("s:a.failed")
     assert [path for path, entry in kept.items() if SECRET.encode() in entry.content] == []
@@ -336,6 +342,20 @@ def test_variables_are_set_for_the_script_alone(workspace):
     path = next(one for one in image.config["Env"] if one.startswith("PATH="))
     assert output(done, "s:b") == f"none|{path.removeprefix('PATH=')}\n"
     assert workspace.files("s:b")["/etc/conf"].content == b"x\n"
+
+
+@pytest.mark.parametrize("user", ["root", "1000"])
+def test_a_missing_interpreter_is_named_with_its_place(workspace, user):
+    """Not by what the shell of the image says of a line of ours."""
+    workspace.options["user"] = user
+    one_stalk(workspace, {"a": {"exec": True, "text": "#!/opt/python -u\nprint()\n"}})
+
+    done = workspace.run()
+
+    assert done.code == 1
+    told = ended(done, "s:a")
+    assert told["brief"] == "s:a: /opt/python does not exist in the container"
+    assert "(stalks/s/s.hjson:" in told["details"]
 
 
 def test_a_missing_directory_and_an_unknown_user_are_named_with_their_place(workspace):

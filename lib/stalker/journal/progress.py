@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from stalker.journal.wording import is_exit
 from stalker.model import events as ev
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ MANY = 1000
 
 @dataclass(slots=True)
 class StepProgress:
-    """One step; `tail` is the end of its output, as it came; `pausing` is between two attempts."""
+    """One step; `tail` is the end of its output, as it came; `pausing` is between two attempts.
+
+    `exit_code` is None where something else made it fail.
+    """
 
     id: StepId
     name: str
@@ -177,7 +181,7 @@ class Progress:
 
     def _finish(self, event: ev.StepFinished) -> None:
         step = self._step(event.step)
-        step.duration_s, step.exit_code = event.duration_s, event.exit_code
+        step.duration_s, step.exit_code = event.duration_s, event.exit_code if is_exit(event) else None
         if event.will_retry_in_s is not None:
             self._set(step, "pausing")
             return

@@ -71,10 +71,14 @@ def result_words(event: StepFinished) -> str:
     return words
 
 
+def is_exit(event: StepFinished) -> bool:
+    """Say whether a step failed by the exit code of its script, and not by what the script did."""
+    return bool(event.exit_code) and (not event.brief or "failed with exit code" in event.brief)
+
+
 def _failed_words(event: StepFinished, took: str) -> str:
     """Say the exit code, or what else went wrong, without the step's name before it."""
-    is_exit = bool(event.exit_code) and (not event.brief or "failed with exit code" in event.brief)
-    if is_exit:
+    if is_exit(event):
         return f"failed with exit code {event.exit_code} after {took}"
     brief = clean_line(event.brief).removeprefix(event.step).lstrip(": ")
     return f"failed after {took}: {brief}" if brief else f"failed after {took}"

@@ -160,6 +160,7 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Star
             if start.workdir
             else []
         ),
+        f"[ -e {shlex.quote(step.script.interpreter[0])} ] || {{ _stk_say interpreter; exit 127; }}",
         "trap _stk_refused EXIT",
         *(f"_stk_set {name} {shlex.quote(value)}" for name, value in start.environment.items()),
         "trap - EXIT",

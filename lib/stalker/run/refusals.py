@@ -25,6 +25,12 @@ def hindrance(step: Step, trouble: Trouble, payload: Payload, output: str) -> St
             f"working_dir{_place_of_option(step, 'working_dir')}",
             "make it in an earlier step, or name one that exists",
         )
+    if kind == "interpreter":
+        return StepFailed(
+            f"{step.id}: {step.script.interpreter[0]} does not exist in the container",
+            f"the first line of the script names it ({step.script.place.short})",
+            "install it in an earlier step, or begin the script with a program that the image has",
+        )
     if kind == "unknown":
         return StepFailed(
             f"{step.id}: the image has no user or group named {text}",
@@ -48,16 +54,22 @@ def hindrance(step: Step, trouble: Trouble, payload: Payload, output: str) -> St
 def survived(step: Step, survivors: Sequence[tuple[int, str, str]], payload: Payload) -> StepFailed:
     """Return the error for placed files that a script moved or linked to where an image would hold them."""
     briefs = []
+    places = []
+    is_secret = False
     for number, name, paths in survivors:
         file = payload.placed_at(number, name)
         target = file.target if file else name
         secret = ", which holds a secret," if file is not None and file.is_secret else ""
         where = " and ".join(paths.splitlines()) or "another place"
         briefs.append(f"{target}{secret} was moved or linked to {where}")
+        places.append(_place_of_file(step, target))
+        is_secret |= bool(secret)
     return StepFailed(
         f"{step.id}: {briefs[0]}",
-        "; ".join([*briefs[1:], "the file is placed for the step alone and is never part of an image"]),
-        "copy the file instead (cp), or place it with `copy` where the image is to have it",
+        "; ".join([*briefs[1:], f"{places[0]} is placed for the step alone and is never part of an image"]),
+        "leave the file where it is: a secret must not get into an image"
+        if is_secret
+        else "copy the file instead (cp), or place it with `copy` where the image is to have it",
     )
 
 
@@ -69,6 +81,12 @@ def _meeting(step: Step, text: str, payload: Payload) -> StepFailed:
         f"{step.id}: {said} are one file in the image",
         "a link in the image leads one of the directories to the other",
         "place it once, under its real path",
+    )
+
+
+def _place_of_file(step: Step, target: str) -> str:
+    return next(
+        (f"{target} ({file.place.short})" for file in step.files if file.target == target), "the file"
     )
 
 

@@ -9,7 +9,7 @@ Marks are `\x01stalker:<nonce>:<kind>[:<text>]\x01`; everything else is the scri
     bad                   something that was placed could not be taken away, or put back
     kept:DIR              a directory that the engine made for a mount was changed by the script
     linked:K:NAME         a file would take the place of one of the image that has other names too; not run
-    enter:PATH  meet:K1:K2:NAME  workdir  variable:NAME  unknown:USER   why the script was not run
+    enter:PATH  meet:K1:K2:NAME  workdir  interpreter  variable:NAME  unknown:USER   why the script was not run
     end                   a program is through; on both streams, so nothing of it is still on its way
 """
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HINDRANCES = {"enter", "meet", "workdir", "variable", "unknown"}
+HINDRANCES = {"enter", "meet", "workdir", "interpreter", "variable", "unknown"}
 
 
 @dataclass(frozen=True, slots=True)

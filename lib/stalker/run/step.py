@@ -344,9 +344,8 @@ def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: Stalk
         wrapped = NoEngine(f"{step.id}: {error.brief}", error.details, error.resolution)
         wrapped.__cause__ = error
         error = wrapped
-    resolution = error.resolution or (
-        f"./stalker shell {step.id}.failed --tree {job.tree_file}  opens what it left" if kept else ""
-    )
+    opener = f"./stalker shell {step.id}.failed --tree {job.tree_file}  opens what it left" if kept else ""
+    resolution = "\n".join(filter(None, (error.resolution, opener)))
     around.emit(
         events.StepFinished(
             at=around.now(),

@@ -163,6 +163,16 @@ def test_what_stays_on_the_screen_is_short():
     ]
 
 
+@pytest.mark.parametrize("code", [0, 125, None])
+def test_a_step_that_failed_by_something_else_shows_no_exit_code(code):
+    """Its script may have ended well: `exit code 0` next to a cross explains nothing."""
+    progress = many(1, 1)
+    brief = "s000:n000: an image cannot hold /.wh.x"
+    progress.on_event(StepFinished(T, StepId("s000:n000"), 1, "failed", 1.0, code, brief=brief))
+
+    assert texts(final_rows(progress))[-1] == "failed: n000: failed"
+
+
 def test_what_stays_of_very_many_stalks_is_a_count():
     """Fifty that went well are one line."""
     assert texts(final_rows(many(50, 1, done=range(50)))) == ["done: 50 stalks done"]
