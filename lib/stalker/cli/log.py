@@ -81,7 +81,13 @@ def find_log(settings: Settings, ref: str, tree: Tree | None) -> Path:
         split_name(step, tree)  # refuses a step that is not there, and suggests the nearest
         found = _newest(settings, tree, stalk, name)
         if found is None:
-            raise _no_log(step, f"nothing of it in {_log_dir(settings, tree)}")
+            image = next(f"{one.repository}:{name}" for one in tree.stalks if one.name == stalk)
+            raise _no_log(
+                step,
+                f"nothing of it in {_log_dir(settings, tree)}",
+                f"`./stalker log {image}` prints what the step wrote that left its image, under whatever name; "
+                "`./stalker log` lists the runs",
+            )
         return found
     known: set[str] = set()
     for ran in _trees_that_ran(settings):

@@ -60,7 +60,7 @@ def bring_back(
             notes.append(f"{name} was {_said(old)} then; the shell has {_said(new)}, as --set says")
             continue
         if not _is_whole(old, secrets):
-            has = "today's"
+            has = "that of now"
         elif old is None:
             has = "none"
             (variables if kind == "variable" else environment).pop(name, None)
@@ -72,7 +72,7 @@ def bring_back(
                 environment[name] = old
         notes.append(f"{name} was {_said(old)} then, the tree says {_said(new)} now; the shell has {has}")
     notes += [
-        f"{text} since then; the shell has today's"
+        f"{text} since then; the shell has what the tree says now"
         for text in fingerprint.differences(step, _rest(inputs, mine), _rest(now, mine))
     ]
     return replace(step, variables=tuple(variables.values()), environment=tuple(environment.items())), notes

@@ -135,7 +135,7 @@ def test_a_long_value_that_is_not_recorded_whole_is_that_of_now(capsys):
     opening = find_opening(SETTINGS, NAME, recorded(then), coloured(LONG="short"))
 
     assert opening.environment == {"LONG": "short"}
-    assert "the tree says short now; the shell has today's" in capsys.readouterr().err
+    assert "the tree says short now; the shell has that of now" in capsys.readouterr().err
 
 
 def test_a_variable_that_the_user_sets_has_that_value(capsys):
@@ -179,8 +179,8 @@ def test_files_and_a_script_that_are_others_now_are_told(capsys):
     assert opening.environment == {"LC_ALL": "POSIX"}
     assert capsys.readouterr().err.splitlines() == [
         "stalker: LC_ALL was POSIX then, the tree says C now; the shell has POSIX",
-        "stalker: file /etc/bound changed (stalks/s/s.hjson:3) since then; the shell has today's",
-        "stalker: script changed (stalks/s/s.hjson:3) since then; the shell has today's",
+        "stalker: file /etc/bound changed (stalks/s/s.hjson:3) since then; the shell has what the tree says now",
+        "stalker: script changed (stalks/s/s.hjson:3) since then; the shell has what the tree says now",
     ]
 
 
