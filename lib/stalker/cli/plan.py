@@ -12,6 +12,7 @@ import click
 
 from stalker.cli.selecting import selects_steps
 from stalker.cli.settings import Planner, Wanted, connect, read_tree
+from stalker.cli.told import on_one_line
 from stalker.journal.wording import count
 from stalker.model.escaping import shown
 
@@ -35,7 +36,7 @@ def plan(ctx: click.Context, tree: str, wanted: Wanted, jobs: int | None, as_jso
     drawn = planner.draw()
     engine.close()
     for text in (*read.warnings, *planner.cautions):
-        print(f"warning: {text}", file=sys.stderr)
+        print(f"warning: {on_one_line(text)}", file=sys.stderr)
     estimate = estimate_s(drawn, jobs or os.cpu_count() or 1)
     print(json.dumps(as_document(drawn, estimate), indent=2) if as_json else as_table(drawn, estimate))
     is_blocked = drawn.blocked or any(one.verdict == "BLOCKED" for one in drawn.artifacts.values())

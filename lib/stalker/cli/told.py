@@ -36,4 +36,9 @@ def tell_files(tree: Tree, emit: Callable[[Event], None]) -> None:
     for file, digest in tree.files_read:
         emit(events.FileRead(now, file, digest))
     for text in tree.warnings:
-        emit(events.Note(now, text, "warning"))
+        emit(events.Note(now, on_one_line(text), "warning"))
+
+
+def on_one_line(warning: str) -> str:
+    """Return a warning of a file with its remedy on the same line, as an event has one line of text."""
+    return "; ".join(line.strip() for line in warning.splitlines())
