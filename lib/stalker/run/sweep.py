@@ -7,6 +7,7 @@ share one: see `owner`. A run has a container running as long as it has a half-m
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from stalker.errors import EngineError, NoEngine
@@ -82,7 +83,7 @@ def _sweep_volumes(engine: Engine, running: set[str], say: Callable[[str], None]
 
 def _sweep_images(engine: Engine, images: list[Image], running: set[str], say: Callable[[str], None]) -> int:
     """Remove the half-made images of runs that are over; `running` are the runs with running containers."""
-    removed = 0
+    removed: Counter[str] = Counter()
     grown_on = {image.parent_id for image in images}
     for image in images:
         run = image.labels.get(labels.TEMPORARY, "")
@@ -97,9 +98,11 @@ def _sweep_images(engine: Engine, images: list[Image], running: set[str], say: C
             raise
         except EngineError:
             continue  # the image of a step grows on it
-        say(f"removed a temporary image of run {run}, which is over")
-        removed += 1
-    return removed
+        removed[run] += 1
+    for run, number in removed.items():
+        images_of = "a temporary image" if number == 1 else f"{number} temporary images"
+        say(f"removed {images_of} of run {run}, which is over")
+    return removed.total()
 
 
 def _run_of(container: Container) -> str:

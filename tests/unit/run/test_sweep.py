@@ -125,7 +125,20 @@ def test_a_half_made_image_goes_when_its_run_is_over(run, container, goes):
     shelter.sweep()
 
     assert (image.id not in shelter.engine.images_by_id) is goes
-    assert any("temporary image" in said for said in shelter.said) is goes
+    told = f"removed a temporary image of run {run}, which is over"
+    assert [said for said in shelter.said if "image" in said] == [told] * goes
+
+
+def test_the_images_of_one_run_are_one_line():
+    shelter = Shelter()
+    for run in (DEAD, STRANGE, DEAD):
+        shelter.half_made(run)
+
+    assert shelter.sweep() == 3
+    assert shelter.said == [
+        f"removed 2 temporary images of run {DEAD}, which is over",
+        f"removed a temporary image of run {STRANGE}, which is over",
+    ]
 
 
 def test_what_a_step_grows_on_stays():
