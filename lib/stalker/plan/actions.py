@@ -263,7 +263,13 @@ def _draft(
 
 
 def _take(draft: _Draft, image: Image, index: ImageIndex) -> None:
-    """Take a step as it is committed, whatever made its image."""
+    """Take a step as it is committed, whatever made its image.
+
+    What somebody made of a step's image has its labels, but is another thing.
+    """
+    if image.labels.get(labels.FINGERPRINT) and not index.made_by_us(image):
+        foreign = {name: text for name, text in image.labels.items() if not name.startswith(labels.PREFIX)}
+        image = draft.image = replace(image, labels=foreign)
     draft.state = "there"
     made_as = image.labels.get(labels.FINGERPRINT)
     draft.platform = inputs_of(image).get("platform", "")

@@ -212,6 +212,21 @@ def test_pretend_takes_committed_tags_whatever_made_them(engine):
     assert found["left:c"][0] == "RUN"
 
 
+def test_what_somebody_made_of_a_taken_step_is_not_its_work(engine):
+    """It has the labels of the step, but what grew on the step's image is not taken for current on it."""
+    run(chain(), engine)
+    image = engine.image(f"{PREFIX}/root:b")
+    derived = engine.add_image(labels=image.labels, parent=image.id)
+    engine.tag(derived.id, f"{PREFIX}/root:b")
+
+    drawn = plan(chain(), engine, only="left")
+
+    taken, grown = drawn.actions["root:b"], drawn.actions["left:c"]
+    assert (taken.verdict, taken.image, taken.commit, taken.made_as) == ("REUSE", derived.id, derived.id, "")
+    assert grown.verdict == "RUN"
+    assert grown.fingerprint != engine.image(f"{PREFIX}/left:c").labels[labels.FINGERPRINT]
+
+
 def test_skip_until_takes_the_steps_before_as_they_are(engine):
     run(tree(stalk("root", "a", "b", "c")), engine)
     made = tree(stalk("root", step("a", "other\n"), "b", step("c", "other\n"), skip_until="c"))
