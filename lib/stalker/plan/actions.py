@@ -72,7 +72,8 @@ class Action:
     reused, empty for one that is gone but not needed; `commit` names it on every engine, and `made_as` is
     the fingerprint that it carries, another one where an earlier version of stalker made it. `names` are
     those that have to be put back, each with its image: the step's own, `:initial` and `:final`.
-    `estimate_s` is how long it took last time.
+    `estimate_s` is how long it took last time. `doer` is the first of the steps that have the same work to do,
+    on the same commit; None where nothing is to be done or a base is still to be made.
     """
 
     link: Link
@@ -85,6 +86,7 @@ class Action:
     made_as: str = ""
     names: tuple[tuple[str, str], ...] = ()
     estimate_s: float | None = None
+    doer: StepId | None = None
 
     @property
     def step(self) -> Step:
@@ -209,11 +211,14 @@ def make_plan(
     drafts = _draft(links, index, bases, selection)
     _settle(drafts, selection, asked)
     actions: dict[StepId, Action] = {}
-    doers: dict[str, StepId] = {}
+    doers: dict[tuple[str, str], StepId] = {}
     for draft in drafts.values():
         action = _decide(draft, drafts, index, bases, selection, actions, obstacle)
         if action.verdict == "RUN" and action.fingerprint:
-            first = doers.setdefault(action.fingerprint, action.id)
+            above = actions.get(draft.link.parent) if draft.link.parent is not None else None
+            grown_on = (above.commit or above.doer or "") if above is not None else ""
+            first = doers.setdefault((action.fingerprint, grown_on), action.id)
+            action = replace(action, doer=first)
             if first != action.id:
                 action = replace(action, reason=f"{action.reason}; {first} is the same work, which runs once")
         actions[action.id] = action
@@ -300,11 +305,17 @@ def _accept(draft: _Draft, drafts: Mapping[StepId, _Draft]) -> bool:
 def _fits(image: Image, link: Link, drafts: Mapping[StepId, _Draft]) -> bool:
     """Say whether an image grew on the very images that its inputs have now."""
     grown_on = made_from(image)
-    for before in link.inputs:
-        now = drafts[before].image
-        if now is not None and grown_on.get(before, commit_of(now)) != commit_of(now):
-            return False
-    return True
+    images = {before: drafts[before].image for before in link.inputs}
+    return all(now is None or _grew_on(grown_on, before, now) for before, now in images.items())
+
+
+def _grew_on(grown_on: Mapping[str, str], before: StepId, now: Image) -> bool:
+    """Say whether the image of a step is one of those that another image was made from.
+
+    What a step of another stalk left, which did the same work, names its parent by another name.
+    """
+    known = {grown_on[before]} if before in grown_on else set(grown_on.values())
+    return commit_of(now) in known
 
 
 def _settle(drafts: dict[StepId, _Draft], selection: Selection, asked: frozenset[StepId]) -> None:
@@ -499,8 +510,11 @@ def _why_missing(
         grown_on = made_from(draft.candidates[0])
         for parent in draft.link.inputs:
             image = drafts[parent].image
-            if image is not None and grown_on.get(parent) != commit_of(image):
-                return f"{parent} was run again since ({short_id(image.id)})"
+            if image is None or _grew_on(grown_on, parent, image):
+                continue
+            if parent not in grown_on:
+                return f"the same work is there, but not on this image of {parent} ({short_id(image.id)})"
+            return f"{parent} was run again since ({short_id(image.id)})"
         return "what it grows on was run again since"
     other = index.by_name.get(name)
     if before is None and other is not None and other.labels.get(labels.STEP) != name:

@@ -95,7 +95,7 @@ class RunState:
     """Which steps wait, run, are done; asked by events.
 
     `inputs` maps each step that has to run to those of its inputs that have to run too; others are
-    there already. `works` names the work of each step by its fingerprint: of steps with the same work one
+    there already. `works` names the work of each step: of steps with the same work one
     runs, and the others wait for it and take what it left; when it fails they are blocked. `remaining_s`
     orders the ready ones: the longest way to go first. `jobs` is how many run at once. Without `keep_going`
     the first failure lets what runs finish and starts nothing new; with it, a failure blocks only what

@@ -232,7 +232,7 @@ class _Run:
             jobs=options.jobs,
             keep_going=options.keep_going,
             stores=_locked_stores(plan),
-            works={action.id: action.fingerprint for action in plan.to_run},
+            works={action.id: action.doer or "" for action in plan.to_run},
         )
         for action in plan.to_run:
             self._left[action.step.stalk] = self._left.get(action.step.stalk, 0) + 1

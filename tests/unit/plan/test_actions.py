@@ -16,7 +16,7 @@ from stalker.model.tree import ImageBase, TagBase
 from stalker.plan.actions import make_plan, select
 from stalker.plan.bases import find_bases
 from stalker.plan.graph import link_steps
-from stalker.plan.images import ImageIndex
+from stalker.plan.images import ImageIndex, made_from
 
 
 @pytest.fixture
@@ -641,3 +641,46 @@ def test_a_base_is_remembered_as_the_step_that_has_the_name_says(engine):
 
     assert verdicts(drawn) == dict.fromkeys(drawn.actions, ("REUSE", "unchanged"))
     assert drawn.bases["root"].image == first.id
+
+
+def two_of_one_work(engine):
+    """Two stalks with the same steps whose first steps have two commits: one was run again."""
+    made = tree(stalk("left", "a", "b"), stalk("right", "a", "b"))
+    run(made, engine)
+    run(made, engine, start="right:a")
+    return made
+
+
+def commits_below(engine, made):
+    """The commits of both first steps, and what each second step was made from."""
+    drawn = plan(made, engine)
+    firsts = [drawn.actions[f"{name}:a"].commit for name in ("left", "right")]
+    seconds = [engine.image(drawn.actions[f"{name}:b"].image) for name in ("left", "right")]
+    return firsts, [next(iter(made_from(image).values())) for image in seconds]
+
+
+def test_an_image_that_grew_on_another_commit_of_the_same_work_is_not_taken(engine):
+    made = two_of_one_work(engine)
+    engine.untag(f"{PREFIX}/left:final")
+    engine.untag(f"{PREFIX}/left:b")
+
+    on = short_id(engine.image(f"{PREFIX}/left:a").id)
+    reason = f"the same work is there, but not on this image of left:a ({on})"
+    assert verdicts(plan(made, engine))["left:b"] == ("RUN", reason)
+    run(made, engine)
+    firsts, grown_on = commits_below(engine, made)
+    assert firsts == grown_on
+
+
+def test_steps_that_grow_on_two_commits_of_the_same_work_both_run(engine):
+    made = two_of_one_work(engine)
+    for name in ("left", "right"):
+        engine.untag(f"{PREFIX}/{name}:final")
+        engine.untag(f"{PREFIX}/{name}:b")
+
+    run(made, engine)
+
+    firsts, grown_on = commits_below(engine, made)
+    assert len(set(firsts)) == 2
+    assert firsts == grown_on
+    assert set(verdicts(plan(made, engine)).values()) == {("REUSE", "unchanged")}
