@@ -100,8 +100,11 @@ def _files(kind: str, files: tuple[File, ...]) -> dict[str, str]:
 
 
 def shown(value: str) -> str:
-    """Return a value for a field of inputs: a long one as its beginning and a digest."""
-    if len(value) <= SHOWN_MAX:
+    """Return a value for a field of inputs: a long one as its beginning and a digest.
+
+    So is one that reads as what else may be in its field, a secret's name or such a digest.
+    """
+    if len(value) <= SHOWN_MAX and not value.startswith("secret ") and " (sha256 " not in value:
         return value
     return f"{value[:60]}... (sha256 {digest(value.encode('utf-8', 'surrogateescape'))})"
 

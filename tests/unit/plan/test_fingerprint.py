@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from build import step
 from stalker.model.places import Place
 from stalker.model.tree import File, Mount, Option, Variable
-from stalker.plan.fingerprint import differences, hash_fields, step_inputs, whole_history
+from stalker.plan.fingerprint import differences, hash_fields, shown, step_inputs, whole_history
 
 PLACE = Place("stalks/s/s.hjson", 7)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -160,3 +160,12 @@ def test_a_long_value_is_kept_as_its_beginning_and_a_digest():
 
     assert len(step_inputs(one)["variable LIST"]) < 200
     assert step_inputs(one) != step_inputs(other)
+
+
+def test_a_value_that_reads_as_a_secret_or_as_a_digest_is_neither():
+    long = "x" * 5000
+    pairs = [("secret KEY", Variable("A", "", PLACE, "KEY")), (shown(long), Variable("A", long, PLACE))]
+
+    for text, other in pairs:
+        lookalike = step("s", variables={"A": text})
+        assert step_inputs(lookalike) != step_inputs(replace(lookalike, variables=(other,)))
