@@ -26,6 +26,23 @@ def prepare_mounts(engine: Engine, mounts: Iterable[Mount], workspace: str) -> N
             os.makedirs(os.path.join(workspace, mount.source), exist_ok=True)  # noqa: PTH103, PTH118
 
 
+def sources_now(mounts: Iterable[Mount], workspace: str) -> list[tuple[int, int] | None]:
+    """Return which directories of this host mounts would show now: device and inode, None for one not here."""
+    return [
+        _identity(os.path.join(workspace, mount.source))  # noqa: PTH118
+        for mount in mounts
+        if mount.kind == "directory"
+    ]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def volumes_of(image: Image) -> tuple[str, ...]:
     """Return the directories that an image declares as volumes."""
     declared = image.config.get("Volumes")

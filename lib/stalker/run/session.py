@@ -1,8 +1,8 @@
 """One live container in which steps of a stalk run in a row.
 
 A session serves the next step when nothing but its idle process is left running, nothing outside of its
-layer differs from what it was at the start, its layer has nothing that a commit drops, its mounts and
-options are the same, and its writable layer is small: a commit takes the whole layer, so each later
+layer differs from what it was at the start, its layer has nothing that a commit drops, its mounts, what they
+show and options are the same, and its writable layer is small: a commit takes the whole layer, so each later
 image holds again what earlier steps wrote. Else the next step gets a fresh container from the last
 commit. Both ways give the same files.
 
@@ -24,7 +24,7 @@ from stalker.engine.options import mount_points, tmpfs_points
 from stalker.errors import EngineError, EngineFull, NoEngine, StalkerError
 from stalker.model import labels
 from stalker.run.mounted_files import mounts_of_files
-from stalker.run.mounts import folders_of_mounts, image_without_volumes
+from stalker.run.mounts import folders_of_mounts, image_without_volumes, sources_now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ class Session:
     """A running container: what it started from and what was committed from it last.
 
     `stubs` are the directories that the engine made in it for mounts; those that a script changed are
-    `kept_stubs`.
+    `kept_stubs`. `sources` are the directories of this host that its mounts show.
     """
 
     container: str
@@ -85,6 +85,7 @@ class Session:
     writable_bytes: int = 0
     stubs: tuple[str, ...] = ()
     kept_stubs: set[str] = field(default_factory=set)
+    sources: list[tuple[int, int] | None] = field(default_factory=list)
 
     @property
     def tmpfs(self) -> tuple[str, ...]:
@@ -178,6 +179,7 @@ class Sessions:
         if bare != start.id:
             self._bare_images.add(bare)
             spec = replace(spec, image=bare)
+        sources = sources_now(spec.mounts, job.workspace)
         volume = ""
         if files:
             volume, mounts = mounts_of_files(self.engine, start.id, files, self.run)
@@ -196,7 +198,7 @@ class Sessions:
             self._volumes[volume] = container
         folders = tuple(folders_of_mounts(mount_points(spec)))
         stubs = self.missing_paths(start.id, folders) if folders else []
-        return Session(container, spec.name, spec, start, job.image, stubs=tuple(stubs))
+        return Session(container, spec.name, spec, start, job.image, stubs=tuple(stubs), sources=sources)
 
     def _started(self, spec: ContainerSpec) -> str:
         container = self.engine.create(spec)
@@ -241,7 +243,9 @@ class Sessions:
             spec.hosts,
         )
         has_own = any(option.name in OWN_STATE for option in spec.options)
-        return same and session.image == job.image and not job.step.daemonize and not has_own
+        # A container goes on showing a directory that was replaced by another one.
+        shows = same and session.sources == sources_now(spec.mounts, job.workspace)
+        return shows and session.image == job.image and not job.step.daemonize and not has_own
 
     def keep(self, session: Session, stalk: str, image: str, *, left: int, writable_bytes: int) -> bool:
         """Keep a session for the stalk's next step, if it may serve; else let it go. Return whether it may.

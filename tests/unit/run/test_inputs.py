@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from dataclasses import replace
 
@@ -182,6 +183,25 @@ def test_a_directory_that_changes_while_a_step_runs_fails_it_and_nothing_is_comm
     assert ended.image == ""
     assert committed(engine) == []
     assert engine.scripts == ["wait"]
+
+
+def test_a_directory_that_was_replaced_by_an_equal_one_is_mounted_again(source):
+    """A container goes on showing the one that it was started with, which is empty by now."""
+    engine = FakeEngine()
+    engine.add_image(BASE)
+    mounts = (mounted(source),)
+    steps = [step(name, mounts=mounts) for name in ("one", "two", "three")]
+
+    def replace_it(event):
+        if isinstance(event, events.StepFinished) and event.step == "s:one":
+            source.rename(source.with_name("old"))
+            shutil.copytree(source.with_name("old"), source)
+            shutil.rmtree(source.with_name("old"))
+
+    ran = run(tree(stalk("s", *steps)), engine, on_event=replace_it)
+
+    assert ran.result.exit_code == 0
+    assert [event.is_reused for event in ran.of(events.ContainerStarted)] == [False, False, True]
 
 
 def test_a_file_that_changes_before_its_step_begins_fails_that_step(source):
