@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import tarfile
 
 import pytest
@@ -229,6 +230,55 @@ def test_what_a_script_may_do_with_a_placed_file(workspace, act):
     added = workspace.added("s:a").keys()
     assert "/etc/key" not in added
     assert added <= {"/root/copy", "/root/x", "/new", "/new/other", "/root", "/etc"}
+
+
+@pytest.mark.parametrize("options", [{}, {"tty": True}], ids=["fed", "exec"])
+@pytest.mark.parametrize(
+    "act",
+    [
+        "rm -rf /entropy",
+        "rm -rf /entropy; false",
+        "mv /entropy/.stalker /root/state; mv /etc/key /root/elsewhere",
+        "rm -rf /entropy/.stalker/f/*; mv /etc/key /root/elsewhere",
+    ],
+)
+def test_a_script_that_removes_what_its_files_are_known_by_fails(workspace, act, options):
+    """Where a placed file went can no longer be proven, so nothing is committed, not even as failed."""
+    workspace.tree({"s": {}}, secrets={"KEY": {"env": "KEY"}})
+    plugins = {"key": {"bind": "/etc/key", "KEY": "", "text": "key={KEY}"}, "a": act}
+    workspace.stalk("s", plugins, DOCKER_OPTS=options)
+
+    done = workspace.run(KEY=SECRET)
+
+    assert done.code == 1
+    if "false" not in act:
+        assert "could not be taken away" in ended(done, "s:a")["brief"]
+    assert (workspace.image("s:a"), workspace.image("s:a.failed")) == (None, None)
+
+
+def zone_file(name, hours):
+    """A file of a time zone with one offset. Source: RFC 8536, version 1."""
+    counts = struct.pack(">6l", 0, 0, 0, 0, 1, len(name) + 1)
+    return b"TZif" + bytes(16) + counts + struct.pack(">lbb", hours * 3600, 0, 0) + name.encode() + b"\0"
+
+
+def test_directories_made_for_a_file_go_though_the_script_set_a_time_zone(workspace):
+    """How they look is compared in one time zone."""
+    one_stalk(
+        workspace,
+        {
+            "seed": {"bind": "/opt/in/seed", "text": "x"},
+            "zone": {"copy": "/etc/est", "path": "est"},
+            "a": "mv /etc/est /etc/localtime; date +%Z",
+        },
+    )
+    (workspace.path / "est").write_bytes(zone_file("EST", -5))
+
+    done = workspace.run()
+
+    assert done.code == 0, done.err
+    assert output(done, "s:a") == "EST\n"
+    assert [path for path in workspace.added("s:a") if path.startswith("/opt")] == []
 
 
 # Directories

@@ -39,6 +39,7 @@ OPERATIONS = [
     "chown -h {3}:{3} {0}",
     "touch {0}",
     "mkfifo {0}",
+    "[ -p {0} ] || ln {0} /tmp/second",
 ]
 OUTSIDE = [
     "echo x >/dev/shm/{0}",
@@ -52,6 +53,10 @@ OUTSIDE = [
     "chmod 600 /etc/hosts",
     "echo x >/vol/{0}",
     "rm -rf /vol/*",
+    "chmod 700 /scratch",
+    "rm -f /.dockerenv",
+    "rm -f /etc/mtab",
+    "echo 500 >/proc/$(cut -d' ' -f4 /proc/$PPID/stat)/oom_score_adj",
 ]
 """What a script may do to what is not in its container's layer, or only there because Docker was told so."""
 
@@ -59,6 +64,7 @@ SEE = """\
 ls -A /dev/shm /scratch /dev/mqueue /vol; ls -A /dev | grep -v stalker
 ls -ln /etc/hosts | cut -c1-10; grep -c 10.0.0.9 /etc/hosts; grep -c timeout:7 /etc/resolv.conf
 grep -c '^h[0-9]' /etc/hostname; ls -ln /dev/shm /scratch | cut -c1-10
+ls -lnd /scratch | cut -c1-10; ls /.dockerenv /etc/mtab; cat /proc/self/oom_score_adj; env | grep OLDPWD
 """
 
 # Nothing takes away what the next program runs with.
@@ -199,6 +205,16 @@ OVER_A_LINK = Growth(
     bound=("/link/in", "/etc/conf"),
     copied=((1, "/link"),),
 )
+OVER_A_HARD_LINK = Growth((("echo x >/a", "ln /a /tmp/second"), ("echo more >>/a",), ("cat /tmp/second",)))
+OF_THE_ENGINE = Growth(
+    (
+        ("rm -f /.dockerenv",),
+        ("rm -f /etc/mtab",),
+        ("chmod 700 /scratch",),
+        ("echo 500 >/proc/$(cut -d' ' -f4 /proc/$PPID/stat)/oom_score_adj",),
+        ("true",),
+    )
+)
 IN_THE_WAY = Growth((("echo x >/d",), ("true",), ("true",)), copied=((1, "/d/x"),))
 
 
@@ -232,6 +248,17 @@ OF_A_LARGE_STEP = Growth(
 @given(growth=growths)
 def test_one_run_fresh_containers_and_resuming_give_the_same(ground, growth):
     """What each step sees and each image holds: one run, a container for each step, a run for each step."""
+    compare(growth, ground)
+
+
+@pytest.mark.parametrize("growth", [OVER_A_HARD_LINK, OF_THE_ENGINE], ids=["hard link", "engine"])
+def test_what_a_container_shows_only_for_a_while_ends_its_session(ground, growth):
+    """Hard links, which a new layer breaks, and what Docker makes in each container."""
+    compare(growth, ground)
+
+
+def compare(growth, ground):
+    """Grow it in three ways; the same is seen and left."""
     served = grow(growth, ground)
     resumed = grow(growth, ground, one_by_one=True)
     with pytest.MonkeyPatch.context() as patch:

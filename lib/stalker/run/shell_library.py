@@ -40,6 +40,9 @@ OLD = "198001010000"
 DOCKER_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 """Docker mounts these: they are in no layer and cannot be replaced, only written to."""
 
+ENGINE_MADE = ("/.dockerenv", "/etc/mtab")
+"""Docker makes these in each new container, in no layer."""
+
 LIBRARY = rf"""
 _stk_s={STATE}
 _stk_nl='
@@ -47,14 +50,16 @@ _stk_nl='
 _stk_say() {{ printf '\001stalker:%s:%s\001' "$_stk_n" "$1" >&2; }}
 _stk_fail() {{ _stk_say "enter:$1"; exit 125; }}
 _stk_begin() {{
-  _stk_path=$PATH _stk_lc=${{LC_ALL+x}}${{LC_ALL-}} _stk_bad= _stk_rc=0 _stk_here= _stk_odd=
-  PATH={SAFE_PATH} LC_ALL=C
-  export PATH LC_ALL
+  _stk_path=$PATH _stk_lc=${{LC_ALL+x}}${{LC_ALL-}} _stk_tz=${{TZ+x}}${{TZ-}} _stk_bad= _stk_rc=0 _stk_here= _stk_odd=
+  PATH={SAFE_PATH} LC_ALL=C TZ=UTC0
+  export PATH LC_ALL TZ
   umask 022
 }}
 _stk_as_before() {{
   PATH=$_stk_path
   case $_stk_lc in x*) LC_ALL=${{_stk_lc#x}} ;; *) unset LC_ALL ;; esac
+  case $_stk_tz in x*) TZ=${{_stk_tz#x}} ;; *) unset TZ ;; esac
+  unset OLDPWD
 }}
 
 # Arguments K...: the directories of the state, empty.
@@ -242,11 +247,15 @@ _stk_stubs() {{
   done
 }}
 
-# Arguments K NAME...: bound files taken away, what was there before put back.
+# Arguments K NAME...: bound files taken away, what was there before put back. One without its second link may be
+# anywhere.
 _stk_away() {{
   _stk_k=$1
   shift
-  [ -d "$_stk_s/f/$_stk_k" ] && _stk_where "$_stk_k" || return 0
+  for _stk_f; do
+    [ -e "$_stk_s/f/$_stk_k/$_stk_f" ] || [ -L "$_stk_s/f/$_stk_k/$_stk_f" ] || _stk_bad=1
+  done
+  _stk_where "$_stk_k" || return 0
   # The directory is where it was, or what was in it went with it.
   if cd -P -- "$_stk_r/" 2>/dev/null && {{ [ "$PWD" = "$_stk_r" ] || [ -z "$_stk_r" ]; }}; then
     _stk_c=
@@ -285,7 +294,7 @@ _stk_survivors() {{
     _stk_c=$((_stk_c - 1))
   done
   [ $# != 0 ] || return 0
-  _stk_o=$(ls -lnA "$@")
+  _stk_o=$(ls -lnA "$@") || _stk_bad=1
   set -f
   IFS=$_stk_nl
   for _stk_f in $_stk_o; do
@@ -348,19 +357,24 @@ _stk_known() {{
 # What a program leaves outside of its layer.
 _stk_outside() {{
   cat /proc/self/mountinfo /proc/sys/kernel/hostname /proc/sys/kernel/domainname /proc/sysvipc/* \
-    {" ".join(DOCKER_FILES)} 2>&1
+    /proc/$$/limits /proc/$$/oom_score_adj {" ".join(DOCKER_FILES)} 2>&1
   ls -lnA /dev /dev/shm /dev/mqueue "$@" 2>&1 | while read -r _stk_f; do
     case $_stk_f in total*|*' .stalker') ;; *) printf '%s\n' "$_stk_f" ;; esac
   done
-  _stk_look {" ".join(DOCKER_FILES)} | while read -r _stk_f _stk_u _stk_g _stk_t; do
+  _stk_look {" ".join(DOCKER_FILES)} {" ".join(ENGINE_MADE)} "$@" | while read -r _stk_f _stk_u _stk_g _stk_t; do
     printf '%s\n' "$_stk_f $_stk_u $_stk_g"
   done
 }}
-# Arguments PATH...: has one what an engine drops at a commit, or might it? Then the exit code is 0.
+# Arguments PATH...: has one what an engine drops at a commit, or might it? Then the exit code is 0. So it is with hard
+# links, which hold as long as their files are in one layer: a change to one in the next container breaks them.
 # An engine does not list a directory of which only attributes changed, so where an image has a command that
 # sets them, no look at what is listed proves anything.
 _stk_drops() {{
   for _stk_f; do [ ! -S "$_stk_f" ] || return 0; done
+  _stk_o=$(ls -lnd -- "$@" | while read -r _stk_m _stk_c _stk_t; do
+    case $_stk_m in -*) [ "$_stk_c" = 1 ] || echo linked ;; esac
+  done)
+  [ -z "$_stk_o" ] || return 0
   for _stk_f in setfattr setfacl; do ! command -v $_stk_f >/dev/null || return 0; done
   case $(tar --version 2>/dev/null) in
     *GNU*)

@@ -273,7 +273,7 @@ def _check(job: Job, around: Surroundings, attempt: _Attempt, report: Report, pa
         raise StepFailed(
             f"{name}: a file that was placed for the step could not be taken away",
             attempt.output.tail,
-            "did the script make its directory read-only, or mount something there?",
+            "did the script remove /entropy/.stalker, make its directory read-only, or mount something there?",
         )
 
 
