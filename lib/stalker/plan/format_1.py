@@ -1,8 +1,9 @@
 """Format 1 of fingerprints, which stalker 0.1 computed: what it made is recognised where it is the same work.
 
 Format 1 named a base by the engine's id of its image and a platform only where the stalk has one. Both can be
-computed again. It did not count owners in mounted directories nor the mode of those, and 0.1 lost what a step
-wrote below a volume of its base: there nothing proves that the image is the same work, and the step runs.
+computed again. It did not count owners in mounted directories nor the mode of those, 0.1 lost what a step wrote
+below a volume of its base, and its scripts had no terminal with `tty`: there nothing proves that the image is the
+same work, and the step runs.
 """
 
 from __future__ import annotations
@@ -97,6 +98,8 @@ def _doubts(step: Step, base: Image | None) -> list[str]:
     volumes = base.config.get("Volumes") if base is not None else None
     if isinstance(volumes, dict) and volumes:
         said.append(f"did not keep what is written below {min(volumes)}, a volume of the base")
+    if any(option.name == "tty" and option.value == "true" for option in step.options):
+        said.append("gave scripts no terminal")
     return said
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from stalker.run.report import Trouble
 
 
+PATHS_MAX = 3
+"""More places of one file than this are counted, not named."""
+
+
 def hindrance(step: Step, trouble: Trouble, payload: Payload, output: str) -> StepFailed:
     """Return the error for a script that was not run; `output` is what the shell printed of it."""
     kind, text = trouble.kind, trouble.text
@@ -60,7 +64,9 @@ def survived(step: Step, survivors: Sequence[tuple[int, str, str]], payload: Pay
         file = payload.placed_at(number, name)
         target = file.target if file else name
         secret = ", which holds a secret," if file is not None and file.is_secret else ""
-        where = " and ".join(paths.splitlines()) or "another place"
+        found = paths.splitlines()
+        more = [f"{len(found) - PATHS_MAX} other places"] if len(found) > PATHS_MAX else []
+        where = " and ".join([*found[:PATHS_MAX], *more]) or "another place"
         briefs.append(f"{target}{secret} was moved or linked to {where}")
         places.append(_place_of_file(step, target))
         is_secret |= bool(secret)

@@ -17,6 +17,8 @@ from stalker.model import labels
 from stalker.model.images import Image
 from stalker.model.places import Place
 from stalker.model.tree import File, Mount, Option
+from stalker.plan import format_1
+from stalker.plan.graph import link_steps
 from stalker.plan.images import made_from
 
 DATA = Path(__file__).parent / "data/format_1.json"
@@ -142,6 +144,19 @@ def test_a_base_with_volumes_proves_nothing(engine):
     assert reason == (
         "made by stalker 0.1.0, which did not keep what is written below /data, a volume of the base"
     )
+
+
+def test_a_step_with_a_terminal_proves_nothing():
+    """In 0.1 its script had none."""
+    base = Image("sha256:" + "b" * 64)
+    known = {}
+    for value in ("true", "false"):
+        made = step("a", options=(Option("tty", value, True, PLACE),))
+        [link] = link_steps(tree(stalk("root", made)))
+        known[value] = format_1.history(link, {}, base, {})
+
+    assert known["true"] == format_1.UNKNOWN
+    assert known["false"].fingerprint
 
 
 def test_a_missing_image_that_nothing_needs_is_not_made_again(engine):
