@@ -6,7 +6,7 @@ mounted.
 """
 
 # os.path is several times faster than pathlib, and thousands of paths are looked at.
-# ruff: noqa: PTH115, PTH116, PTH118
+# ruff: noqa: PTH114, PTH115, PTH116, PTH118
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def digest_directory(path: str, *, owners: bool = False, on_entry: OnEntry | Non
 def directory_evidence(path: str) -> tuple[str, int]:
     """Return a digest of the states of a directory and all below it, and the time of its latest change (ns).
 
-    While this digest stays the same, so does that of `digest_directory`, unless the latest change is so
+    The links that its path leads over count: one that led elsewhere for a while was made again. While this digest stays the same, so does that of `digest_directory`, unless the latest change is so
     young that a further one could look the same. Cost: one `lstat` for each entry.
 
     Raises:
@@ -57,11 +57,30 @@ def directory_evidence(path: str) -> tuple[str, int]:
     own = state_of(os.stat(path))
     latest_ns = max(own[2:4])
     state.update(repr(own).encode())
+    for link in _links_on(path):
+        seen = state_of(os.lstat(link))
+        latest_ns = max(latest_ns, *seen[2:4])
+        _add(state, link, repr(seen), "")
     for inside, _, found in _entries(path, None):
         seen = state_of(found)
         latest_ns = max(latest_ns, *seen[2:4])
         _add(state, inside, repr(seen), "")
     return state.hexdigest(), latest_ns
+
+
+def _links_on(path: str) -> Iterator[str]:
+    """Yield the links that an absolute path leads over, its own last part included."""
+    at, pending = "/", path.split("/")[::-1]
+    while pending:
+        part = pending.pop()
+        here = os.path.normpath(
+            os.path.join(at, part)
+        )  # no part before it is a link, so `..` is the one above
+        if os.path.islink(here):
+            yield here
+            pending += os.readlink(here).split("/")[::-1]
+            here = "/" if os.readlink(here).startswith("/") else at
+        at = here
 
 
 def _entries(path: str, on_entry: OnEntry | None) -> Iterator[tuple[str, os.DirEntry[str], os.stat_result]]:

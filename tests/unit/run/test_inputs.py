@@ -104,6 +104,26 @@ def test_a_directory_that_changed_and_was_put_back_meanwhile_fails_the_step(sour
         Directories().check([mount], "/", began_s - 1)
 
 
+@pytest.mark.parametrize("target", ["{0}", "other/../{1}"], ids=["absolute", "relative"])
+def test_a_link_that_led_elsewhere_meanwhile_fails_the_step(source, target):
+    """The container may have been started with the other directory."""
+    (source.parent / "other").mkdir()
+    middle, link = source.with_name("middle"), source.with_name("current")
+    middle.symlink_to(target.format(source, source.name))
+    link.symlink_to("middle")
+    mount, began_s = mounted(link), time.time() - 1
+    directories = Directories()
+    directories.check([mount], "/", time.time() + 1)
+
+    middle.unlink()
+    middle.symlink_to("other")
+    middle.unlink()
+    middle.symlink_to(target.format(source, source.name))
+
+    with pytest.raises(InputChanged):
+        directories.check([mount], "/", began_s)
+
+
 def test_a_directory_that_was_touched_before_the_step_began_is_fine(source):
     """A fresh checkout of the same files is the same input."""
     mount = mounted(source, evidence="of another day")
