@@ -373,7 +373,7 @@ def test_dockers_files_are_written_in_place_and_given_back(workspace, network):
 
 
 def test_variables_are_set_for_the_script_alone(workspace):
-    """Placing and taking away do not see PATH, locale or IFS of the step; the script does."""
+    """Placing and taking away do not see PATH or locale of the step; the script does."""
     one_stalk(
         workspace,
         {
