@@ -142,7 +142,9 @@ _ALIKE = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "DATE"),
     (re.compile(r"(:initial\s+REUSE).*"), r"\1 THE BASE"),
     (re.compile(r"the same work as \S+:"), "the same work as STALK:"),
-    (re.compile(r"^removed .*, left by run .*"), ""),  # of others on the same engine
+    (re.compile(r"^removed .* of run .*"), ""),  # of others on the same engine
+    (re.compile(r"^removed .*, left by run .*"), ""),
+    (re.compile(r"^left alone: .*"), ""),
     (re.compile(r"^BusyBox v.*|^Enter 'help' .*|^exit$"), ""),
     (re.compile(r"about TIME.*|no earlier run tells how long it takes"), "ESTIMATE"),
     (re.compile(r"\s+"), " "),
