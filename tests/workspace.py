@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stalker.engine.docker import DockerEngine
 
 LIB = Path(__file__).resolve().parents[1] / "lib"
-DEADLINE_S = 60
+DEADLINE_S = 240
 
 
 def busybox_rootfs(more: Mapping[str, bytes] | None = None) -> bytes:

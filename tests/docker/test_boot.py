@@ -280,7 +280,7 @@ def test_kvm_is_used_only_where_it_runs_a_kernel_and_is_asked_once(workshop, dis
     second = kvm.accelerator_for(test, tmp_path / "no.img", [BOOT, ROOT], toolbox)
 
     assert first == second
-    assert time.monotonic() - began_s < 2
+    assert time.monotonic() - began_s < 20
     if first == "kvm":
         assert boot_disk(test, disk_of("amd64"), [BOOT, ROOT], workshop, tmp_path / "boot.log").passed
     assert containers_of(workshop) == []

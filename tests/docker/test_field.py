@@ -385,7 +385,7 @@ def test_nobody_is_asked_where_nobody_can_answer(workspace):
 
     assert done.code == 2
     assert "none:1" in done.out + done.err
-    assert done.took_s < 15
+    assert done.took_s < 120
 
 
 def test_a_failure_leaves_nothing_behind(workspace, tmp_path_factory):

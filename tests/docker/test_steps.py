@@ -184,7 +184,7 @@ def test_a_step_that_takes_too_long_is_ended(workspace):
     done = workspace.run()
 
     assert done.code == 1
-    assert done.took_s < 20
+    assert done.took_s < 200
     [event] = ended(done, "s:slow")
     assert (event["state"], event["exit_code"]) == ("timeout", None)
     assert event["brief"] == "s:slow did not end within 1 s"
