@@ -253,6 +253,21 @@ def test_a_daemonized_step_is_reached_by_its_name(workspace):
     assert {step for step, verdict in again.verdicts.items() if verdict == "REUSE"} == {"s:server"}
 
 
+def test_what_a_service_makes_of_a_copy_stays(workspace):
+    """Its bound files are put back for it after the commit, its copies are not."""
+    serve = "echo its own >/srv/index.html; exec httpd -f -p 8080 -h /srv"
+    fetch = "for i in 1 2 3 4 5 6 7 8 9; do wget -q -O /got http://server:8080/index.html && exit; sleep 0.2; done; exit 1"
+    copied = {"copy": "/srv/index.html", "text": "copied"}
+    one_stalk(
+        workspace, {"page": copied, "server": script(serve, daemonize=True), "fetch": fetch}, DOCKER_OPTS={}
+    )
+
+    done = workspace.run()
+
+    assert done.code == 0, done.err
+    assert workspace.text("s:fetch", "/got") == "its own\n"
+
+
 def test_a_service_that_does_not_come_up_fails(workspace):
     """Its exit code is told, and what needs it does not run."""
     one_stalk(workspace, {"server": script("echo no; exit 3", daemonize=True), "after": "true"})

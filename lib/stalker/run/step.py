@@ -162,7 +162,10 @@ def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, 
         job, around.sessions, session, log=attempt.log, script_s=attempt.script_s, left=report.left
     )
     if step.daemonize:
-        place(engine, session.container, payload)  # its files are there as long as it is up
+        # Its files are there as long as it is up; its copies are there already, as it left them.
+        bound = replace(step, copies=(), late_copies=())
+        again = make_payload(bound, around.secrets, random_source.token_hex(8), payload.start)
+        place(engine, session.container, again)
         around.sessions.serve(session, step.stalk, step.name)
     else:
         _keep(job, around, session, report, image, changed)
