@@ -12,7 +12,7 @@
 PYTHON := .venv/bin/python
 ARGS :=
 # One more than the cores of a small machine: tests wait for the engine most of the time.
-WORKERS := 3
+WORKERS := 2
 PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 RUN_PACKAGES := python3-venv ca-certificates graphviz mmdebstrap gpg gpgv git zstd xz-utils
