@@ -193,8 +193,7 @@ def test_a_job_does_not_take_the_containers_of_another_one(engine, workspace, jo
 
     assert [container.state for container in left] == ["running"]
     assert done.code == 0, done.err
-    removed = f"removed the container {left[0].name}, left by run {run_of(began)}, which was killed"
-    assert removed in notes(done)
+    # By this run, or by one of another test at the same moment: any may do it.
     assert containers_of(engine, run_of(began)) == []
     assert are_up == ["running"]
     assert not [note for note in notes(done) if kept.name in note]
