@@ -167,8 +167,8 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Star
         "exec " + " ".join(map(shlex.quote, (*step.script.interpreter, f"{PLUGINS_DIR}/{step.name}"))),
     ]
     late = [
-        "if [ $_stk_rc = 0 ]; then :",
-        *_made_late(late_above, numbered),
+        "if [ $_stk_rc = 0 ]; then",
+        *_calls("_stk_dirs", _pairs({name: numbered[name] for name in late_above}), size=2),
         *_real(groups, is_late=True),
         "fi",
     ]
@@ -180,13 +180,14 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Star
         *_calls("_stk_unmake", _pairs({name: numbered[name] for name in reversed(others)}), size=2),
         *_calls("_stk_stubs", _pairs(stubs), size=2),
     ]
-    copied = ["if [ $_stk_rc = 0 ]; then", *_put(groups, "late", "_stk_copy"), "fi"] if late_above else []
+    has_late = any(way == "late" for way, _, _ in groups)
+    late = late if has_late else []
+    copied = ["if [ $_stk_rc = 0 ]; then", *_put(groups, "late", "_stk_copy"), "fi"] if has_late else []
     end = [_call("_stk_end", _pairs({name: numbered[name] for name in reversed(ours)})), "_stk_done"]
     recall = _call("_stk_recall", [str(n) for n, (way, _, _) in enumerate(groups) if way != "late"])
     run = [LIBRARY, f"_stk_n={nonce}", "_stk_begin", "(", *script, ")", '_stk_say "exit:$?"', _end(nonce)]
     if start.has_own_exec:
         enter.append(f"printf %s {shlex.quote(_joined(run))} >{RUN_FILE} || _stk_fail {RUN_FILE}")
-    late = late if late_above else []
     return Payload(
         nonce=nonce,
         archive=_archive(groups) if needs_archive else b"",
@@ -328,10 +329,6 @@ def _written(groups: Sequence[Group]) -> list[str]:
         f"{_call('chmod', [f'{mode:04o}', *paths])} || _stk_fail {shlex.quote(paths[0])}"
         for mode, paths in modes.items()
     ]
-
-
-def _made_late(above: Mapping[str, bool], numbered: Mapping[str, int]) -> list[str]:
-    return _calls("_stk_dirs", _pairs({name: numbered[name] for name in above}), size=2)
 
 
 def _real(groups: Sequence[Group], *, is_late: bool) -> list[str]:

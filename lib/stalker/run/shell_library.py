@@ -204,26 +204,25 @@ _stk_look() {{
     printf '%s\n' "$_stk_m $_stk_u $_stk_g $_stk_t"
   done
 }}
-# Arguments N DIR...: how the directories look that were made and are to go again.
-_stk_note() {{
+# Arguments FUNCTION N DIR...: call it with those of the directories that were made.
+_stk_of_made() {{
+  _stk_do=$1
+  shift
   _stk_c=$#
   while [ $_stk_c -gt 0 ]; do
     [ ! -e "$_stk_s/m/$1" ] || set -- "$@" "$2"
     shift 2
     _stk_c=$((_stk_c - 2))
   done
+  $_stk_do "$@"
+}}
+# Arguments N DIR...: how the directories look that were made and are to go again.
+_stk_note() {{ _stk_of_made _stk_note_made "$@"; }}
+_stk_note_made() {{
   [ $# = 0 ] || {{ touch -t {OLD} -- "$@" && _stk_look "$@" >"$_stk_s/was"; }} || _stk_fail "$1"
 }}
 # Arguments N DIR...: do all of those that were made look as they did? One look answers it for most scripts.
-_stk_same() {{
-  _stk_c=$#
-  while [ $_stk_c -gt 0 ]; do
-    [ ! -e "$_stk_s/m/$1" ] || set -- "$@" "$2"
-    shift 2
-    _stk_c=$((_stk_c - 2))
-  done
-  [ "$_stk_nl$(_stk_look "$@")$_stk_nl" = "$_stk_was" ]
-}}
+_stk_same() {{ [ "$_stk_nl$(_stk_of_made _stk_look "$@")$_stk_nl" = "$_stk_was" ]; }}
 # Arguments N DIR...: those that the script changed stay.
 _stk_judge() {{
   [ -e "$_stk_s/was" ] || return 0
@@ -332,13 +331,8 @@ _stk_unmake() {{
   for _stk_d; do [ ! -d "$_stk_d" ] || touch -- "$_stk_d" || _stk_bad=1; done
 }}
 # Arguments N DIR..., innermost first: the directories of plugins, with Python's caches; then the state.
-_stk_end() {{
-  _stk_c=$#
-  while [ $_stk_c -gt 0 ]; do
-    [ ! -e "$_stk_s/m/$1" ] || set -- "$@" "$2"
-    shift 2
-    _stk_c=$((_stk_c - 2))
-  done
+_stk_end() {{ _stk_of_made _stk_end_made "$@"; }}
+_stk_end_made() {{
   for _stk_d; do case $_stk_d in {PLUGINS_DIR}*) [ ! -d "$_stk_d/__pycache__" ] || rm -rf "$_stk_d/__pycache__" ;; esac; done
   rm -rf "$_stk_s" {ARCHIVE} || _stk_bad=1
   [ $# = 0 ] || rmdir -- "$@" 2>/dev/null
