@@ -150,9 +150,9 @@ def test_what_went_wrong_is_told_where_it_happened(space):
 
 def test_branches_that_run_together_keep_their_places(space):
     """Though their messages are written in turn, each step's are below that step, in order."""
-    several = {f"s{number}": f"echo {number}" for number in range(4)}
-    space.stalk("b", several)
-    space.stalk("c", several)
+    several = [f"s{number}" for number in range(4)]
+    for stalk in "bc":
+        space.stalk(stalk, {name: f"echo {stalk} {name}" for name in several})
 
     done = space.stalker(*RUN)
 
@@ -160,7 +160,7 @@ def test_branches_that_run_together_keep_their_places(space):
     (task,) = eliot_tree("logs/eliot.txt", cwd=space.path)
     for stalk in "bc":
         below = task["run"][f"stalk {stalk}"]
-        assert below.names() == [f"step s{number}" for number in range(4)]
+        assert below.names() == [f"step {name}" for name in several]
         for name in several:
             commit = below[f"step {name}"]["attempt 1"]["commit"].whole
             assert f"name: {space.os}/x/y/{stalk}:{name}" in commit

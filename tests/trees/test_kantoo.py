@@ -309,7 +309,7 @@ def funtoo(new_copy, keys):
     (copy.path / tree).write_text(text.replace("    OS: funtoo\n", f"    OS: {copy.os}\n"))
     copy.write(
         "stalks/kantoo_stage3/kantoo_stage3.hjson",
-        "plugins: { ok: { exec: true, text: '#!/bin/sh\\ntrue' } }",
+        f"plugins: {{ ok: {{ exec: true, text: '#!/bin/sh\\n: {copy.os}' }} }}",
     )
     return copy
 
