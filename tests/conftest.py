@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from stalker.engine.docker import DockerEngine
 
@@ -27,6 +28,7 @@ settings.load_profile("tests")
 
 GROUPS = {
     "engine2": ("tests/engine2/",),
+    "further": ("tests/further/", "tests/contract/"),
     "portage": ("tests/plugins/test_portage_", "tests/trees/test_kantoo"),
     "plugins": ("tests/plugins/",),
     "raspi3": ("tests/trees/test_raspi3",),
@@ -35,7 +37,7 @@ GROUPS = {
 """What shares an engine or images that take long to make: one process runs it. A file is a group otherwise."""
 
 
-ENGINES = {"engine", "second"}
+ENGINES = {"engine", "second", "further"}
 """Fixtures that give a real engine, outside tests/unit. What uses one needs no mark of its own."""
 
 
@@ -89,6 +91,23 @@ def engine() -> Iterator[DockerEngine]:
     engine = real_engine()
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def further_of() -> Iterator[Callable[[str], DockerEngine]]:
+    """Give one of the further engines by its name; each is started once."""
+    from further_engines import started
+
+    known: dict[str, DockerEngine] = {}
+    with contextlib.ExitStack() as running:
+
+        def engine_of(name: str) -> DockerEngine:
+            if name not in known:
+                known[name] = running.enter_context(started(name)).client()
+                running.callback(known[name].close)
+            return known[name]
+
+        yield engine_of
 
 
 @pytest.fixture(scope="session")

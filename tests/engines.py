@@ -80,20 +80,22 @@ def remove_names(engine: DockerEngine, names: Iterable[str]) -> None:
             engine.untag(name)
 
 
-def names_below(prefix: str) -> list[str]:
+def names_below(prefix: str, engine: DockerEngine | None = None) -> list[str]:
     """List the image names that begin so, those of younger images first."""
+    host = ["--host", engine.address.url] if engine is not None and not engine.address.ca else []
     listed = subprocess.run(
-        ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"],
+        ["docker", *host, "images", "--format", "{{.Repository}}:{{.Tag}}"],
         capture_output=True,
         text=True,
         check=False,
     ).stdout.split()
-    return [name for name in listed if name.startswith(prefix)]
+    names = (name.removeprefix("docker.io/") for name in listed)
+    return [name for name in names if name.startswith(prefix)]
 
 
 def remove_all_below(engine: DockerEngine, prefix: str) -> None:
     """Take away every image whose name begins so, and those that had such a name, the younger first."""
-    remove_names(engine, names_below(prefix))
+    remove_names(engine, names_below(prefix, engine))
     found = sorted(engine.labelled_images(), key=lambda image: -image.created_s)
     ours = [image for image in found if _work_of(image).startswith(prefix)]
     remove_names(engine, [image.id for image in ours if not image.tags])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from build import step
-from engines import remove_all_below
+from engines import remove_all_below, rootfs
+from further_engines import NAMES, new_base
 from stalker.engine.docker import DockerEngine
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.engine.interface import ContainerSpec
@@ -51,6 +52,12 @@ class World:
     prefix: str
     containers: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
+
+    @property
+    def adds_to_env(self) -> tuple[str, ...]:
+        """What the engine adds to the environment of what it commits."""
+        profile = getattr(self.engine, "profile", None)
+        return profile.adds_to_env if profile is not None else ()
 
     def name(self, tag: str = "1") -> str:
         return f"{self.prefix}/{uuid.uuid4().hex[:8]}:{tag}"
@@ -129,9 +136,32 @@ class FakeWorld(World):
             yield client
 
 
-@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.docker)])
+REAL = [pytest.param(name, marks=pytest.mark.docker) for name in ("docker", *NAMES)]
+"""The engine of this host and the further ones."""
+
+
+def engine_and_base(request: pytest.FixtureRequest, name: str) -> tuple[DockerEngine, str]:
+    """Return a real engine by its name, and an image of nothing but busybox in it."""
+    if name == "docker":
+        return request.getfixturevalue("engine"), request.getfixturevalue("busybox")
+    engine = request.getfixturevalue("further_of")(name)
+    if engine not in _BASES:
+        _BASES[engine] = new_base(engine, rootfs())
+    return engine, _BASES[engine]
+
+
+_BASES: dict[DockerEngine, str] = {}
+
+
+@pytest.fixture(params=REAL)
+def real(request: pytest.FixtureRequest) -> tuple[DockerEngine, str]:
+    """A real engine and a base in it."""
+    return engine_and_base(request, request.param)
+
+
+@pytest.fixture(params=["fake", *REAL])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The fake always, a real engine where there is one: the two cannot part."""
+    """The fake always, real engines where there are any: they cannot part."""
     prefix = f"stalker-test/contract-{uuid.uuid4().hex[:8]}"
     if request.param == "fake":
         made = FakeWorld(FakeEngine(lambda name, environment: told(made, name, environment)), "", prefix)
@@ -139,8 +169,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         made.engine.import_rootfs([one_file("etc/passwd", b"root:x:0:0\n")], made.base, {}, "")
         yield made
         return
-    engine = request.getfixturevalue("engine")
-    made = World(engine, request.getfixturevalue("busybox"), prefix)
+    engine, base = engine_and_base(request, request.param)
+    made = World(engine, base, prefix)
     try:
         yield made
     finally:

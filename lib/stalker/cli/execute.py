@@ -54,7 +54,7 @@ def plan_and_execute(planner: Planner, terms: Terms) -> tuple[Plan, RunResult]:
 
     stalks = [action.link.repository for action in plan.to_run]
     who = f"run {terms.run} (process {os.getpid()}, {planner.tree.file})"
-    engine_id = engine_key(planner.address, lambda: planner.engine.info().id)
+    engine_id = engine_key(planner.address.url, lambda: planner.engine.info().id)
     with hold_names(engine_id, stalks, who, wait=terms.wait, say=terms.note, since_s=looked_s) as was_held:
         if was_held:
             plan = planner.draw()  # what another run did meanwhile is there now

@@ -40,7 +40,7 @@ def images(settings: Settings, tree: str | None, with_old: bool, as_json: bool) 
         wanted = {stalk.repository for stalk in read.stalks} if read else None
         starts = [engine.image(f"{name}:initial") for name in sorted(wanted or ())]
         there = [image for image in starts if image is not None]
-        rows = list_rows(engine.labelled_images(), engine.image, wanted, there)
+        rows = list_rows(engine.labelled_images(), engine, wanted, there)
     if as_json:
         click.echo(json.dumps([row_document(row) for row in rows], indent=2))
     elif rows:

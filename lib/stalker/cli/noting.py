@@ -36,7 +36,7 @@ def note_for_next(settings: Settings, config: str, planner: Planner, plan: Plan,
     index = planner.index
     evidence = kept_evidence(config, settings.workspace)
     assert index is not None
-    if not evidence or not planner.address.startswith("unix://"):
+    if not evidence or not planner.address.url.startswith("unix://"):
         return
     names: dict[str, str] = {}
     for action in plan.actions.values():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stalker.engine.wire import Address
 from stalker.errors import PlanError
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Planner:
     engine: Engine
     selection: Selection
     yes: bool = False
-    address: str = ""
+    address: Address = field(default_factory=lambda: Address(""))
     index: ImageIndex | None = None
     say: Callable[[str], None] = lambda text: print(f"stalker: {text}", file=sys.stderr)
     """Who is told of what takes long."""
@@ -170,7 +171,7 @@ class Planner:
             only=split_name(wanted.only, tree) if wanted.only else None,
             no_cache=wanted.no_cache,
         )
-        return cls(settings, tree, links, engine, selection, yes, engine.address.url)
+        return cls(settings, tree, links, engine, selection, yes, engine.address)
 
     def provider(self, platform: str) -> BaseProvider:
         """Who gives bases for a platform; made when first asked."""
@@ -184,7 +185,9 @@ class Planner:
         from stalker.plan.actions import make_plan, needed_bases
         from stalker.plan.bases import find_bases
         from stalker.plan.images import ImageIndex
+        from stalker.plan.layers import check_layers
 
+        check_layers(self.links, self.engine.layers_max)
         index = self.index = ImageIndex(self.engine.labelled_images(), self.engine.image)
         bases = find_bases(self.tree, index, self._obstacle)
         told: dict[str, str] = {}

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from stalker.config.evidence import Sight
 
-MAGIC = b"stalker unchanged 3\n"
+MAGIC = b"stalker unchanged 4\n"
 
 VARIABLES = (
     "DOCKER_HOST",
@@ -91,7 +91,7 @@ def note_unchanged(
     evidence: dict[str, Sight],
     images: dict[str, str],
     bases: dict[str, tuple[str, list[str]]],
-    address: str,
+    address: wire.Address,
     said: str,
     log_dir: str,
     journal: str,
@@ -105,7 +105,8 @@ def note_unchanged(
         "evidence": evidence,
         "images": images,
         "bases": bases,
-        "address": address,
+        "address": address.url,
+        "answer": address.answer,
         "environ": [environ.get(name, "") for name in VARIABLES],
         "docker_config": _stat(_docker_config(environ)),
         "said": said,
@@ -195,6 +196,7 @@ def _holds(note: dict[str, object], environ: Mapping[str, str]) -> bool:
     if not is_same(note["evidence"]):  # type: ignore[arg-type]
         return False
     address = wire.Address(str(note["address"]))
+    address.answer = note["answer"]  # type: ignore[assignment]
     wanted: dict[str, str] = note["images"]  # type: ignore[assignment]
     bases: dict[str, tuple[str, list[str]]] = note["bases"]  # type: ignore[assignment]
     try:

@@ -13,7 +13,6 @@ An engine is asked `GET /_ping`, which takes about a millisecond. docker-py is n
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from dataclasses import dataclass, field
@@ -23,15 +22,13 @@ from urllib.parse import urlsplit
 
 from stalker.engine import wire
 from stalker.engine.host import user_name
+from stalker.engine.profile import Profile, profile_of
 from stalker.errors import NoEngine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
-PING_S = 10.0
-"""systemd may start the engine only when its socket is first spoken to, which takes seconds."""
-
 UP = "./stalker engine up"
 
 
@@ -65,6 +62,11 @@ class Pong:
         """The newest API it speaks, `1.41`; empty when it does not say."""
         return self.headers.get("api-version", "")
 
+    @property
+    def profile(self) -> Profile:
+        """What kind of engine it is."""
+        return profile_of(self.headers)
+
 
 def find_address(environ: Mapping[str, str], home: str) -> list[Candidate]:
     """List the places to look at, best first; one alone when the user named it.
@@ -90,7 +92,7 @@ def is_default(candidate: Candidate) -> bool:
     return candidate.socket in {DEFAULT_SOCKET, "/run/docker.sock"}
 
 
-def answering(candidates: Sequence[Candidate], *, timeout_s: float = PING_S) -> Candidate:
+def answering(candidates: Sequence[Candidate], *, timeout_s: float = wire.PING_S) -> Candidate:
     """Return the first that answers.
 
     Raises:
@@ -107,18 +109,13 @@ def answering(candidates: Sequence[Candidate], *, timeout_s: float = PING_S) -> 
     raise _nobody(failures)
 
 
-def ping(candidate: Candidate, *, timeout_s: float = PING_S) -> Pong:
+def ping(candidate: Candidate, *, timeout_s: float = wire.PING_S) -> Pong:
     """Ask one engine whether it is there. Raises NoEngine, whose details say why it is not."""
     brief = f"no engine answers at {candidate.address.url or candidate.source}"
     if candidate.problem:
         raise NoEngine(brief, candidate.problem, f"mend it, or unset it; {UP} starts an engine on this host")
     try:
-        with contextlib.closing(wire.connect(candidate.address)) as connection:
-            connection.settimeout(timeout_s)
-            connection.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
-            head = b""
-            while b"\r\n\r\n" not in head and len(head) < 1 << 16 and (more := connection.recv(1 << 14)):
-                head += more
+        first, headers = wire.ping(candidate.address, timeout_s)
     except NoEngine as error:
         if isinstance(error.__cause__, OSError):
             why, remedy = _explain(candidate, error.__cause__)
@@ -127,17 +124,15 @@ def ping(candidate: Candidate, *, timeout_s: float = PING_S) -> Pong:
     except OSError as error:
         why, remedy = _explain(candidate, error)
         raise NoEngine(brief, why, remedy) from error
-    return _read_pong(head, brief)
-
-
-def _read_pong(head: bytes, brief: str) -> Pong:
-    first, _, rest = head.partition(b"\r\n\r\n")[0].decode("latin-1").partition("\r\n")
-    words = first.split()
-    if len(words) < 2 or not words[0].startswith("HTTP/") or words[1] != "200":
+    if not candidate.address.answer:
+        tls = ", maybe it expects TLS: DOCKER_TLS_VERIFY=1" if "400" in first or not first else ""
         said = repr(first[:80]) if first else "nothing"
-        tls = ", maybe it wants TLS: DOCKER_TLS_VERIFY=1" if "400" in first or not first else ""
-        raise NoEngine(brief, f"what listens there is no Docker engine: it said {said}{tls}", UP)
-    return Pong(dict(line.lower().split(": ", 1) for line in rest.split("\r\n") if ": " in line))
+        raise NoEngine(brief, f"what listens there is not a Docker engine: it answered {said}{tls}", UP)
+    pong = Pong(headers)
+    why, remedy = pong.profile.refusal
+    if why:
+        raise NoEngine(f"the engine at {candidate.address.url} cannot be used", why, remedy)
+    return pong
 
 
 def _usual_places(environ: Mapping[str, str], home: str) -> list[Candidate]:

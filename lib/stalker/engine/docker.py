@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from stalker.engine import streams, wire
 from stalker.engine.interface import Container, ContainerSpec, ContainerState, Engine, EngineInfo
 from stalker.engine.options import container_body
+from stalker.engine.profile import changes_of, is_containerd, layers_max, profile_of
 from stalker.engine.relabel import has_platform, relabelled, without_volumes
 from stalker.errors import EngineError, EngineFull, NoEngine, NotThere
 from stalker.model import labels
@@ -22,13 +24,15 @@ from stalker.model.platforms import parse_platform
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from stalker.engine.profile import Profile
+    from stalker.engine.relabel import Configured
     from stalker.model.platforms import Platform
 
 TIMEOUT_S = 3600
 """A commit or import of some GB is one silent request."""
 
-HONOURS_PLATFORM = (1, 42)
-"""The API of the first engines that give an imported image the platform that is asked for (moby#43103)."""
+JOINED_S = 20.0
+"""How long the removal of a container waits until those are removed that joined its network."""
 
 LOADED = "Loaded image ID: "
 """What the engine reports of a loaded image without a name, before its id."""
@@ -47,6 +51,8 @@ class DockerEngine(Engine):
         self._clients: weakref.WeakSet[Any] = weakref.WeakSet()  # a thread's own goes with it
         self._lock = threading.Lock()
         self._held: dict[str, Any] = {}
+        self._profile: Profile | None = None
+        self._info: EngineInfo | None = None
 
     @property
     def _client(self) -> Any:
@@ -62,7 +68,17 @@ class DockerEngine(Engine):
 
         tls = _tls_config(self.address) if self.address.ca or self.address.cert else False
         with self._translated("reach the engine"):
-            return docker.APIClient(base_url=self.address.url, version="auto", timeout=TIMEOUT_S, tls=tls)
+            return docker.APIClient(
+                base_url=self.address.url, version=wire.api_version(self.address), timeout=TIMEOUT_S, tls=tls
+            )
+
+    @property
+    def profile(self) -> Profile:
+        """What kind of engine it is; asked once. Raises NoEngine."""
+        if self._profile is None:
+            wire.api_version(self.address)
+            self._profile = profile_of(self.address.answer)
+        return self._profile
 
     @contextlib.contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
@@ -77,6 +93,8 @@ class DockerEngine(Engine):
             raise NotThere(f"could not {doing}", _said(error)) from error
         except docker.errors.APIError as error:
             said = _said(error)
+            if self.profile.is_unknown(said):
+                raise NotThere(f"could not {doing}", said) from error
             if "no space left" in said.lower() or "disk quota exceeded" in said.lower():
                 raise EngineFull(
                     f"could not {doing}: the engine's disk is full",
@@ -103,7 +121,7 @@ class DockerEngine(Engine):
         with self._translated("ask the engine who it is"):
             found = self._client.info()
         return EngineInfo(
-            id=found.get("ID") or found.get("Name", ""),
+            id=self.profile.engine_id(found),
             name=found.get("Name", ""),
             version=found.get("ServerVersion", ""),
             storage=found.get("Driver", ""),
@@ -115,22 +133,49 @@ class DockerEngine(Engine):
             address=self.address.url,
             is_rootless=any("rootless" in option for option in found.get("SecurityOptions") or ()),
             kernel=found.get("KernelVersion", ""),
+            kind=self.profile.kind,
+            is_containerd=is_containerd(found),
+            layers_max=layers_max(found),
         )
 
     def labelled_images(self) -> list[Image]:
         query = {"all": "1", "filters": json.dumps({"label": [labels.VERSION]})}
-        return [_listed_image(item) for item in wire.get_json(self.address, "/images/json", query)]
+        found = wire.get_json(self.address, "/images/json", query)
+        return [_listed_image(item, self.profile) for item in found]
 
     def image(self, name: str) -> Image | None:
         try:
             found = wire.get_json(self.address, f"/images/{name}/json", {})
+        except NotThere:
+            return None
         except EngineError as error:
-            if isinstance(error, NoEngine):
-                raise
-            if "no such image" in error.details.lower() or "not found" in error.details.lower():
+            if self.profile.is_unknown(error.details):
                 return None
             raise
-        return _inspected_image(found)
+        return _inspected_image(found, self.profile)
+
+    def sized(self, image: str) -> Image | None:
+        found = self.image(image)
+        if found is None or not self._known.is_containerd:
+            return found
+        query = {"all": "1"}
+        if found.tags:
+            query["filters"] = json.dumps({"reference": [found.tags[0]]})
+        listed = wire.get_json(self.address, "/images/json", query)
+        return next((_listed_image(item, self.profile) for item in listed if item["Id"] == found.id), None)
+
+    def rootfs_bytes(self, image: str) -> int:
+        return sum(layer["Size"] for layer in wire.get_json(self.address, f"/images/{image}/history", {}))
+
+    def layers_max(self) -> int:
+        return self._known.layers_max
+
+    @property
+    def _known(self) -> EngineInfo:
+        """What an engine said of itself when it was asked first."""
+        if self._info is None:
+            self._info = self.info()
+        return self._info
 
     def _image(self, name: str) -> Image:
         image = self.image(name)
@@ -168,10 +213,10 @@ class DockerEngine(Engine):
         client = self._client
         wanted = parse_platform(platform) if platform else None
         # What is to be relabelled has no labels before: a run that dies in between leaves no base.
-        relabels = wanted is not None and _numbers(client.api_version) < HONOURS_PLATFORM
+        relabels = wanted is not None and not self.profile.gives_platform
         repository, tag = _split(name)
         changes = [f"ENV PATH={PATH}", 'CMD ["/bin/sh"]']
-        changes += [f"LABEL {key}={json.dumps(value)}" for key, value in labels.items() if not relabels]
+        changes += [self.profile.label_change(*label) for label in labels.items() if not relabels]
         params = {
             "fromSrc": "-",
             "repo": repository,
@@ -199,11 +244,27 @@ class DockerEngine(Engine):
         found = wire.get_json(self.address, f"/images/{image}/json", {})
         has_labels = _text_dict((found.get("Config") or {}).get("Labels")).items() >= labels.items()
         if has_platform(found, wanted) and has_labels:
-            return _inspected_image(found)
-        configured = relabelled(found, wanted, labels)
-        made = self._load(configured.archive(name), f"give {name} the platform {wanted}")
+            return _inspected_image(found, self.profile)
+        made = self._configured(found, relabelled(found, wanted, labels), name)
         self.untag(image)
-        return self._image(made or configured.id)
+        return self._image(made)
+
+    def without_volumes(self, image: str, labels: Mapping[str, str]) -> str:
+        found = wire.get_json(self.address, f"/images/{self._image(image).id}/json", {})
+        return self._image(self._configured(found, without_volumes(found, labels))).id
+
+    def _configured(self, found: Mapping[str, Any], configured: Configured, name: str = "") -> str:
+        """Make an image of the layers of an inspected one; return its id. Where layers are needed too, they move."""
+        doing = f"give the image {name or found['Id']} another configuration"
+        try:
+            made = self._load(configured.archive(name), doing)
+        except (NoEngine, EngineFull):
+            raise
+        except EngineError:  # containerd's image store and Podman need the layers too
+            saved = wire.get_stream(self.address, f"/images/{found['Id']}/get")
+            with contextlib.closing(saved):
+                made = self._load(configured.rewritten(saved, name), doing)
+        return made or configured.id
 
     def _load(self, archive: bytes | Iterator[bytes], doing: str) -> str:
         """Load an image and return the id that the engine reports, empty for one with a name."""
@@ -211,20 +272,6 @@ class DockerEngine(Engine):
         with self._translated(doing):
             _follow(self._client.load_image(archive), said.append, f"could not {doing}")
         return next((line.removeprefix(LOADED) for line in said if line.startswith(LOADED)), "")
-
-    def without_volumes(self, image: str, labels: Mapping[str, str]) -> str:
-        found = wire.get_json(self.address, f"/images/{self._image(image).id}/json", {})
-        configured = without_volumes(found, labels)
-        doing = f"make an image without volumes of {image}"
-        try:
-            made = self._load(configured.archive(), doing)
-        except (NoEngine, EngineFull):
-            raise
-        except EngineError:  # containerd's image store wants the layers too
-            saved = wire.get_stream(self.address, f"/images/{found['Id']}/get")
-            with contextlib.closing(saved):
-                made = self._load(configured.rewritten(saved), doing)
-        return self._image(made or configured.id).id
 
     def build(
         self,
@@ -259,7 +306,23 @@ class DockerEngine(Engine):
 
     def untag(self, name: str) -> None:
         with contextlib.suppress(NotThere), self._translated(f"remove {name}"):
-            self._client.remove_image(name, noprune=False)
+            if self.profile.keeps_what_others_grow_on or not self._is_grown_on(name):
+                self._client.remove_image(name, noprune=not self.profile.takes_parents_along)
+
+    def _is_grown_on(self, name: str) -> bool:
+        """Take a name from an image that stays because another one grows on it; False when none does."""
+        found = wire.get_json(self.address, f"/images/{name}/json", {})
+        listed = wire.get_json(self.address, "/images/json", {"all": "1"})
+        own_id = self.profile.image_id(found["Id"])
+        if not any(self.profile.image_id(item.get("ParentId") or "") == own_id for item in listed):
+            return False
+        client = self._client
+        for tag in found.get("RepoTags") or ():
+            if self.profile.image_name(tag) == name:  # Docker has no call for this
+                repository, _, word = tag.rpartition(":")
+                url = f"{client.base_url}/v5.0.0/libpod/images/{tag}/untag"
+                client._raise_for_status(client._post(url, params={"repo": repository, "tag": word}))  # noqa: SLF001
+        return True
 
     def missing_paths(self, image: str, paths: Sequence[str]) -> list[str]:
         client = self._client
@@ -345,7 +408,12 @@ class DockerEngine(Engine):
             )["Id"]
 
         def is_over() -> bool:
-            return not wire.get_json(self.address, f"/exec/{made}/json", {})["Running"]
+            try:
+                return not wire.get_json(self.address, f"/exec/{made}/json", {})["Running"]
+            except EngineError as error:
+                if self.profile.is_unknown(error.details):  # it went with its container
+                    return True
+                raise
 
         if stdin is None:
             went_on = streams.read_exec(self.address, made, on_output, stop, is_over, tty=tty)
@@ -353,8 +421,11 @@ class DockerEngine(Engine):
             went_on = streams.feed_exec(self.address, made, stdin, on_output, stop, is_over)
         if not went_on:
             return None
-        with self._translated("ask for an exit code"):
-            ended = client.exec_inspect(made)
+        try:
+            with self._translated("ask for an exit code"):
+                ended = client.exec_inspect(made)
+        except NotThere:  # it went with its container
+            return None
         return None if ended["Running"] else ended["ExitCode"]
 
     def open_shell(self, container: str) -> streams.FedShell:
@@ -391,46 +462,58 @@ class DockerEngine(Engine):
     ) -> str:
         client = self._client
         # An empty list keeps "no entrypoint"; null would take the idle process's.
-        body = {
+        whole = {
             **config,
             "Entrypoint": config.get("Entrypoint") or [],
             "Labels": {**_text_dict(config.get("Labels")), **labels},
         }
-        params = {"container": container, "comment": comment, "pause": str(int(pause))}
+        params: dict[str, Any] = {"container": container, "comment": comment, "pause": str(int(pause))}
         if repository:
             params |= {"repo": repository, "tag": tag}
+        takes_config = self.profile.takes_config
+        if not takes_config:
+            params["changes"] = changes_of(whole)
         with self._translated(f"commit {repository}:{tag}"):
             url = client._url("/commit")  # noqa: SLF001  docker-py's commit cannot turn the pause off
-            return str(client._result(client._post_json(url, data=body, params=params), json=True)["Id"])  # noqa: SLF001
+            body = whole if takes_config else {}
+            found = client._result(client._post_json(url, data=body, params=params), json=True)  # noqa: SLF001
+        return self.profile.image_id(str(found["Id"]))
 
     def remove_container(self, container: str) -> None:
-        try:
-            with self._translated("remove a container"):
-                self._client.remove_container(container, force=True, v=True)
-        except NotThere:
-            return
-        except EngineError as error:
-            if "already in progress" not in error.details:
-                raise
-        finally:
-            self._let_go(container)
+        end_s = time.monotonic() + JOINED_S
+        while True:
+            try:
+                with self._translated("remove a container"):
+                    self._client.remove_container(container, force=True, v=True)
+            except NotThere:
+                break
+            except EngineError as error:
+                if self.profile.waits_for_joined(error.details) and time.monotonic() < end_s:
+                    time.sleep(0.1)
+                    continue
+                if "already in progress" not in error.details:
+                    raise
+            finally:
+                self._let_go(container)
+            break
 
     def containers(self, labels: Mapping[str, str]) -> list[Container]:
         wanted = [f"{key}={value}" if value else key for key, value in labels.items()]
         found = wire.get_json(
             self.address, "/containers/json", {"all": "1", "filters": json.dumps({"label": wanted})}
         )
-        return [
+        listed = [
             Container(
                 item["Id"],
                 (item.get("Names") or ["/"])[0].lstrip("/"),
-                item.get("ImageID", ""),
-                item.get("State", ""),
+                self.profile.image_id(item.get("ImageID", "")),
+                self.profile.container_state(item.get("State", "")),
                 item.get("Labels") or {},
                 float(item.get("Created") or 0),
             )
             for item in found
         ]
+        return sorted(listed, key=lambda container: -container.created_s)
 
     def changes(self, container: str) -> list[tuple[str, str]]:
         with self._translated("list what changed in a container"):
@@ -493,10 +576,6 @@ def _said(error: Any) -> str:
     return str(getattr(error, "explanation", None) or error)
 
 
-def _numbers(version: object) -> tuple[int, ...]:
-    return tuple(int(part) for part in str(version).split(".") if part.isdigit())
-
-
 def _text_dict(value: object) -> dict[str, str]:
     return dict(value) if isinstance(value, dict) else {}
 
@@ -529,19 +608,19 @@ def _follow(lines: Iterable[Any], progress: Callable[[str], None], failure: str)
             progress(f"{line['id']}: {text}" if line.get("id") else text)
 
 
-def _listed_image(item: dict[str, Any]) -> Image:
+def _listed_image(item: dict[str, Any], profile: Profile) -> Image:
     return Image(
-        id=item["Id"],
-        tags=tuple(tag for tag in item.get("RepoTags") or () if tag != "<none>:<none>"),
+        id=profile.image_id(item["Id"]),
+        tags=tuple(profile.image_name(tag) for tag in item.get("RepoTags") or () if tag != "<none>:<none>"),
         labels=item.get("Labels") or {},
-        parent_id=item.get("ParentId") or "",
+        parent_id=profile.image_id(item.get("ParentId") or ""),
         created_s=float(item.get("Created") or 0),
         size_bytes=int(item.get("Size") or 0),
         digests=tuple(item.get("RepoDigests") or ()),
     )
 
 
-def _inspected_image(found: dict[str, Any]) -> Image:
+def _inspected_image(found: dict[str, Any], profile: Profile) -> Image:
     from datetime import datetime
 
     created = str(found.get("Created") or "")
@@ -552,10 +631,10 @@ def _inspected_image(found: dict[str, Any]) -> Image:
     except ValueError:
         created_s = 0.0
     return Image(
-        id=found["Id"],
-        tags=tuple(found.get("RepoTags") or ()),
+        id=profile.image_id(found["Id"]),
+        tags=tuple(map(profile.image_name, found.get("RepoTags") or ())),
         labels=config.get("Labels") or {},
-        parent_id=found.get("Parent") or "",
+        parent_id=profile.image_id(found.get("Parent") or ""),
         created_s=created_s,
         size_bytes=int(found.get("Size") or 0),
         layers=len(diff_ids),

@@ -174,6 +174,16 @@ class FakeEngine(Engine):
                 return self.images_by_id[name]
             return next((image for image in self.images_by_id.values() if name in image.tags), None)
 
+    def sized(self, image: str) -> Image | None:
+        return self.image(image)
+
+    def rootfs_bytes(self, image: str) -> int:
+        return self._there(image).size_bytes
+
+    def layers_max(self) -> int:
+        self._called("layers_max")
+        return 125
+
     def _there(self, name: str) -> Image:
         image = self.image(name)
         if image is None:

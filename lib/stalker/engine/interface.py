@@ -33,6 +33,11 @@ class EngineInfo:
     address: str
     is_rootless: bool = False
     kernel: str = ""
+    kind: str = "Docker"
+    is_containerd: bool = False
+    """Whether Docker keeps its images in containerd: each layer compressed too, and commits without the ARM variant."""
+    layers_max: int = 125
+    """How many layers an image may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Container:
 class ContainerState:
     """What one inspection tells: is it up, bytes in its writable layer, its address on its network.
 
-    `exit_code` is that of its first process, once it has ended; `is_out_of_memory` that the kernel ended it.
+    `writable_bytes` of a container that wrote nothing is up to 16 KB, by engine. `exit_code` is that of its first process, once it has ended; `is_out_of_memory` that the kernel ended it.
     """
 
     is_running: bool
@@ -114,6 +119,19 @@ class Engine(Protocol):
 
     def image(self, name: str) -> Image | None:
         """Inspect one image by name or id; None when it is not there."""
+
+    def sized(self, image: str) -> Image | None:
+        """Return an image by its id with the size that a listing gives it; None when it is not there.
+
+        What an image takes on the engine's disk, compressed copies of its layers included. What an inspection gives
+        as `size_bytes` is that only where an engine keeps none.
+        """
+
+    def rootfs_bytes(self, image: str) -> int:
+        """Return how many bytes the files of an image take: the sum of its layers, as they are in a container."""
+
+    def layers_max(self) -> int:
+        """Return how many layers an image may have; asked once."""
 
     def registry_digest(self, name: str) -> str:
         """Ask the image's registry for the digest of `name`. Raises NotThere when it has none."""
@@ -161,7 +179,8 @@ class Engine(Protocol):
     def get(self, container: str, path: str) -> Iterator[bytes]:
         """Stream a file or folder of a container, running or not, mounts too, as a tar; to be closed.
 
-        Names begin with the last name of `path`. Raises NotThere where there is none.
+        The first part of each name stands for `path`: it is the last name of that, or empty. Raises NotThere where
+        there is none.
         """
 
     def exec(
@@ -230,7 +249,10 @@ class Engine(Protocol):
         """Kill and remove a container with its anonymous volumes; none there is no error."""
 
     def containers(self, labels: Mapping[str, str]) -> list[Container]:
-        """List containers, running or not, that carry all these labels (empty value: any)."""
+        """List containers, running or not, that carry all these labels (empty value: any), the newest first.
+
+        In that order they can be removed: one whose network another has joined is the older one.
+        """
 
     def without_volumes(self, image: str, labels: Mapping[str, str]) -> str:
         """Return the id of an image with the same layers and configuration, but without `Volumes`.
@@ -245,9 +267,9 @@ class Engine(Protocol):
         """List (A|C|D, path) of a container compared with its image, in no particular order.
 
         A is new, D is deleted. C is a file of the image that was written or whose owner, mode, time or
-        attributes were set, or a directory whose owner or mode changed or that holds a change. Not
-        listed: a directory whose time or attributes alone changed, what was below a deleted directory,
-        what is on a mount. Sockets are listed although no commit holds them. Paths are as the container
+        attributes were set, or a directory whose mode changed or that holds a change; by Docker also one whose
+        owner changed, by Podman also `/etc` where it put its own files. Not listed: a directory whose time or
+        attributes alone changed, what was below a deleted directory, what is on a mount. Sockets are listed although no commit holds them. Paths are as the container
         has them, with `.wh.` names and newlines.
         """
 

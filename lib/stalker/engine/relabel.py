@@ -5,8 +5,8 @@ container of an image the anonymous volumes that the image asks for. It takes a 
 for an image whose layers it has already without these layers being in the archive: so the
 configuration alone, some hundred bytes, makes the other image, and no byte of content moves again.
 
-An engine that keeps its images in containerd refuses such an archive. There the image is read from the
-engine and loaded again as it comes, with the other configuration.
+An engine that keeps its images in containerd refuses such an archive, and so does Podman. There the image is
+read from the engine and loaded again as it comes, with the other configuration.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ class Configured:
         layers = [f"{layer.rpartition(':')[2]}/layer.tar" for layer in self.layers]
         return b"".join(self._members(name, layers)) + _END
 
-    def rewritten(self, saved: Iterable[bytes]) -> Iterator[bytes]:
+    def rewritten(self, saved: Iterable[bytes], name: str = "") -> Iterator[bytes]:
         """Yield the archive of a saved image with this configuration in place of its own, as it comes.
 
         Raises EngineError when the saved one breaks off.
         """
         try:
-            yield from self._rewritten(saved)
+            yield from self._rewritten(saved, name)
         except tarfile.TarError as error:
             raise EngineError("the engine did not send a whole image", str(error)) from error
 
-    def _rewritten(self, saved: Iterable[bytes]) -> Iterator[bytes]:
+    def _rewritten(self, saved: Iterable[bytes], name: str) -> Iterator[bytes]:
         layers: list[str] = []
         with tarfile.open(fileobj=Readable(iter(saved)), mode="r|") as archive:
             for member in archive:
@@ -68,7 +68,7 @@ class Configured:
                     layers = json.loads(b"".join(_pieces(archive, member)))[0]["Layers"]
                 if member.name not in _INDEXES:
                     yield from _member(member, _pieces(archive, member))
-        yield from self._members("", layers)
+        yield from self._members(name, layers)
         yield _END
 
     def _members(self, name: str, layers: list[str]) -> Iterator[bytes]:

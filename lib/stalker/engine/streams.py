@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stalker.engine.tls import tls_socket
-from stalker.engine.wire import CHUNK, connect, read_body, read_head, send, went_away
+from stalker.engine.wire import CHUNK, connect, read_body, read_head, send, versioned, went_away
 from stalker.errors import EngineError, NotThere
 
 if TYPE_CHECKING:
@@ -77,6 +77,9 @@ def feed_exec(
     finally:
         listener.join()
         line.close()
+    if isinstance(listener.error, ConnectionResetError) and is_over():
+        # Podman ends a connection so on which input was left when its program ended; what that wrote has come.
+        return True
     if isinstance(listener.error, OSError):
         raise went_away(address.url, listener.error) from listener.error
     if listener.error is not None:
@@ -169,9 +172,10 @@ def attach_input(address: Address, container: str) -> Any:
 
 def _upgraded(address: Address, path: str, body: bytes, refused: str) -> tuple[Any, bytes]:
     """Make a request whose connection becomes a stream; return that, and what came of it already."""
+    target = versioned(address, path)
     connection = connect(address, tls_socket)
     try:
-        send(connection, "POST", path, body, ("Connection: Upgrade", "Upgrade: tcp"))
+        send(connection, "POST", target, body, ("Connection: Upgrade", "Upgrade: tcp"))
         status, headers, rest = read_head(connection)
         if status not in {101, 200}:
             said = read_body(connection, headers, rest).decode("utf-8", "replace").strip()

@@ -120,11 +120,12 @@ def _create(engine: DockerEngine, program: Program, *, tty: bool) -> str:
 @contextlib.contextmanager
 def _started(engine: DockerEngine, exec_id: str, *, tty: bool) -> Iterator[tuple[socket.socket, bytes]]:
     """Start an exec on a connection of its own; yield it with the first output."""
+    target = wire.versioned(engine.address, f"/exec/{exec_id}/start")
     connection = wire.connect(engine.address)
     try:
         body = b'{"Detach":false,"Tty":true}' if tty else b'{"Detach":false,"Tty":false}'
         upgrade = ("Connection: Upgrade", "Upgrade: tcp")
-        wire.send(connection, "POST", f"/exec/{exec_id}/start", body, upgrade)
+        wire.send(connection, "POST", target, body, upgrade)
         status, headers, rest = wire.read_head(connection)
         if status not in {101, 200}:
             said = wire.read_body(connection, headers, rest).decode("utf-8", "replace").strip()

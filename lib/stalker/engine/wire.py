@@ -16,10 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from typing import Any
 
-API = "v1.41"
-"""The oldest API that has all we ask for; newer engines that refuse it are asked for their own."""
+API_OLDEST = (1, 41)
+"""What Docker 20.10 speaks, the oldest that has all that is asked of an engine."""
+
+API_NEWEST = (1, 51)
+"""The newest that was tested; an engine that speaks newer ones is asked in this."""
+
+AGAIN_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Pauses before a listing or an inspection is asked for again. Docker with the containerd store, and Podman,
+refuse one now and then in which an image is removed by someone else (moby#51979)."""
 
 CONNECT_S = 10.0
+PING_S = 10.0
+"""systemd may start the engine only when its socket is first used, which takes seconds."""
+
 KEEP_ALIVE_S = 30
 CHUNK = 1 << 16
 STREAM_BYTES = 1 << 16
@@ -29,9 +39,11 @@ STREAM_BYTES = 1 << 16
 class Address:
     """Where an engine listens: `unix:///var/run/docker.sock`, `tcp://host:2376` with TLS files."""
 
-    __slots__ = ("ca", "cert", "key", "url", "verify")
+    __slots__ = ("answer", "ca", "cert", "key", "url", "verify")
 
     def __init__(self, url: str, ca: str = "", cert: str = "", key: str = "", verify: bool = True) -> None:  # noqa: FBT001, FBT002
+        # What the engine answered to a ping: headers in lower case, empty before it was asked.
+        self.answer: dict[str, str] = {}
         self.url = url
         self.ca = ca
         self.cert = cert
@@ -128,25 +140,87 @@ def went_away(url: str, error: OSError) -> NoEngine:
     )
 
 
-def get_json(address: Address, path: str, query: dict[str, str]) -> Any:
-    """GET a JSON document. Raises NoEngine, EngineError."""
-    text = "&".join(f"{name}={_quoted(value)}" for name, value in query.items())
-    for version in (API, ""):
-        connection = connect(address)
+def ping(address: Address, timeout_s: float = PING_S) -> tuple[str, dict[str, str]]:
+    """Ask an engine whether it is there; return the first line of its answer, and the headers.
+
+    The headers are kept in `address.answer` when they are an engine's. Raises NoEngine, OSError.
+    """
+    connection = connect(address)
+    try:
+        connection.settimeout(timeout_s)
+        connection.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
+        data = b""
+        while b"\r\n\r\n" not in data and len(data) < CHUNK and (more := connection.recv(1 << 14)):
+            data += more
+    finally:
+        connection.close()
+    first, _, rest = data.partition(b"\r\n\r\n")[0].decode("latin-1").partition("\r\n")
+    pairs = (line.split(": ", 1) for line in rest.split("\r\n") if ": " in line)
+    answer = {name.lower(): value for name, value in pairs}
+    words = first.split()
+    if len(words) > 1 and words[0].startswith("HTTP/") and words[1] == "200":
+        address.answer = answer or {"api-version": ""}
+    return first, answer
+
+
+def api_version(address: Address) -> str:
+    """Return the API version that is used with an engine, `1.41`: the newest that both speak. Asked once.
+
+    Raises NoEngine.
+    """
+    if not address.answer:
         try:
-            prefix = f"/{version}" if version else ""
-            send(connection, "GET", f"{prefix}{path}?{text}", b"", ())
-            status, headers, rest = read_head(connection)
-            body = read_body(connection, headers, rest)
+            ping(address)
         except OSError as error:
             raise went_away(address.url, error) from error
-        finally:
-            connection.close()
+    told = tuple(int(part) for part in address.answer.get("api-version", "").split(".") if part.isdigit())
+    return ".".join(map(str, min(max(told, API_OLDEST), API_NEWEST)))
+
+
+def versioned(address: Address, path: str) -> str:
+    """Return the target of a request: its path below that of the API version."""
+    return f"/v{api_version(address)}{path}"
+
+
+def get_json(address: Address, path: str, query: dict[str, str]) -> Any:
+    """GET a JSON document, again where the refusal is one of a moment. Raises NoEngine, NotThere, EngineError."""
+    import time
+
+    for pause_s in (*AGAIN_S, None):
+        status, body = _get(address, path, query)
         if status == 200:
             return json.loads(body)
-        if not (status == 400 and b"too old" in body):
+        said = body.decode("utf-8", "replace").strip()
+        if pause_s is None or not _is_of_a_moment(status, said, path):
             break
-    raise EngineError(f"the engine refused to answer {path}", body.decode("utf-8", "replace").strip())
+        time.sleep(pause_s)
+    raise (NotThere if status == 404 else EngineError)(f"the engine refused to answer {path}", said)
+
+
+def _is_of_a_moment(status: int, said: str, path: str) -> bool:
+    """Say whether a refusal is due to what someone else removes meanwhile.
+
+    A listing refuses nothing for long. Of an inspection that is so where what an image consists of is missing, but
+    not the image.
+    """
+    if path in {"/images/json", "/containers/json"}:
+        return status >= 404
+    said = said.lower()
+    return status in {404, 500} and "content digest" in said and "no such image" not in said
+
+
+def _get(address: Address, path: str, query: dict[str, str]) -> tuple[int, bytes]:
+    text = "&".join(f"{name}={_quoted(value)}" for name, value in query.items())
+    target = versioned(address, path)
+    connection = connect(address)
+    try:
+        send(connection, "GET", f"{target}?{text}", b"", ())
+        status, headers, rest = read_head(connection)
+        return status, read_body(connection, headers, rest)
+    except OSError as error:
+        raise went_away(address.url, error) from error
+    finally:
+        connection.close()
 
 
 def get_stream(
@@ -160,9 +234,10 @@ def get_stream(
     Raises NoEngine, NotThere, EngineError.
     """
     text = "&".join(f"{name}={_quoted(value)}" for name, value in (query or {}).items())
+    target = versioned(address, path)
     connection = connect(address)
     try:
-        target = f"{path}?{text}" if text else path
+        target = f"{target}?{text}" if text else target
         connection.sendall(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
         status, headers, rest = read_head(connection)
         if status != 200:

@@ -151,7 +151,7 @@ class _Maker:
         marks = marks_of(disk, ids)
         from_image = [one for one in disk.partitions if one.source]
         guess = Guess.of(self.artifact, self.workshop)
-        sizes = guess.sizes(self.image) if guess else None
+        sizes = guess.sizes(self._rootfs_bytes) if guess else None
         if sizes is None and any(_is_measured(one) for one in disk.partitions):
             self._measure(from_image, marks)
         layout = self._fill(sizes, ids, marks, self.watchers)
@@ -206,6 +206,9 @@ class _Maker:
             parts=[one.source for one in partitions],
             watchers=watchers,
         )
+
+    def _rootfs_bytes(self) -> int:
+        return self.workshop.engine.rootfs_bytes(self.image.id)
 
     def _export(self) -> Generator[bytes, None, None]:
         return self.workshop.engine.export(self.image.id)  # type: ignore[return-value]  # promised by Engine.export
@@ -326,7 +329,7 @@ class _Maker:
         content = self._content(partitions, marks, census, *watchers)
         fillers = [fed.get(one.name) for one in partitions]
         progress = self.progress
-        progress.begin(doing, self.image.size_bytes or None)
+        progress.begin(doing, self._rootfs_bytes() or None)
         with contextlib.closing(self._export()) as chunks:
             stream = content.stream(_counted(chunks, progress.add), self._export)
             _feed_all(stream, fillers)

@@ -20,12 +20,11 @@ from stalker.image.layout import ext4_inodes, guessed_bytes, lay_out
 from stalker.model.artifacts import Disk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from stalker.image.workshop import Workshop
     from stalker.model.artifacts import Artifact
-    from stalker.model.images import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +56,17 @@ class Guess:
         name = f"{hashlib.sha256(key.encode()).hexdigest()}.json"
         return cls(disk, cache / "disk-sizes" / name if cache else None)
 
-    def sizes(self, image: Image) -> dict[str, Size] | None:
-        """Return a guess by the names of partitions, None where there is nothing to go by."""
+    def sizes(self, rootfs_bytes: Callable[[], int]) -> dict[str, Size] | None:
+        """Return a guess by the names of partitions, None where there is nothing to go by.
+
+        `rootfs_bytes` returns how many bytes the files of the image take.
+        """
         autos = [one for one in self.disk.partitions if one.size_bytes is None]
         found = self._noted()
         if found.keys() != {one.name for one in autos}:
-            if len(autos) > 1 or autos[0].filesystem != "ext4" or not image.size_bytes:
+            if len(autos) > 1 or autos[0].filesystem != "ext4":
                 return None
-            size = guessed_bytes(autos[0], image.size_bytes, self.disk.align_bytes)
+            size = guessed_bytes(autos[0], rootfs_bytes(), self.disk.align_bytes)
             found = {autos[0].name: Size(size, ext4_inodes(size))}
         try:
             lay_out(self.disk, {name: size.size_bytes for name, size in found.items()})

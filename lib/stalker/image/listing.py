@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from stalker.model import labels
 from stalker.model.bases import made_bases
-from stalker.plan.images import commit_of, made_from
+from stalker.plan.images import commit_of, is_made_by_us, made_from
 from stalker.run.shell import COMMENT as SHELL_COMMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from stalker.engine.interface import Engine
     from stalker.model.images import Image
 
 FAILED_COMMENT = "stalker failed step "
@@ -52,7 +53,7 @@ class Owned:
 class Row:
     """One name of an image, or `<none>` for an old build of a step that lost its name to a newer one.
 
-    `own_bytes` is what this image adds to the one below, None where that is not known.
+    `own_bytes` is what this image adds to that of the step before it, None where that is not known.
     """
 
     name: str
@@ -77,11 +78,7 @@ def owned_images(images: Iterable[Image], inspect: Callable[[str], Image | None]
 def _owned(image: Image, bases: Collection[str], inspect: Callable[[str], Image | None]) -> Owned | None:
     step, failed = image.labels.get(labels.STEP, ""), image.labels.get(labels.FAILED, "")
     if step and image.labels.get(labels.FINGERPRINT):
-        if image.parent_id:
-            is_ours = image.parent_id == made_from(image).get("start", "")
-        else:
-            is_ours = _comment(image, inspect) == labels.COMMENT + image.labels[labels.FINGERPRINT]
-        return Owned(image, "step", step) if is_ours else None
+        return Owned(image, "step", step) if is_made_by_us(image, inspect) else None
     if failed:
         is_ours = _comment(image, inspect).startswith(FAILED_COMMENT)
         return Owned(image, "failed", failed) if is_ours else None
@@ -164,7 +161,7 @@ def depths(images: Iterable[Image]) -> dict[str, int]:
 
 def list_rows(
     images: Collection[Image],
-    inspect: Callable[[str], Image | None],
+    engine: Engine,
     repositories: Collection[str] | None = None,
     extra: Iterable[Image] = (),
 ) -> list[Row]:
@@ -173,13 +170,13 @@ def list_rows(
     `repositories` are the stalks wanted, None for all that left a step here. `extra` are images without
     our labels that carry one of these names: what a stalk started from.
     """
-    owned = owned_images(images, inspect)
+    owned = owned_images(images, engine.image)
     if repositories is None:
         shared = {name.rpartition(":")[0] for one in owned for name in step_names(one)}
         wanted: Collection[str] = shared | {one.repository for one in owned if one.repository}
     else:
         wanted = repositories
-    sizes = Sizes(images, inspect)
+    sizes = Sizes(images, engine.sized)
     rows = []
     for one in owned:
         names = [tag for tag in one.image.tags if tag.rpartition(":")[0] in wanted]
@@ -203,18 +200,33 @@ def list_rows(
 
 
 class Sizes:
-    """Sizes of images, the unknown ones asked for once."""
+    """What images add to those that they grow on; the size of one that is not among them is asked for once.
 
-    def __init__(self, images: Iterable[Image], inspect: Callable[[str], Image | None]) -> None:
-        self._inspect = inspect
+    All sizes are those of a listing: an inspection may count something else, see `Engine.sized`.
+    """
+
+    def __init__(self, images: Iterable[Image], sized: Callable[[str], Image | None]) -> None:
+        images = list(images)
+        self._sized = sized
+        self._grown_on = grown_on(images)
         self._sizes: dict[str, int | None] = {image.id: image.size_bytes for image in images}
 
     def own_bytes(self, image: Image) -> int | None:
-        """Return what an image adds to its parent, None when the parent is not known."""
-        if not image.parent_id:
-            return None
-        if image.parent_id not in self._sizes:
-            parent = self._inspect(image.parent_id)
-            self._sizes[image.parent_id] = parent.size_bytes if parent is not None else None
-        below = self._sizes[image.parent_id]
+        """Return what an image adds to that of the step before it, or to its base; None when that is not known.
+
+        The largest of what it grows on is the step before: a session's images all have the parent that it began with.
+        """
+        below = [self._size(one) for one in self._grown_on.get(image.id, ())]
+        known = [size for size in below if size is not None]
+        return max(0, image.size_bytes - max(known)) if known else None
+
+    def layer_bytes(self, image: Image) -> int | None:
+        """Return what goes with an image when it is removed and its parent stays; None when that is not known."""
+        below = self._size(image.parent_id) if image.parent_id else None
         return None if below is None else max(0, image.size_bytes - below)
+
+    def _size(self, image_id: str) -> int | None:
+        if image_id not in self._sizes:
+            found = self._sized(image_id)
+            self._sizes[image_id] = found.size_bytes if found is not None else None
+        return self._sizes[image_id]

@@ -1,4 +1,4 @@
-"""What Docker lays over an image in each container, and so in each export: no part of the image."""
+"""What an engine lays over an image in each container, and so in each export: no part of the image."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 RUNTIME = (b"dev/", b"proc/", b"sys/")
 """What is below these folders, a running system puts there."""
+
+MARKS = frozenset((b".dockerenv", b"run/.containerenv"))
+"""How Docker and Podman mark a container. Podman's is in what it commits too, as are the stubs below."""
 
 STUBS = frozenset((b"etc/hosts", b"etc/hostname", b"etc/resolv.conf"))
 """Docker mounts these into a container and leaves empty files below: they are in no layer."""
@@ -22,8 +25,8 @@ TOUCHED = frozenset((b"", b"etc", b"dev", b"proc", b"sys"))
 
 
 def is_left_out(path: bytes) -> bool:
-    """Say whether a path is Docker's mark or in a folder that a running system fills."""
-    return path == b".dockerenv" or path.startswith(RUNTIME)
+    """Say whether a path is an engine's mark or in a directory that a running system fills."""
+    return path in MARKS or path.startswith(RUNTIME)
 
 
 def is_stub(header: Header) -> bool:

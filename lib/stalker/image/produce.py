@@ -76,7 +76,7 @@ def produce(
 def look_through(artifact: Artifact, image: Image, workshop: Workshop, watchers: Sequence[Watcher]) -> None:
     """Show an artifact's members to watchers without writing anything."""
     progress = workshop.progress(artifact.id)
-    progress.begin("looking at its files", image.size_bytes)
+    progress.begin("looking at its files", workshop.engine.rootfs_bytes(image.id))
     kind = artifact.kind
     disk_parts = (one.source for one in kind.partitions if one.source) if isinstance(kind, Disk) else ()
     parts = tuple(disk_parts) or ("/",)
@@ -89,7 +89,7 @@ def _tar(
 ) -> Produced:
     names = tars_of(artifact)
     progress = workshop.progress(artifact.id)
-    progress.begin(f"writing {' and '.join(names)}", image.size_bytes)
+    progress.begin(f"writing {' and '.join(names)}", workshop.engine.rootfs_bytes(image.id))
     content = _content(artifact, image, workshop, watchers, ("/", "/boot")[: len(names)])
     with written([plan_target(f"{folder}/{name}") for name in names]) as files:
         writers = [file.write for file in files]
@@ -178,12 +178,12 @@ def _unpack_repo(
     workshop: Workshop,
     progress: Progress,
 ) -> None:
-    above = path_bytes(repo.path).rpartition(b"/")[0]
+    top = path_bytes(repo.path)
 
     def renamed(header: Header) -> Header:
-        """Give a member the name that it has in the image: the engine's begin with the last part of the path."""
-        link = _below(above, header.link) if header.kind == b"1" else header.link
-        return header.renamed(_below(above, header.name), link)
+        """Give a member the name that it has in the image: the first part of the engine's is what stands for the path."""
+        link = _below(top, header.link) if header.kind == b"1" else header.link
+        return header.renamed(_below(top, header.name), link)
 
     def chunks() -> Iterator[bytes | memoryview]:
         return filter_tar(workshop.engine.get(container, repo.path), renamed)
@@ -202,5 +202,6 @@ def _unpack_repo(
         raise
 
 
-def _below(above: bytes, name: bytes) -> bytes:
-    return above + b"/" + name if above else name
+def _below(top: bytes, name: bytes) -> bytes:
+    _, slash, rest = name.partition(b"/")
+    return top + slash + rest

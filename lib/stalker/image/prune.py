@@ -37,7 +37,7 @@ class Pruned:
 def draw_up(engine: Engine, stalks: Sequence[Stalk], limits: Limits, now_s: float) -> Pruning:
     """Ask the engine what is there and plan a prune of some stalks. Raises EngineError."""
     used = {container.image: container.name for container in engine.containers({})}
-    return plan_prune(stalks, engine.labelled_images(), engine.image, used, limits, now_s)
+    return plan_prune(stalks, engine.labelled_images(), engine, used, limits, now_s)
 
 
 def carry_out(engine: Engine, pruning: Pruning, shown: Collection[str], now_s: float) -> Pruned:

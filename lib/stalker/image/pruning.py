@@ -19,8 +19,9 @@ from stalker.model.images import short_id
 from stalker.model.tree import TagBase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from stalker.engine.interface import Engine
     from stalker.image.listing import Owned
     from stalker.model.images import Image
     from stalker.model.tree import Stalk
@@ -88,13 +89,13 @@ def _title(image: Image) -> str:
 def plan_prune(
     stalks: Sequence[Stalk],
     images: Sequence[Image],
-    inspect: Callable[[str], Image | None],
+    engine: Engine,
     used: Mapping[str, str],
     limits: Limits,
     now_s: float,
 ) -> Pruning:
     """Decide what goes. `images` are all with our labels; `used` maps image ids to containers' names."""
-    return _Planner(stalks, images, inspect, used, limits, now_s).plan()
+    return _Planner(stalks, images, engine, used, limits, now_s).plan()
 
 
 State = Literal["goes", "unnamed", "stays"]
@@ -104,7 +105,7 @@ State = Literal["goes", "unnamed", "stays"]
 class _Planner:
     stalks: Sequence[Stalk]
     images: Sequence[Image]
-    inspect: Callable[[str], Image | None]
+    engine: Engine
     used: Mapping[str, str]
     limits: Limits
     now_s: float
@@ -117,7 +118,7 @@ class _Planner:
 
     def plan(self) -> Pruning:
         self.repositories = {stalk.repository for stalk in self.stalks}
-        self.owned = {one.image.id: one for one in owned_images(self.images, self.inspect)}
+        self.owned = {one.image.id: one for one in owned_images(self.images, self.engine.image)}
         grown = grown_on(self.images)
         for image in self.images:
             if image.parent_id:
@@ -125,7 +126,7 @@ class _Planner:
             for below in grown[image.id]:
                 self.growing[below].append(image)
         chosen = self._chosen()
-        sizes = Sizes(self.images, self.inspect)
+        sizes = Sizes(self.images, self.engine.sized)
         removals = []
         for image in self._children_first():
             one = self.owned.get(image.id)
@@ -135,7 +136,7 @@ class _Planner:
             names = tuple(name for name in image.tags if self._is_in_scope(name))
             if state == "goes" or (state == "unnamed" and names):
                 goes = state == "goes"
-                own = sizes.own_bytes(image)
+                own = sizes.layer_bytes(image)
                 what = NAMELESS.get(one.kind, f"old build of {one.step}")
                 removals.append(Removal(image, names, what, goes, own if goes else 0))
         removals += self._initial_names({removal.image.id for removal in removals})
@@ -249,7 +250,9 @@ class _Planner:
             name = f"{stalk.repository}:initial"
             if self.limits.failed_only or not self._is_emptied(stalk.repository):
                 continue
-            image = next((image for image in self.images if name in image.tags), None) or self.inspect(name)
+            image = next((image for image in self.images if name in image.tags), None) or self.engine.image(
+                name
+            )
             if image is None or image.id in judged or name not in image.tags:
                 continue
             if any(isinstance(base, TagBase) and base.name == name for base in stalk.bases):
@@ -270,7 +273,7 @@ class _Planner:
             parent_id = by_id[name].parent_id
             if state != "goes" or not parent_id or self.states.get(parent_id) == "goes":
                 continue
-            parent = by_id.get(parent_id) or self.inspect(parent_id)
+            parent = by_id.get(parent_id) or self.engine.image(parent_id)
             if parent is None or [tag for tag in parent.tags if not self._loses(parent, tag)]:
                 continue
             if all(self.states.get(child.id) == "goes" for child in self.children[parent_id]):

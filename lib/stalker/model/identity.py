@@ -54,9 +54,14 @@ def image_identity(image: Image) -> str:
 
 
 def platform_of(image: Image) -> Platform:
-    """Return the platform of an inspected image; 64-bit ARM may or may not call itself v8."""
-    is_usual = (image.architecture, image.variant) == ("arm64", "v8")
-    return Platform(image.os or "linux", image.architecture, "" if is_usual else image.variant)
+    """Return the platform of an inspected image, in one spelling.
+
+    64-bit ARM may or may not call itself v8. 32-bit ARM without a variant is v7, as `parse_platform` reads it: some
+    engines keep no variant.
+    """
+    usual = {("arm64", "v8"): "", ("arm", ""): "v7"}
+    variant = usual.get((image.architecture, image.variant), image.variant)
+    return Platform(image.os or "linux", image.architecture, variant)
 
 
 def platform_text(platform: str, image: Image | None) -> str:
@@ -71,4 +76,6 @@ def _config(image: Image) -> dict[str, object]:
     labels = found["Labels"]
     if isinstance(labels, dict):
         found["Labels"] = {name: text for name, text in labels.items() if not name.startswith(PREFIX)}
+    if found["WorkingDir"] == "/":  # where a program begins that has no other directory
+        found["WorkingDir"] = ""
     return {name: value for name, value in found.items() if value}

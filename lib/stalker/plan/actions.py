@@ -23,7 +23,6 @@ from stalker.model.identity import image_identity, platform_text
 from stalker.model.images import Image, short_id
 from stalker.plan import fingerprint, format_1
 from stalker.plan.images import ImageIndex, commit_of, duration_of, inputs_of, made_from
-from stalker.plan.layers import check_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -203,11 +202,7 @@ def make_plan(
 
     `obstacle` says why the engine cannot run a platform, empty when it can; it is asked for what must run.
     The images of `asked` are needed also where all that grows on them is there.
-
-    Raises:
-        PlanError: an image would have more layers than an engine takes.
     """
-    check_layers(links)
     drafts = _draft(links, index, bases, selection)
     _settle(drafts, selection, asked)
     actions: dict[StepId, Action] = {}

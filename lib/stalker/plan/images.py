@@ -20,7 +20,7 @@ class ImageIndex:
 
     Images derived from ours by other tools inherit our labels. `made_by_us` tells them apart: our
     own commit sits directly on the image that its container started from, and says in its comment
-    what it is. `inspect` is asked only where the listing does not show the parent.
+    what it is. `inspect` is called only where the listing does not show that parent.
     """
 
     def __init__(self, images: Iterable[Image], inspect: Callable[[str], Image | None]) -> None:
@@ -64,17 +64,8 @@ class ImageIndex:
         return sorted(found, key=lambda image: name not in image.tags)
 
     def made_by_us(self, image: Image) -> bool:
-        """Tell an image that a step left from one that another tool derived from it.
-
-        The step's name proves nothing: BuildKit's images have no parent, and a user may give any name.
-        """
-        start = made_from(image).get("start", "")
-        if image.parent_id:
-            return image.parent_id == start
-        inspected = self._inspect(image.id)
-        return (
-            inspected is not None and inspected.comment == labels.COMMENT + image.labels[labels.FINGERPRINT]
-        )
+        """Tell an image that a step left from one that another tool derived from it."""
+        return is_made_by_us(image, self._inspect)
 
     def latest_of_step(self, name: str) -> Image | None:
         """Return the image tagged `name` if a step left it, else the newest one of that step."""
@@ -103,6 +94,18 @@ class ImageIndex:
         """Return what the image of a name is on every engine, empty when there is none."""
         image = self.named(name)
         return image_identity(self.inspected(image)) if image is not None else ""
+
+
+def is_made_by_us(image: Image, inspect: Callable[[str], Image | None]) -> bool:
+    """Tell an image that a step left from one that another tool derived from it.
+
+    The step's name proves nothing: a user may give any name. A parent may be missing, as BuildKit's images have none,
+    or guessed from equal layers, as Podman does: then the comment counts, which no other tool passes on.
+    """
+    if image.parent_id and image.parent_id == made_from(image).get("start", ""):
+        return True
+    known = image if image.comment else inspect(image.id)
+    return known is not None and known.comment == labels.COMMENT + image.labels[labels.FINGERPRINT]
 
 
 def commit_of(image: Image) -> str:

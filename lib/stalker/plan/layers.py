@@ -1,4 +1,4 @@
-"""How many layers an image will have at least: an engine takes about 125.
+"""How many layers an image will have at least; an engine takes a limited number.
 
 Steps that share a session share a layer. A new container, and so a layer, is needed at least by each
 stalk, by a daemonized step and the step after it, and by the sweeping of mount points at a stalk's end.
@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 from stalker.errors import PlanError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stalker.model.tree import StepId
     from stalker.plan.graph import Links
 
-LAYERS_MAX = 120
-"""Docker's own limit is 125 or 127, by storage driver; a few are kept for the base."""
+KEPT_FOR_BASE = 5
+"""Layers of the limit that are kept for a base, whose own are not known before it is there."""
+
+ASK_FROM = 100
+"""No engine takes fewer layers than this, so none is asked about less."""
 
 
 def count_layers(links: Links) -> dict[StepId, int]:
@@ -33,16 +38,20 @@ def count_layers(links: Links) -> dict[StepId, int]:
     return layers
 
 
-def check_layers(links: Links) -> None:
-    """Refuse a tree whose images would have more layers than an engine takes.
+def check_layers(links: Links, layers_max: Callable[[], int]) -> None:
+    """Refuse a tree whose images would have more layers than its engine takes; `layers_max` returns how many.
 
     Raises:
         PlanError: names the first step that is too far from its base.
     """
-    for name, count in count_layers(links).items():
-        if count > LAYERS_MAX:
+    counts = count_layers(links)
+    if max(counts.values(), default=0) < ASK_FROM:
+        return
+    limit = layers_max()
+    for name, count in counts.items():
+        if count > limit - KEPT_FOR_BASE:
             raise PlanError(
-                f"{name} would have {count} layers above its base, and an engine takes about 125",
+                f"{name} would have {count} layers above its base, and the engine takes {limit}",
                 "each stalk in a row adds one at least, each daemonized step two",
                 "put stalks together, or begin a new root: `export` one and give it as a tarball base",
             )

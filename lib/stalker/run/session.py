@@ -23,6 +23,7 @@ from stalker.engine.interface import ContainerSpec
 from stalker.engine.options import mount_points, tmpfs_points
 from stalker.errors import EngineError, EngineFull, NoEngine, StalkerError
 from stalker.model import labels
+from stalker.plan.layers import ASK_FROM
 from stalker.run.mounted_files import mounts_of_files
 from stalker.run.mounts import folders_of_mounts, image_without_volumes, sources_now
 
@@ -62,10 +63,8 @@ could have changed it."""
 OWN_STATE = {"cap_add", "ipc_mode", "pid_mode", "privileged", "runtime", "security_opt"}
 """Options with which a script can change what no look from inside finds: rules of the network, modules."""
 
-LAYERS_MAX = 120
-"""Docker refuses more than 125 or so; near that a session is kept however much it wrote."""
-
-LAYERS_NEAR = 100
+LAYERS_LEFT = 25
+"""Near the engine's limit of layers a session is kept however much it wrote."""
 
 
 @dataclass(slots=True)
@@ -169,10 +168,10 @@ class Sessions:
                 "it was removed while the run was under way",
                 "run again: what is missing is made again",
             )
-        if start.layers >= LAYERS_MAX:
+        if start.layers >= ASK_FROM and start.layers >= self.engine.layers_max() - 1:
             raise EngineError(
                 f"{job.step.id} would start from an image of {start.layers} layers",
-                "an engine takes about 125",
+                f"the engine takes {self.engine.layers_max()}",
                 "begin a new root with `export` and a tarball base, or put steps together",
             )
         bare = image_without_volumes(self.engine, start, self.run)
@@ -257,7 +256,9 @@ class Sessions:
         written.again += session.writable_bytes
         session.image, session.writable_bytes = image, writable_bytes
         may_be_stored_again = written.again + writable_bytes <= AGAIN_MAX * written.total
-        is_small = writable_bytes <= WRITABLE_MAX_BYTES or session.start.layers >= LAYERS_NEAR
+        layers = session.start.layers
+        is_near = layers >= ASK_FROM - LAYERS_LEFT and layers >= self.engine.layers_max() - LAYERS_LEFT
+        is_small = writable_bytes <= WRITABLE_MAX_BYTES or is_near
         if left == 0 and (is_small or may_be_stored_again):
             self._open[stalk] = session
             return True

@@ -40,8 +40,8 @@ OLD = "198001010000"
 DOCKER_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 """Docker mounts these: they are in no layer and cannot be replaced, only written to."""
 
-ENGINE_MADE = ("/.dockerenv", "/etc/mtab")
-"""Docker makes these in each new container, in no layer."""
+ENGINE_MADE = ("/.dockerenv", "/etc/mtab", "/run/.containerenv")
+"""The engine makes these in each new container; Docker in no layer."""
 
 LIBRARY = rf"""
 _stk_s={STATE}

@@ -166,7 +166,7 @@ def test_a_terminal_gets_lines_that_fit(forest, columns, last):
     """Of a run its time, of a step what the name does not say; of a pipe nothing is kept."""
     image = forest.engine.image("os/arch/sub/base:apt")
     forest.engine.images_by_id[image.id] = replace(image, labels={**image.labels, labels.RUN: LONG_RUN})
-    rows = list_rows(forest.engine.labelled_images(), forest.engine.image)
+    rows = list_rows(forest.engine.labelled_images(), forest.engine)
 
     lines = rows_table(rows, 100 * 86400.0, with_old=False, columns=columns).splitlines()
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from build import BASE, plan, stalk, step, tree
-from stalker.engine.fake import FakeEngine
+from build import stalk, step, tree
 from stalker.errors import PlanError
 from stalker.model.places import Place
 from stalker.model.tree import Mount
 from stalker.plan.graph import link_steps
-from stalker.plan.layers import count_layers
+from stalker.plan.layers import check_layers, count_layers
 
 STORE = Mount("/cache", "store", "cache", True, Place("x"))
 
@@ -32,10 +31,17 @@ def test_each_stalk_daemon_and_sweep_adds_one():
     assert found == {"root:a": 1, "root:serve": 2, "root:b": 3, "leaf:c": 4, "leaf:d": 5}
 
 
-def test_a_row_of_stalks_that_no_engine_takes_is_refused_before_anything_runs():
-    engine = FakeEngine()
-    engine.add_image(BASE)
+def test_a_row_of_stalks_that_the_engine_does_not_take_is_refused():
     rows = [stalk("s0", "a")] + [stalk(f"s{n}", "a", parent=f"s{n - 1}") for n in range(1, 130)]
+    links = link_steps(tree(*rows))
 
     with pytest.raises(PlanError, match="s120:a would have 121 layers"):
-        plan(tree(*rows), engine)
+        check_layers(links, lambda: 125)
+    check_layers(links, lambda: 150)
+
+
+def test_an_engine_is_not_asked_about_few_layers():
+    def layers_max():
+        raise AssertionError("asked")
+
+    check_layers(link_steps(tree(stalk("root", "a"))), layers_max)
