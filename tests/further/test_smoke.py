@@ -57,7 +57,8 @@ def test_a_run_is_resumed_and_repaired(space):
     done, steps = run(space)
     assert (done.code, steps) == (1, ["a:last:failed"])
     kept = space.engine.image(space.name("a:last.failed"))
-    assert kept is not None and kept.labels[labels.FAILED] == space.name("a:last")
+    assert kept is not None
+    assert kept.labels[labels.FAILED] == space.name("a:last")
 
     space.stalk("a", {**STEPS, "last": "cat /one >/all"})
     assert run(space)[1] == ["a:last:done"]
@@ -118,12 +119,15 @@ def test_images_are_listed_compared_exported_and_removed(space, tmp_path):
 
     listed = json.loads(space.stalker("images", TREE, "--json").out)
     own = {row["name"].rpartition(":")[2]: row["own_bytes"] for row in listed if row["kind"] == "step"}
-    assert own["write"] < 1_000_000 and own["more"] < 1_000_000
+    assert own["write"] < 1_000_000
+    assert own["more"] < 1_000_000
     assert 3_900_000 < own["last"] < 9_000_000
 
     compared = space.stalker("diff", "a:write", "a:more", "--tree", TREE)
     assert compared.code in {0, 1}, compared.err
-    assert "/place" in compared.out and "/hard" in compared.out and ".containerenv" not in compared.out
+    assert "/place" in compared.out
+    assert "/hard" in compared.out
+    assert ".containerenv" not in compared.out
 
     tar = tmp_path / "a.tar"
     assert space.stalker("export", "a:final", "-o", str(tar), "--tree", TREE).code == 0

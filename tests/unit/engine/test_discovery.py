@@ -192,6 +192,19 @@ def test_a_ping_tells_the_api_version(tmp_path):
         assert ping(at(url)).api_version == "1.41"
 
 
+def test_an_engine_that_cannot_be_used_is_passed_over_and_named(tmp_path):
+    """Podman 4.3 is found by itself; another engine behind it serves."""
+    old = OK.replace(b"\r\nContent", b"\r\nLibpod-Api-Version: 4.3.1\r\nContent")
+    with listening(tmp_path / "old", old) as podman, listening(tmp_path / "live", OK) as live:
+        assert answering([at(podman), at(live)]).address.url == live
+        with pytest.raises(NoEngine) as caught:
+            answering([at(podman, asked=True)])
+
+    assert "cannot be used" in caught.value.brief
+    assert "loses the labels" in caught.value.details
+    assert "Podman 5.4" in caught.value.resolution
+
+
 def test_when_none_answers_each_is_listed_with_its_reason(tmp_path):
     """A missing socket, one left by a dead engine, and one that is no engine are told apart."""
     socket.socket(socket.AF_UNIX).bind(str(tmp_path / "dead"))

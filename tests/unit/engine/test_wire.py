@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import socket
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stalker.engine.wire import _chunks
-from stalker.errors import EngineError
+from stalker.engine import wire
+from stalker.engine.wire import Address, _chunks, api_version, get_json
+from stalker.errors import EngineError, NoEngine, NotThere
 
 
 class Cut:
@@ -44,3 +50,84 @@ def test_a_body_that_breaks_off_is_an_error(missing):
 
     with pytest.raises(EngineError, match="broke off"):
         list(_chunks(Cut(body[: -2 - missing], []), b""))
+
+
+@contextlib.contextmanager
+def engine_that_answers(path, *answers, api="1.41"):
+    """A server that answers a ping, and each other request with the next of some (status, document)."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+    asked = []
+    left = list(answers)
+
+    def serve():
+        while True:
+            try:
+                caller, _ = server.accept()
+            except OSError:
+                return
+            with caller:
+                target = caller.recv(1 << 16).split(b" ")[1].decode()
+                asked.append(target)
+                if target == "/_ping":
+                    caller.sendall(f"HTTP/1.1 200 OK\r\nApi-Version: {api}\r\n\r\nOK".encode())
+                    continue
+                status, document = left.pop(0) if len(left) > 1 else left[0]
+                body = json.dumps(document).encode()
+                caller.sendall(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield Address(f"unix://{path}"), asked
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join()
+
+
+GONE = (404, {"message": "content digest sha256:0: not found"})
+
+
+@pytest.mark.parametrize("refusal", [GONE, (500, {"message": "layer not known"})])
+def test_a_listing_in_which_an_image_was_removed_is_asked_for_again(refusal, tmp_path, monkeypatch):
+    monkeypatch.setattr(wire, "AGAIN_S", (0.001, 0.001))
+    with engine_that_answers(tmp_path / "s", refusal, refusal, (200, [1])) as (address, asked):
+        assert get_json(address, "/images/json", {}) == [1]
+
+    assert len(asked) == 4
+
+
+def test_a_listing_that_is_refused_for_long_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(wire, "AGAIN_S", (0.001, 0.001))
+    with engine_that_answers(tmp_path / "s", GONE) as (address, _), pytest.raises(NotThere, match="refused"):
+        get_json(address, "/images/json", {})
+
+
+def test_an_image_that_is_not_there_is_asked_for_once(tmp_path):
+    """One whose content is being removed is asked for again."""
+    with engine_that_answers(tmp_path / "s", (404, {"message": "No such image: x"})) as (address, asked):
+        with pytest.raises(NotThere):
+            get_json(address, "/images/x/json", {})
+        assert len(asked) == 2
+    with engine_that_answers(tmp_path / "t", GONE, (200, {"Id": "x"})) as (address, asked):
+        assert get_json(address, "/images/x/json", {}) == {"Id": "x"}
+
+
+@pytest.mark.parametrize(
+    ("told", "spoken"), [("1.41", "1.41"), ("1.45", "1.45"), ("1.99", "1.51"), ("", "1.41")]
+)
+def test_the_version_of_the_api_is_agreed_on_once(told, spoken, tmp_path):
+    """All later requests name it."""
+    with engine_that_answers(tmp_path / "s", (200, {}), api=told) as (address, asked):
+        get_json(address, "/info", {})
+        get_json(address, "/info", {})
+        assert api_version(address) == spoken
+
+    assert asked == ["/_ping", f"/v{spoken}/info?", f"/v{spoken}/info?"]
+
+
+def test_an_engine_that_does_not_answer_has_no_version(tmp_path):
+    with pytest.raises(NoEngine):
+        api_version(Address(f"unix://{tmp_path}/none"))
