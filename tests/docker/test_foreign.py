@@ -176,10 +176,24 @@ def test_a_step_whose_platform_cannot_run_is_blocked_before_anything_is_done(ris
 
     assert planned["web:one"][0] == planned["web:two"][0] == "BLOCKED"
     assert "no emulator for riscv64" in planned["web:one"][1]
-    assert f"./stalker engine up --platform {RISC}" in planned["web:one"][1]
+    assert f"./stalker engine up --yes --platform {RISC}" in planned["web:one"][1]
     assert done.code == 2
-    assert f"./stalker engine up --platform {RISC}" in done.err + done.out
+    assert done.err.count(f"./stalker engine up --yes --platform {RISC}") == 1
+    assert "web:one (1 step waits for it): linux/riscv64" in done.err
     assert risc.containers() == []
+
+
+def test_a_run_with_yes_sees_to_the_emulator_that_its_tree_needs(risc):
+    """It says what it changed, and runs the steps."""
+    risc.tree({"web": {}}, platform=RISC)
+    risc.stalk("web", {"one": "true", "two": "true"})
+
+    done = risc.run("--yes")
+
+    assert done.code == 0, done.err
+    assert "registered" in done.err
+    assert "undo, as root:" in done.err
+    assert find_emulator("riscv64", read_emulators()) is not None
 
 
 def test_a_hazard_that_the_tree_waives_does_not_block(risc):
@@ -201,7 +215,7 @@ def test_the_doctor_says_whether_a_platform_runs(emulated, unregistered, workspa
 
     states = {finding["name"]: finding for finding in findings if finding["name"].startswith("platform")}
     assert states[f"platform {RISC}"]["state"] == "wrong"
-    assert states[f"platform {RISC}"]["remedy"] == f"./stalker engine up --platform {RISC}"
+    assert states[f"platform {RISC}"]["remedy"] == f"./stalker engine up --yes --platform {RISC}"
     assert states[f"platform {ARM}"]["state"] != "wrong"
 
 
@@ -211,7 +225,12 @@ def test_an_entry_without_flags_is_replaced_and_can_be_brought_back(emulated, un
     old = replace(new_entry("riscv64", interpreter, "PF"), name="old-riscv")
     binfmt.register(old, None, "riscv64")
 
-    done = workspace.stalker("engine", "up", "--platform", RISC)
+    refused = workspace.stalker("engine", "up", "--platform", RISC)
+    assert refused.code == 1
+    assert f"./stalker engine up --yes --platform {RISC}" in refused.err
+    assert find_emulator("riscv64", read_emulators()).name == "old-riscv"
+
+    done = workspace.stalker("engine", "up", "--yes", "--platform", RISC)
 
     assert done.code == 0, done.err
     now = find_emulator("riscv64", read_emulators())

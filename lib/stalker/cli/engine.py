@@ -46,7 +46,7 @@ def up(ctx: click.Context, yes: bool, platform: str) -> None:
         check_platform(platform)
     found = engine_up(yes=yes, ask=_asker(ctx.obj), say=_say, environ=os.environ)
     if platform:
-        _platform_up(ctx.obj, platform, yes=yes)
+        see_to_platform(ctx.obj, platform, yes=yes)
     print(found.address.url)
 
 
@@ -57,7 +57,7 @@ def check_platform(platform: str) -> None:
         raise PlanError(f"--platform {platform}: only containers of linux are run here")
 
 
-def _platform_up(settings: Settings, platform: str, *, yes: bool) -> None:
+def see_to_platform(settings: Settings, platform: str, *, yes: bool) -> None:
     """Make the engine run containers of a platform, and say what that changed."""
     import time
 

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from stalker.cli.making import Making
     from stalker.cli.settings import Planner
     from stalker.model.events import Event
+    from stalker.model.tree import StepId
     from stalker.plan.actions import Plan
     from stalker.run.scheduler import RunResult
+
+
+NAMES_MAX = 3
+"""More steps that one reason holds up are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ def plan_and_execute(planner: Planner, terms: Terms) -> tuple[Plan, RunResult]:
     planner.say = terms.note
     looked_s = time.time()
     plan = planner.draw()
+    if plan.blocked and planner.platforms_up():
+        plan = planner.draw()
     assert planner.index is not None
     sweep(planner.engine, planner.index.all, terms.note)
     if not plan.to_run and not plan.blocked:
@@ -127,9 +134,18 @@ def _refuse_blocked(plan: Plan, *, keep_going: bool) -> None:
         return
     raise PlanError(
         "the plan has steps that cannot run",
-        "\n".join(f"{action.id}: {action.reason}" for action in plan.blocked[:10]),
+        "\n".join(_obstacle_text(reason, *held) for reason, held in plan.obstacles().items()),
         "`./stalker plan` shows all; give the stalk a base that can be had here, or make the image",
     )
+
+
+def _obstacle_text(reason: str, steps: list[StepId], waiting: int) -> str:
+    """Return a reason with what it holds up: `a:b, c:d and 3 more, 12 steps wait for them: there is no image x`."""
+    names = ", ".join(steps[:NAMES_MAX])
+    names += f" and {len(steps) - NAMES_MAX} more" if len(steps) > NAMES_MAX else ""
+    them = "it" if len(steps) == 1 else "them"
+    wait = f" ({waiting} {'steps wait' if waiting > 1 else 'step waits'} for {them})" if waiting else ""
+    return f"{names}{wait}: {reason}"
 
 
 def _require_secrets(plan: Plan) -> None:

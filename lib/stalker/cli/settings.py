@@ -154,6 +154,8 @@ class Planner:
     """What is doubtful of the platforms that have to run, told when the plan was drawn."""
     _providers: dict[str, BaseProvider] = field(default_factory=dict)
     _ground: Ground | None = None
+    _lacking: set[str] = field(default_factory=set)
+    """Platforms that have to run and that an emulator would run."""
 
     @classmethod
     def of(
@@ -192,6 +194,7 @@ class Planner:
         bases = find_bases(self.tree, index, self._obstacle)
         told: dict[str, str] = {}
         self.cautions = ()
+        self._lacking.clear()
 
         def obstacle(platform: str) -> str:
             return self._refused(platform, told)
@@ -220,6 +223,18 @@ class Planner:
             found = plan_artifacts(plan, self.selection, standing)
         return replace(plan, artifacts=found)
 
+    def platforms_up(self) -> bool:
+        """Make the engine run platforms that it lacks an emulator for, after a yes; return whether it may run more now."""
+        lacking = sorted(self._lacking)
+        if not lacking or not (self.yes or self.settings.is_interactive):
+            return False
+        from stalker.cli.engine import see_to_platform
+
+        for platform in lacking:
+            see_to_platform(self.settings, platform, yes=self.yes)
+        self._ground = None
+        return True
+
     def _ground_of(self) -> Ground:
         from stalker.engine.ground import see_ground
 
@@ -229,12 +244,14 @@ class Planner:
 
     def _refused(self, platform: str, told: dict[str, str]) -> str:
         """Say why containers of a platform cannot run on the engine, nothing when they can."""
-        from stalker.engine.foreign import judge_platform
+        from stalker.engine.foreign import MENDED, judge_platform
 
         if platform not in told:
             waived = dict(self.tree.hazards_waived)
             found = [one for one in judge_platform(platform, self._ground_of())[0] if one.name not in waived]
             wrong = [one for one in found if one.state == "wrong"]
+            if any(one.name in MENDED for one in wrong):
+                self._lacking.add(platform)
             self.cautions += tuple(
                 f"{platform}: {one.what}; {one.remedy}" for one in found if one not in wrong
             )

@@ -106,9 +106,14 @@ def new_entry(word: str, interpreter: str, flags: str) -> Emulator:
     return Emulator(f"qemu-{word}", flags, is_enabled=True, interpreter=interpreter, magic=magic, mask=mask)
 
 
+def is_mounted(folder: str = BINFMT) -> bool:
+    """Say whether binfmt_misc can be read and written here."""
+    return (Path(folder) / "register").exists()
+
+
 def mount(host: Host, say: Callable[[str], None], folder: str = BINFMT) -> None:
     """Mount binfmt_misc where it is not. Raises EngineError when this kernel has none."""
-    if (Path(folder) / "register").exists():
+    if is_mounted(folder):
         return
     if not Path(folder).is_dir() and host.program("modprobe"):
         host.run(["modprobe", "binfmt_misc"], MOUNT_S)

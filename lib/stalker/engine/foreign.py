@@ -39,6 +39,9 @@ ALSO_RUNS = {("x86_64", "i386"), ("aarch64", "arm")}
 
 FOUR_BYTES = 1 << 32
 
+MENDED = frozenset({"no_emulator", "emulator_flags", "emulator_fails"})
+"""The hazards that end when an emulator is registered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hazard:
@@ -95,7 +98,9 @@ def judge_platform(platform: str, ground: Ground) -> tuple[list[Hazard], str]:
         return _inode_hazards(platform, ground), f"the engine is {ground.architecture} and runs it by itself"
     if ground.emulators is None:
         return [], f"the engine is {ground.architecture}; whether it emulates {word} cannot be seen from here"
-    found = _emulator_hazards(word, ground, f"./stalker engine up --platform {parse_platform(platform)}")
+    found = _emulator_hazards(
+        word, ground, f"./stalker engine up --yes --platform {parse_platform(platform)}"
+    )
     if any(hazard.state == "wrong" for hazard in found):
         return found, f"not emulated: {found[0].what}"
     entry = find_emulator(word, ground.emulators)

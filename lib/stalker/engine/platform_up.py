@@ -2,22 +2,22 @@
 
     runs already           ->  say so
     an emulator is here    ->  register it, with flags O, C and F
-    we are root            ->  install one with the system's package manager, after a yes; then as above
-    an engine answers      ->  register one out of a toolbox image, in a container that may mount, after a yes
+    we are root            ->  install one with the system's package manager; then as above
+    an engine answers      ->  register one out of a toolbox image, in a container that may mount
 
-What is registered holds for the whole machine and until it is switched off.
+Nothing is changed before a yes to all of it. What is registered holds for the whole machine and until it is switched off.
 """
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.engine import binfmt
 from stalker.engine.elf import MACHINES, needs_loader
-from stalker.engine.foreign import find_emulator, foreign_word, judge_platform
+from stalker.engine.foreign import MENDED, find_emulator, foreign_word, judge_platform
 from stalker.engine.ground import see_ground
 from stalker.engine.interface import ContainerSpec
 from stalker.errors import EngineError
@@ -26,7 +26,7 @@ from stalker.model.platforms import parse_platform
 from stalker.model.tree import Option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from stalker.engine.binfmt import Emulator
     from stalker.engine.host import Host
@@ -46,8 +46,6 @@ PACKAGES = {
 }
 
 WANTED = frozenset("CF")
-MENDED = frozenset({"no_emulator", "emulator_flags", "emulator_fails"})
-"""The hazards that a registration ends."""
 
 _SCRIPT = """
 set -eu
@@ -57,6 +55,25 @@ mount -t binfmt_misc binfmt_misc $d
 [ -z "$BEFORE" ] || [ ! -e "$d/$BEFORE" ] || echo -1 >"$d/$BEFORE"
 printf %s "$LINE" >$d/register
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Consent:
+    """Who says whether this host may be changed for a platform: `yes` was given, or `ask` is a person's answer."""
+
+    platform: str
+    yes: bool
+    ask: Callable[[str], bool] | None
+
+    def require(self, changes: str) -> None:
+        """Ask about all that will be changed. Raises EngineError."""
+        if self.yes or (self.ask is not None and self.ask(f"For {self.platform}: {changes}. Do that now?")):
+            return
+        raise EngineError(
+            f"no emulator for {self.platform} was registered",
+            f"it takes: {changes}" if self.ask is None else "the answer was no",
+            f"./stalker engine up --yes --platform {self.platform}",
+        )
 
 
 def platform_up(
@@ -102,12 +119,12 @@ def platform_up(
     before = find_emulator(word, ground.emulators)
     for hazard in hazards:
         say(f"{name}: {hazard.what}")
+    consent = _Consent(name, yes, ask)
+    toolbox = _Toolbox(engine, image_of, labels)
     if host.is_root:
-        _register_here(
-            word, before, host, yes=yes, ask=ask, say=say, or_else=_Toolbox(engine, image_of, labels)
-        )
+        _register_here(word, before, host, consent, say, toolbox)
     else:
-        _Toolbox(engine, image_of, labels).register(word, before, yes=yes, ask=ask, say=say)
+        toolbox.register(word, before, consent, say)
     after, how = judge_platform(platform, see_ground(engine.info()))
     if any(hazard.state == "wrong" for hazard in after):
         raise EngineError(f"{name}: still does not run", after[0].what, after[0].remedy)
@@ -119,26 +136,41 @@ def _register_here(
     word: str,
     before: Emulator | None,
     host: Host,
-    *,
-    yes: bool,
-    ask: Callable[[str], bool] | None,
+    consent: _Consent,
     say: Callable[[str], None],
     or_else: _Toolbox,
 ) -> None:
-    """Register as root of this host."""
+    """Register as root of this host, after one question about all that this changes."""
+    is_enabling = (
+        before is not None and not before.is_enabled and bool(before.flags) and set(before.flags) >= WANTED
+    )
+    interpreter, flags = ("", "") if is_enabling else _interpreter(word, before, host)
+    command = next((command for program, command in PACKAGES.items() if host.program(program)), None)
+    if not (is_enabling or interpreter or command):
+        or_else.register(word, before, consent, say)
+        return
+    changes = [] if binfmt.is_mounted() else [f"mount binfmt_misc on {binfmt.BINFMT}"]
+    if is_enabling:
+        assert before is not None
+        changes.append(f"enable {before.name}")
+    else:
+        changes += [] if interpreter or command is None else [f"install emulators ({' '.join(command)})"]
+        changes.append(f"register an emulator for {word} with this kernel")
+    consent.require(", ".join(changes))
     binfmt.mount(host, say)
-    if before is not None and not before.is_enabled and before.flags and set(before.flags) >= WANTED:
+    if is_enabling:
+        assert before is not None
         binfmt.enable(before)
         say(f"enabled {before.name}; undo: echo 0 > {binfmt.BINFMT}/{before.name}")
         return
-    interpreter, flags = _interpreter(word, before, host)
     if not interpreter:
-        if not _installed(word, host, yes=yes, ask=ask, say=say):
-            or_else.register(word, before, yes=yes, ask=ask, say=say)
+        assert command is not None
+        if not _installed(word, command, host, say):
+            or_else.register(word, before, replace(consent, yes=True), say)
             return
-        # The package may have registered it by itself, without flag C.
-        before = find_emulator(word, binfmt.read_emulators())
-        interpreter, flags = _interpreter(word, before, host)
+    # Before the mount nothing was seen of what is registered; and a package may register its own, without flag C.
+    before = find_emulator(word, binfmt.read_emulators())
+    interpreter, flags = _interpreter(word, before, host)
     entry = binfmt.new_entry(word, interpreter, flags)
     binfmt.register(entry, before, word)
     _tell(entry, before, say)
@@ -155,19 +187,9 @@ def _interpreter(word: str, before: Emulator | None, host: Host) -> tuple[str, s
     return binfmt.find_interpreter(word, host)
 
 
-def _installed(
-    word: str, host: Host, *, yes: bool, ask: Callable[[str], bool] | None, say: Callable[[str], None]
-) -> bool:
-    """Install emulators with the package manager; False when there is none that is known, or a no."""
-    command = next((command for program, command in PACKAGES.items() if host.program(program)), None)
-    if command is None:
-        return False
-    line = " ".join(command)
-    if not yes and (
-        ask is None or not ask(f"No emulator for {word} is installed. Install one now ({line})?")
-    ):
-        return False
-    say(f"installing emulators: {line}")
+def _installed(word: str, command: Sequence[str], host: Host, say: Callable[[str], None]) -> bool:
+    """Install emulators with the package manager; False when that fails."""
+    say(f"installing emulators: {' '.join(command)}")
     failure = host.run(command, LIMIT_S)
     if failure is not None and command[0] == "apt-get":
         failure = host.run(["apt-get", "update"], LIMIT_S) or host.run(command, LIMIT_S)
@@ -189,24 +211,13 @@ class _Toolbox:
         self._labels = labels
 
     def register(
-        self,
-        word: str,
-        before: Emulator | None,
-        *,
-        yes: bool,
-        ask: Callable[[str], bool] | None,
-        say: Callable[[str], None],
+        self, word: str, before: Emulator | None, consent: _Consent, say: Callable[[str], None]
     ) -> None:
         """Register after a yes. The kernel keeps the emulator open when image and container are gone."""
-        question = (
-            f"Register an emulator for {word} with this kernel, from a container that may mount file systems?"
+        changes = (
+            f"register an emulator for {word} with this kernel, from a container that may mount file systems"
         )
-        if not yes and (ask is None or not ask(question)):
-            raise EngineError(
-                f"no emulator for {word} was registered",
-                "nobody said that it may be" if ask is None else "and none was to be",
-                "./stalker engine up --yes --platform ...",
-            )
+        consent.require(changes)
         say(f"registering an emulator for {word} from the toolbox, in a container with the right SYS_ADMIN")
         entry = binfmt.new_entry(word, IN_TOOLBOX.format(word), "POCF")
         spec = ContainerSpec(

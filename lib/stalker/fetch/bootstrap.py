@@ -116,7 +116,9 @@ def bootstrap_obstacle(base: BootstrapBase, *, may_install: bool) -> str:
         return "mmdebstrap needs root, or a range of user ids of yours in /etc/subuid and /etc/subgid"
     if base.architecture and base.variant not in _UNTOUCHED_VARIANTS and not _runs_here(base.architecture):
         platform = of_debian(base.architecture) or base.architecture
-        return f"{base.architecture} programs do not run here: ./stalker engine up --platform {platform}"
+        return (
+            f"{base.architecture} programs do not run here: ./stalker engine up --yes --platform {platform}"
+        )
     return ""
 
 

@@ -72,7 +72,8 @@ class Action:
     the fingerprint that it carries, another one where an earlier version of stalker made it. `names` are
     those that have to be put back, each with its image: the step's own, `:initial` and `:final`.
     `estimate_s` is how long it took last time. `doer` is the first of the steps that have the same work to do,
-    on the same commit; None where nothing is to be done or a base is still to be made.
+    on the same commit; None where nothing is to be done or a base is still to be made. `cause` is the step
+    before it that is BLOCKED, where that is why this one is.
     """
 
     link: Link
@@ -86,6 +87,7 @@ class Action:
     names: tuple[tuple[str, str], ...] = ()
     estimate_s: float | None = None
     doer: StepId | None = None
+    cause: StepId | None = None
 
     @property
     def step(self) -> Step:
@@ -111,6 +113,16 @@ class Plan:
     def to_run(self) -> list[Action]:
         """The steps that have to run."""
         return [action for action in self.actions.values() if action.verdict == "RUN"]
+
+    def obstacles(self) -> dict[str, tuple[list[StepId], int]]:
+        """Return each reason for which steps are BLOCKED, once: the steps that it holds up, and how many wait for those."""
+        found: dict[str, tuple[list[StepId], int]] = {}
+        roots: dict[StepId, str] = {}
+        for action in self.blocked:
+            reason = roots[action.id] = roots[action.cause] if action.cause else action.reason
+            names, waiting = found.get(reason, ([], 0))
+            found[reason] = (names, waiting + 1) if action.cause else ([*names, action.id], waiting)
+        return found
 
     @property
     def to_make(self) -> list[ArtifactAction]:
@@ -360,9 +372,9 @@ def _decide(
         draft.inputs,
         estimate_s=duration_of(before) if before is not None else None,
     )
-    cause = next((name for name in link.inputs if actions[name].verdict == "BLOCKED"), "")
+    cause = next((name for name in link.inputs if actions[name].verdict == "BLOCKED"), None)
     if draft.must_run and cause:
-        return replace(action, verdict="BLOCKED", reason=f"{cause} is blocked")
+        return replace(action, verdict="BLOCKED", reason=f"{cause} is blocked", cause=cause)
     if draft.must_run and link.step.platform and (refused := obstacle(link.step.platform)):
         return replace(action, verdict="BLOCKED", reason=refused)
     if draft.must_run and link.parent is None and bases[link.base_stalk].verdict == "BLOCKED":

@@ -65,7 +65,7 @@ def test_a_healthy_machine_has_only_good_findings():
         ({"tools": (("dot", ""),)}, "dot", "warning", "not installed", "apt-get install -y graphviz"),
         ({"needed": frozenset({"mmdebstrap"})}, "mmdebstrap", "wrong", "a tree needs it", "apt-get install"),
         ({"leftovers": ("stalker-1", "stalker-2")}, "leftovers", "warning", "2 containers", "docker rm -fv stalker-1"),
-        ({"platforms": frozenset({"linux/arm/v7"})}, "platform linux/arm/v7", "wrong", "no emulator", "engine up --platform linux/arm/v7"),
+        ({"platforms": frozenset({"linux/arm/v7"})}, "platform linux/arm/v7", "wrong", "no emulator", "engine up --yes --platform linux/arm/v7"),
     ],
 )  # fmt: skip
 def test_each_fault_is_found_alone_with_its_remedy(change, name, state, what, remedy):

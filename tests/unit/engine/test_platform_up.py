@@ -120,7 +120,7 @@ def test_an_installed_emulator_is_registered_for_containers(machine):
     """Flags O, C and F; what was changed and how to undo it is said."""
     machine.has_emulator()
 
-    said = machine.up()
+    said = machine.up(yes=True)
 
     (entry,) = machine.kernel.read()
     assert (entry.name, entry.flags) == (f"qemu-{WORD}", "POCF")
@@ -131,11 +131,11 @@ def test_an_installed_emulator_is_registered_for_containers(machine):
 def test_a_second_time_changes_nothing(machine):
     """The same command can stand in every script."""
     machine.has_emulator()
-    machine.up()
+    machine.up(yes=True)
     before = machine.kernel.read()
     machine.said.clear()
 
-    said = machine.up()
+    said = machine.up(yes=True)
 
     assert machine.kernel.read() == before
     assert said.startswith(f"{PLATFORM}: emulated by qemu-{WORD}")
@@ -158,7 +158,7 @@ def test_an_entry_without_the_flags_is_registered_anew_after_saying_so(machine, 
     own = f"{machine.folder}/libexec/{WORD}-P"
     machine.kernel.entries["old"] = replace(new_entry(WORD, own, flags), name="old")
 
-    said = machine.up()
+    said = machine.up(yes=True)
 
     (entry,) = machine.kernel.read()
     assert entry.interpreter == own
@@ -171,7 +171,7 @@ def test_an_entry_without_the_flags_is_registered_anew_after_saying_so(machine, 
 def test_an_entry_that_is_only_disabled_is_enabled(machine):
     machine.kernel.entries["q"] = replace(new_entry(WORD, "/usr/bin/q", "OCF"), name="q", is_enabled=False)
 
-    assert "enabled q; undo: echo 0 >" in machine.up()
+    assert "enabled q; undo: echo 0 >" in machine.up(yes=True)
 
 
 @pytest.mark.parametrize("how", [{"yes": True}, {"answer": True}])
@@ -198,6 +198,23 @@ def test_without_a_yes_nothing_is_installed_or_registered(machine):
     assert machine.engine.calls["create"] == 0
 
 
+def test_nothing_is_changed_before_the_answer(machine, monkeypatch):
+    """One question for the mount, the package and the registration; after a no the machine is as it was."""
+    mounted = []
+    monkeypatch.setattr(binfmt, "mount", lambda *_: mounted.append(1))
+    monkeypatch.setattr(binfmt, "is_mounted", lambda: False)
+    machine.has_apt()
+
+    with pytest.raises(EngineError) as caught:
+        machine.up(answer=False)
+
+    [question] = machine.asked
+    for change in ("mount binfmt_misc", "apt-get install", f"register an emulator for {WORD}"):
+        assert change in question
+    assert caught.value.resolution == f"./stalker engine up --yes --platform {PLATFORM}"
+    assert (mounted, machine.ran, machine.kernel.read()) == ([], [], ())
+
+
 def test_a_user_without_root_registers_from_the_toolbox(machine):
     """In a container that may mount and nothing else, which is removed; the kernel keeps the emulator."""
     specs = []
@@ -214,9 +231,10 @@ def test_a_user_without_root_registers_from_the_toolbox(machine):
 
     said = machine.up(answer=True)
 
-    assert machine.asked == [
-        f"Register an emulator for {WORD} with this kernel, from a container that may mount file systems?"
-    ]
+    [question] = machine.asked
+    assert question.startswith(
+        f"For {PLATFORM}: register an emulator for {WORD} with this kernel, from a container"
+    )
     given = {option.name: json.loads(option.value) for option in specs[0].options}
     assert (given["cap_drop"], given["cap_add"], given["network"]) == (["ALL"], ["SYS_ADMIN"], "none")
     assert "privileged" not in given

@@ -424,11 +424,15 @@ def test_a_stalk_under_another_name_runs_nothing_again(engine):
 ARM = "linux/arm/v7"
 
 
-def drawn_with(made, engine, obstacle):
+def plan_with(made, engine, obstacle):
     links = link_steps(made)
     index = ImageIndex(engine.labelled_images(), engine.image)
     bases = find_bases(made, index, lambda _base, _platform: "")
-    return verdicts(make_plan(links, index, bases, select(links), obstacle))
+    return make_plan(links, index, bases, select(links), obstacle)
+
+
+def drawn_with(made, engine, obstacle):
+    return verdicts(plan_with(made, engine, obstacle))
 
 
 ARM_BASE = "stalker-test/arm:1"
@@ -441,6 +445,17 @@ def on_arm(name, *steps, **more):
 
 def arm_tree():
     return tree(stalk("native", "a"), on_arm("root", "a", "b"))
+
+
+def test_each_obstacle_is_named_once_with_what_it_holds_up(engine):
+    """Consequences are counted, however long the chain behind an obstacle is."""
+    engine.add_image(ARM_BASE, platform=ARM)
+    made = tree(on_arm("root", "a", "b"), on_arm("leaf", "c", "d", parent="root"), on_arm("other", "e", "f"))
+
+    drawn = plan_with(made, engine, lambda platform: f"{platform} does not run here")
+
+    assert len(drawn.blocked) == 6
+    assert drawn.obstacles() == {f"{ARM} does not run here": (["root:a", "other:e"], 4)}
 
 
 @pytest.fixture
