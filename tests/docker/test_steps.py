@@ -597,3 +597,68 @@ def test_a_container_that_somebody_kills_fails_its_step(workspace):
     assert told["brief"] == "s:slow: its container was stopped in the middle of the step"
     assert "ended with signal 9" in told["details"]
     assert workspace.containers() == []
+
+
+LATE = "sleep 1; echo late >/srv/index.html; exec httpd -f -p 8080 -h /srv"
+GET = "wget -q -O /got http://server:8080/index.html"
+
+
+@pytest.mark.parametrize(
+    "ready",
+    [
+        {"port": 8080},
+        {"command": "wget -q -O - http://127.0.0.1:8080/index.html"},
+        {"log": "^ser.ing$"},
+    ],
+    ids=["port", "command", "log"],
+)
+def test_a_daemonized_step_is_waited_for_until_it_is_ready(workspace, ready):
+    """The next step reaches it at once, however long it took."""
+    serve = "mkdir -p /srv; " + LATE.replace("exec", "(sleep 1; echo serving) & exec")
+    one_stalk(workspace, {"server": script(serve, daemonize=True, ready=ready), "fetch": GET}, DOCKER_OPTS={})
+
+    done = workspace.run()
+
+    assert done.code == 0, done.err
+    assert workspace.text("s:fetch", "/got") == "late\n"
+
+
+def test_a_daemonized_step_that_is_not_ready_in_time_fails(workspace):
+    """With what it was waited for and its place; its container is removed."""
+    never = script("sleep 100", daemonize=True, ready={"port": 81, "timeout": "1s"})
+    one_stalk(workspace, {"server": never, "after": "true"}, DOCKER_OPTS={})
+
+    done = workspace.run()
+
+    assert done.code == 1
+    assert "was not ready within 1 s" in done.err
+    assert "it waits for port 81" in done.err
+    assert "stalks/s/s.hjson:" in done.err
+    assert workspace.image("s:after") is None
+    assert workspace.containers() == []
+
+
+def test_a_daemonized_step_that_ends_before_it_is_ready_fails(workspace):
+    broken = script("sleep 0.6; echo broken >&2; exit 4", daemonize=True, ready={"port": 81})
+    one_stalk(workspace, {"server": broken, "after": "true"}, DOCKER_OPTS={})
+
+    done = workspace.run()
+
+    assert done.code == 1
+    assert ended(done, "s:server")[0]["exit_code"] == 4
+
+
+def test_a_slow_interpreter_finds_the_script_of_a_daemonized_step(workspace):
+    """Its file stays until it was opened, not for a second."""
+    slow = '#!/bin/sh\nbusybox usleep 1800000 & wait $!\nexec /bin/sh "$@"\n'
+    plugins = {
+        "slow": {"copy": "/bin/slow", "text": slow, "mode": "0755"},
+        "made": script("true"),
+        "server": {"exec": True, "daemonize": True, "text": "#!/bin/slow\necho here >/here; exec sleep 100"},
+        "after": "for i in 1 2 3 4 5 6 7 8 9; do [ -e /here ] && exit; sleep 0.5; done; exit 1",
+    }
+    one_stalk(workspace, plugins, DOCKER_OPTS={})
+
+    done = workspace.run()
+
+    assert done.code == 0, done.err

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 KEPT_MAX = 200
 """More trees than this are not kept; the oldest go first."""
 
-_MAGIC = b"stalker tree 2\n"
+_MAGIC = b"stalker tree 3\n"
 
 
 def read_tree_cached(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from stalker.config.arguments import given_arguments
 from stalker.config.contents import Source, script_of
@@ -14,11 +15,20 @@ from stalker.config.reusable import PluginInfo, find_plugin
 from stalker.config.scope import plugin_variables
 from stalker.config.targets import Target
 from stalker.model.places import Place
-from stalker.model.tree import PLUGINS_DIR, File, Script, Variable, secret_marker
+from stalker.model.tree import PLUGINS_DIR, File, Ready, Script, Variable, secret_marker
 
 if TYPE_CHECKING:
     from stalker.config.document import Node
     from stalker.config.plugin_reader import PluginReader
+
+
+READY_KINDS: dict[str, Literal["port", "command", "log"]] = {
+    "port": "port",
+    "command": "command",
+    "log": "log",
+}
+READY_S = 60.0
+"""How long a daemonized step may take until it is ready, where the tree does not say."""
 
 
 @dataclass(slots=True)
@@ -32,6 +42,7 @@ class Exec:
     timeout_s: float | None = None
     retries: int = 0
     daemonize: bool = False
+    ready: Ready | None = None
     info: PluginInfo | None = None
     copies: tuple[File, ...] = ()
 
@@ -49,6 +60,7 @@ def read_exec(name: str, node: Node, reader: PluginReader) -> Exec:
     retries = node.get("retries")
     found.retries = retries.value if retries is not None and isinstance(retries.value, int) else 0
     found.daemonize = is_true(node.get("daemonize"))
+    found.ready = _ready(node.get("ready"), reader, stays_up=found.daemonize)
     use, arguments = node.get("use"), node.get("with")
     if use is None and arguments is not None:
         report.problem(arguments.key_place, "'with' gives arguments to 'use', which is missing")
@@ -73,6 +85,27 @@ def _timeout_s(node: Node | None, reader: PluginReader) -> float | None:
     except ValueError as error:
         reader.report.problem(node.place, str(error))
         return None
+
+
+def _ready(node: Node | None, reader: PluginReader, *, stays_up: bool) -> Ready | None:
+    if node is None or not isinstance(node.value, dict):
+        return None
+    if not stays_up:
+        reader.report.problem(node.key_place, "'ready' goes with daemonize: true")
+        return None
+    given = [(key, child) for key, child in node.items() if key in READY_KINDS]
+    if len(given) != 1:
+        reader.report.problem(node.key_place, "'ready' takes one of port, command and log")
+        return None
+    [(key, child)] = given
+    if key == "log":
+        try:
+            re.compile(child.text)
+        except re.error as error:
+            reader.report.problem(child.place, f"not a valid regular expression: {error}")
+    timeout_s = _timeout_s(node.get("timeout"), reader)
+    kind: Literal["port", "command", "log"] = READY_KINDS[key]
+    return Ready(kind, child.text, READY_S if timeout_s is None else timeout_s, child.place)
 
 
 def _reusable_script(info: PluginInfo, use: Node, reader: PluginReader) -> Script | None:

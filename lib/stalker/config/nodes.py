@@ -288,6 +288,7 @@ class Trunk:
                 timeout_s=one.timeout_s,
                 retries=one.retries,
                 daemonize=one.daemonize,
+                ready=one.ready,
                 uses=one.info.name if one.info is not None else "",
             )
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _ANYWHERE = frozenset({"exec", "skip", "tmpfs", "mode"})
 _KEYS = {
-    "exec": _ANYWHERE | {"text", "path", "use", "with", "template", "timeout", "retries", "daemonize"},
+    "exec": _ANYWHERE
+    | {"text", "path", "use", "with", "template", "timeout", "retries", "daemonize", "ready"},
     "a file": _ANYWHERE | {"text", "path", "bind", "copy", "template"},
     "a folder": _ANYWHERE | {"path", "bind"},
     "a store": _ANYWHERE | {"store", "bind"},

@@ -133,6 +133,16 @@ TREE = Keys(
     required=("architecture", "stalks"),
 )
 
+READY = Keys(
+    {
+        "port": Whole("a TCP port that it listens on", minimum=1, maximum=65535),
+        "command": Text("a shell command that succeeds in its container"),
+        "log": Text("a regular expression that its output matches"),
+        "timeout": Either(_DURATION.shapes, "how long to wait; 60s when it is not given"),
+    },
+    "with daemonize: when the next step may begin, one of port, command and log",
+)
+
 PLUGIN = Keys(
     {
         "exec": Flag("a step: a script that is run, then a commit and a tag"),
@@ -150,6 +160,7 @@ PLUGIN = Keys(
         "timeout": Either(_DURATION.shapes, "with exec: 90s, 10m, 1h30m, or seconds"),
         "retries": Whole("with exec: how often a failed step starts again", minimum=0, maximum=10),
         "daemonize": Flag("with exec: stays up until the stalk ends"),
+        "ready": READY,
         "skip": Flag("leave this step out"),
         "tmpfs": Anything("of earlier versions; has no effect"),
     },

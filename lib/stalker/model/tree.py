@@ -114,12 +114,32 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """When a daemonized step is ready: it listens on a TCP port, a shell command succeeds, or its output has a match."""
+
+    kind: Literal["port", "command", "log"]
+    value: str
+    timeout_s: float
+    place: Place
+
+    @property
+    def text(self) -> str:
+        """What is waited for, in words."""
+        return {
+            "port": f"port {self.value}",
+            "command": f"`{self.value}`",
+            "log": f"a line with {self.value!r}",
+        }[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One exec plugin: one container state, one commit, one tag.
 
     `files` stand there while the script runs and are taken away before the commit; `copies` are
     placed before the script and `late_copies` after it (those written below the last exec plugin),
-    and both stay. `environment` is the stalk's `envplugins`. `uses` is the name of the reusable
+    and both stay. `environment` is the stalk's `envplugins`. `ready` is when a daemonized one is up, None as soon as
+    it runs. `uses` is the name of the reusable
     plugin, if any.
     """
 
@@ -138,6 +158,7 @@ class Step:
     timeout_s: float | None = None
     retries: int = 0
     daemonize: bool = False
+    ready: Ready | None = None
     uses: str = ""
 
     @property

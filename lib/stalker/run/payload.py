@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from stalker.config.substitution import fill_secrets
 from stalker.model.tree import PLUGINS_DIR
 from stalker.run.inputs import read_checked
-from stalker.run.shell_library import ARCHIVE, DOCKER_FILES, LIBRARY, RUN_FILE, STATE
+from stalker.run.shell_library import ARCHIVE, DOCKER_FILES, LIBRARY, OLD, RUN_FILE, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -186,6 +186,8 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Star
     end = [_call("_stk_end", _pairs({name: numbered[name] for name in reversed(ours)})), "_stk_done"]
     recall = _call("_stk_recall", [str(n) for n, (way, _, _) in enumerate(groups) if way != "late"])
     run = [LIBRARY, f"_stk_n={nonce}", "_stk_begin", "(", *script, ")", '_stk_say "exit:$?"', _end(nonce)]
+    if start.stays_up:
+        enter.append(f"touch -t {OLD} {shlex.quote(f'{PLUGINS_DIR}/{step.name}')}")  # shows when it is read
     if start.has_own_exec:
         enter.append(f"printf %s {shlex.quote(_joined(run))} >{RUN_FILE} || _stk_fail {RUN_FILE}")
     return Payload(
@@ -204,6 +206,11 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Star
 def probe_program(paths: Sequence[str], nonce: str) -> str:
     """Return a program that reports with its exit code whether paths have what a commit drops: 0 if so."""
     return _fed(nonce, ["_stk_begin", f"{_call('_stk_drops', paths)}; _stk_say exit:$(($? != 0))"])
+
+
+def asking_program(call: str, nonce: str) -> str:
+    """Return a program that reports the exit code of a call of the library."""
+    return _fed(nonce, ["_stk_begin", f"{call}; _stk_say exit:$?"])
 
 
 def session_program(tmpfs: Sequence[str]) -> str:

@@ -7,10 +7,9 @@ up each have an exec of their own, between two programs of the shell.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
-from stalker.errors import EngineError, StalkerError
+from stalker.errors import EngineError
 from stalker.run.payload import probe_program, session_program
 from stalker.run.report import Report
 from stalker.run.shell_library import LIBRARY, RUN_FILE
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from stalker.engine.interface import Engine
-    from stalker.run.output import Output
     from stalker.run.payload import Payload
     from stalker.run.session import Session
 
@@ -27,9 +25,6 @@ RUN = ("/bin/sh", RUN_FILE)
 
 KILLED = 128
 """Exit codes above this are the number of the signal that ended a program, and this."""
-
-SERVICE_GRACE_S = 1.0
-"""A daemonized script that still runs after this is taken to be up."""
 
 PROBE_MAX = 500
 """More changed paths than this are not looked at one by one."""
@@ -39,7 +34,6 @@ def run_script(
     engine: Engine,
     session: Session,
     payload: Payload,
-    output: Output,
     report: Report,
     stop: Callable[[], bool],
 ) -> int | None:
@@ -50,17 +44,13 @@ def run_script(
     Raises:
         NotThere: the container went away.
     """
-    if payload.archive:
-        engine.put(session.container, payload.archive)
     if not payload.start.has_own_exec:
+        if payload.archive:
+            engine.put(session.container, payload.archive)
         is_through = feed(engine, session, payload.whole, report, stop)
         return KILLED + 9 if is_through else None
-    feed(engine, session, payload.enter, report, stop)
-    if report.trouble is not None or report.linked or not report.has_ended:
+    if not enter(engine, session, payload, report, stop):
         return None
-    if payload.start.stays_up:
-        return _start_service(engine, session, payload, output, report)
-
     report.next_program()
     code = engine.exec(
         session.container,
@@ -72,39 +62,24 @@ def run_script(
         tty=payload.start.tty,
     )
     if report.exit_code is not None:
-        _undo(engine, session, payload, report)
+        undo(engine, session, payload, report)
     return code
 
 
-def _undo(engine: Engine, session: Session, payload: Payload, report: Report) -> None:
+def enter(
+    engine: Engine, session: Session, payload: Payload, report: Report, stop: Callable[[], bool]
+) -> bool:
+    """Place the files for a script that has an exec of its own; False when something hinders it."""
+    if payload.archive:
+        engine.put(session.container, payload.archive)
+    feed(engine, session, payload.enter, report, stop)
+    return report.trouble is None and not report.linked and report.has_ended
+
+
+def undo(engine: Engine, session: Session, payload: Payload, report: Report) -> None:
+    """Take away what was placed for a script that had an exec of its own."""
     program = payload.leave if report.exit_code == 0 else payload.abandon
     feed(engine, session, program, report, lambda: False)
-
-
-def _start_service(
-    engine: Engine, session: Session, payload: Payload, output: Output, report: Report
-) -> int | None:
-    """Start a script that stays up; it is up when it has ended well or still runs after a moment."""
-    running = Report(payload.nonce, output.show)
-    ended: list[int | None] = []
-
-    def run() -> None:
-        try:
-            user = payload.start.user or "0"
-            code = engine.exec(session.container, RUN, {}, running.feed, user=user, tty=payload.start.tty)
-        except StalkerError:
-            return  # its container was removed at the end of the stalk
-        ended.append(running.exit_code if running.exit_code is not None else code)
-
-    thread = threading.Thread(target=run, name="stalker-service", daemon=True)
-    thread.start()
-    thread.join(SERVICE_GRACE_S)
-    if ended and running.exit_code is None:
-        return ended[0]
-    report.exit_code = ended[0] if ended else 0
-    _undo(engine, session, payload, report)
-    report.left = max(report.left, 0 if ended else 1)
-    return None
 
 
 def feed(engine: Engine, session: Session, program: str, report: Report, stop: Callable[[], bool]) -> bool:

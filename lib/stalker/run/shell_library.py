@@ -378,6 +378,18 @@ _stk_drops() {{
     *) command -v python3 >/dev/null ;;
   esac
 }}
+# Argument PATH: was a script with a time of 1980 read since?
+_stk_open() {{ case $(ls -lnu -- "$1" 2>/dev/null) in *' 1980 '*) return 1 ;; esac; }}
+# Argument PORT in hex: does something listen on it?
+_stk_listens() {{
+  for _stk_p in /proc/net/tcp /proc/net/tcp6; do
+    [ -e $_stk_p ] || continue
+    while read -r _stk_k _stk_f _stk_o _stk_t _stk_v; do
+      case "$_stk_t:${{_stk_f##*:}}" in "0A:$1") return 0 ;; esac
+    done <$_stk_p
+  done
+  return 1
+}}
 _stk_count() {{
   _stk_left=0
   {{ read -r _stk_idle <{IDLE_FILE}; }} 2>/dev/null || _stk_idle=0

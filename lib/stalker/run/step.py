@@ -26,6 +26,7 @@ from stalker.run.payload import Start, make_payload
 from stalker.run.refusals import hindrance, survived
 from stalker.run.report import Report
 from stalker.run.script import KILLED, loses_at_commit, place, run_script, take_away
+from stalker.run.service import start_service
 
 if TYPE_CHECKING:
     import threading
@@ -213,7 +214,12 @@ def _run(job: Job, around: Surroundings, attempt: _Attempt, payload: Payload) ->
     code = None
     # When the container went with all that was asked of it, why is asked below.
     with contextlib.suppress(NotThere):
-        code = run_script(around.engine, _session(attempt), payload, attempt.output, report, stop)
+        if step.daemonize:
+            code = start_service(
+                around.engine, _session(attempt), payload, step, attempt.output, report, stop
+            )
+        else:
+            code = run_script(around.engine, _session(attempt), payload, report, stop)
     report.flush()
     attempt.output.flush()
     attempt.script_s = time.monotonic() - began_s

@@ -186,6 +186,40 @@ def test_a_step_knows_its_time_its_retries_and_whether_it_stays_up(space):
     assert (step.timeout_s, step.retries, step.daemonize) == (5400.0, 2, True)
 
 
+@pytest.mark.parametrize(
+    ("ready", "read"),
+    [
+        ("port: 8080", ("port", "8080", 60.0)),
+        ("command: 'test -e /up', timeout: 5m", ("command", "test -e /up", 300.0)),
+        ("log: '^up$', timeout: 3", ("log", "^up$", 3.0)),
+    ],
+)
+def test_a_daemonized_step_says_when_it_is_ready(space, ready, read):
+    space.step(f"daemonize: true\n ready: {{ {ready} }}")
+
+    found = space.go().ready
+
+    assert (found.kind, found.value, found.timeout_s) == read
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("ready: { port: 80 }", "'ready' goes with daemonize: true"),
+        ("daemonize: true\n ready: {}", "one of port, command and log"),
+        ("daemonize: true\n ready: { port: 80, log: up }", "one of port, command and log"),
+        ("daemonize: true\n ready: { port: 70000 }", "65535"),
+        ("daemonize: true\n ready: { log: '(' }", "not a valid regular expression"),
+        ("daemonize: true\n ready: { port: 80, timeout: soon }", "soon"),
+        ("daemonize: true\n ready: { ports: 80 }", "ports"),
+    ],
+)
+def test_a_slip_in_ready_is_told_with_its_place(space, keys, message):
+    space.step(keys)
+
+    assert message in "\n".join(space.problems())
+
+
 def test_a_skipped_step_is_left_out_with_a_warning(space):
     """`skip: true` takes the step away and says so."""
     space.stalk(f"x: {{ exec: true, skip: true, text: 'no matter' }}\n {GO}")
