@@ -1,7 +1,8 @@
 # make hello   the first tree, on a machine that may have nothing but python3, git and make
-# make test    all tests, three at a time; `make test ARGS='tests/unit -k plan'` some of them
+# make test    all tests, two at a time; `make test ARGS='tests/unit -k plan'` some of them
 # make check   before each commit, in three minutes: ruff, mypy and the tests that need no engine
 # make bare    hello and test on a bare Debian 12 and 13, each apart from this machine (tests/bare.sh); takes an hour
+# make engines the tests of the engine's interface, and a smoke run, on every engine that is supported
 # make bench   the figures of the README, each beside its peer
 # make lint    ruff and mypy
 # make clean   removes what these made in this folder; images stay: `./stalker prune TREE`
@@ -21,7 +22,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs u
 # What newer releases have apart from docker.io, and older ones in it: beside Debian's own docker alone.
 DOCKER_PARTS := docker-cli docker-buildx
 
-.PHONY: hello setup test check bare bench lint clean packages test-packages engine venv
+.PHONY: hello setup test check bare engines bench lint clean packages test-packages engine venv
 .NOTPARALLEL:
 
 hello: setup
@@ -43,6 +44,11 @@ check: test-packages venv
 	$(PYTEST) -m 'not docker' $(ARGS); tests=$$?; \
 	wait $$lint; linted=$$?; cat "$$found"; \
 	[ $$tests = 0 ] && [ $$linted = 0 ]
+
+engines: export STALKER_TEST_ENGINES := docker-containerd docker-rootless podman docker-new docker26 \
+	docker26-containerd podman54
+engines: test-packages engine
+	$(PYTHON) -m pytest tests/contract tests/further $(ARGS)
 
 bare:
 	sh tests/bare.sh $(ARGS)

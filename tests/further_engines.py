@@ -24,6 +24,7 @@ from stalker.engine.discovery import Candidate, ping
 from stalker.engine.docker import DockerEngine
 from stalker.engine.wire import Address
 from stalker.errors import NoEngine
+from stalker.fetch.mirror import deb_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,6 @@ PACKAGES = (
     "containers-storage,crun,iptables,nftables,iproute2,uidmap,slirp4netns,busybox-static,ca-certificates,"
     "xz-utils,procps,mount,util-linux"
 )
-OLD_PACKAGES = "podman,conmon,catatonit,crun,iptables,iproute2,containernetworking-plugins,mount,util-linux"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def is_possible() -> str:
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
-def root_of(suite: str, packages: str = PACKAGES) -> Path:
+def root_of(suite: str) -> Path:
     """Return the root file system with the engines of a Debian suite; made when there is none, or an old one."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "stalker-test/engines"
     cache.mkdir(parents=True, exist_ok=True)
@@ -104,12 +104,12 @@ def root_of(suite: str, packages: str = PACKAGES) -> Path:
     accounts = f"echo user:x:{USER}:{USER}::/tmp:/bin/sh >>$1/etc/passwd; echo user:x:{USER}: >>$1/etc/group"
     ranges = "for file in subuid subgid; do echo user:100000:65536 >$1/etc/$file; done"
     command = [
-        *("mmdebstrap", "--quiet", "--variant=apt", "--mode=root", f"--include={packages}"),
+        *("mmdebstrap", "--quiet", "--variant=apt", "--mode=root", f"--include={PACKAGES}"),
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Check-Valid-Until "false"',
         f"--customize-hook={accounts}; {ranges}",
         "--customize-hook=rm -rf $1/var/cache/apt/archives/*.deb $1/var/lib/apt/lists/* $1/usr/share/doc",
-        *(suite, str(made), "http://deb.debian.org/debian"),
+        *(suite, str(made), _mirror()),
     ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": PATH})
@@ -123,6 +123,12 @@ def root_of(suite: str, packages: str = PACKAGES) -> Path:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return finished
+
+
+def _mirror() -> str:
+    """Return the mirror of Debian that this host uses."""
+    own = (line.split()[1] for line in deb_lines("bookworm", ["main"]) if "[" not in line)
+    return next(own, "http://deb.debian.org/debian")
 
 
 def _versions(root: Path) -> str:
@@ -143,8 +149,8 @@ def _versions(root: Path) -> str:
 class FurtherEngine:
     """An engine of a kind; `url` is where it listens."""
 
-    def __init__(self, kind: Kind, packages: str = PACKAGES) -> None:
-        root = root_of(kind.suite, packages)
+    def __init__(self, kind: Kind) -> None:
+        root = root_of(kind.suite)
         self.folder = Path(tempfile.mkdtemp(prefix="stalker-engine-"))
         self.folder.chmod(0o755)
         self.log = self.folder / "log"

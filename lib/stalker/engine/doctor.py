@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from stalker.engine.discovery import answering, find_address, ping
 from stalker.engine.foreign import Ground, judge_platform
 from stalker.engine.ground import see_ground
+from stalker.engine.profile import limits_of
 from stalker.errors import StalkerError
 from stalker.model import labels
 from stalker.model.tree import BootstrapBase, DockerfileBase, TarballBase
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from stalker.model.tree import Tree
 
 GB = 10**9
-OLDEST_API = (1, 41)
-"""What Docker 20.10 speaks, the oldest that has all that is asked of an engine."""
-
 SLOW_STORAGE = {
     "vfs": "copies a whole image for each step",
     "devicemapper": "is slow, and gone from newer engines",
@@ -189,6 +187,7 @@ def judge(facts: Facts) -> list[Finding]:
     if facts.address:
         findings += [
             *_judge_storage(facts),
+            *_judge_limits(facts),
             *_judge_space("engine's disk", facts.engine_free_bytes, "docker system df; ./stalker prune TREE"),
             *_judge_leftovers(facts),
         ]
@@ -204,12 +203,17 @@ def _judge_engine(facts: Facts) -> Finding:
     if not facts.address:
         return Finding("engine", "wrong", facts.trouble[0] or "no engine answers", facts.trouble[1])
     version = f" {facts.info.version}" if facts.info else ""
-    what = f"Docker{version} at {facts.address}, API {facts.api_version or 'unknown'}"
-    if facts.api_version and _numbers(facts.api_version) < OLDEST_API:
-        return Finding(
-            "engine", "wrong", f"{what}: older than 20.10, which is needed", "install a newer Docker"
-        )
-    return Finding("engine", "ok", what)
+    kind = facts.info.kind if facts.info else "an engine"
+    return Finding(
+        "engine", "ok", f"{kind}{version} at {facts.address}, API {facts.api_version or 'unknown'}"
+    )
+
+
+def _judge_limits(facts: Facts) -> list[Finding]:
+    """Name what this kind of engine does not do; a tree that asks for it fails or gets something else."""
+    if facts.info is None:
+        return []
+    return [Finding("engine's limits", "ok", limit) for limit in limits_of(facts.info)]
 
 
 def _judge_storage(facts: Facts) -> list[Finding]:
@@ -226,8 +230,14 @@ def _judge_storage(facts: Facts) -> list[Finding]:
                 "its images are then made anew",
             )
         ]
-    note = ": the containerd store, which commits more slowly than overlay2" if driver == "overlayfs" else ""
-    return [Finding("storage driver", "ok", f"{driver}{note}")]
+    note = (
+        " of containerd, which commits and lists more slowly than overlay2"
+        if facts.info.is_containerd
+        else ""
+    )
+    return [
+        Finding("storage driver", "ok", f"{driver}{note}; images of up to {facts.info.layers_max} layers")
+    ]
 
 
 def _judge_space(name: str, free_bytes: int | None, remedy: str) -> list[Finding]:
@@ -311,7 +321,3 @@ def _judge_tools(facts: Facts) -> list[Finding]:
         else:
             found.append(Finding(name, "ok", f"not installed; no tree here needs it ({USES[name]})"))
     return found
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())

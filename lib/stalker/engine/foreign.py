@@ -13,6 +13,7 @@ readdir_offsets  it gives positions in folders past 2^31, as ext4 does with its 
                  Seen with qemu-arm 7.2 and glibc 2.36 on ext4: readdir of /usr/bin gives EOVERFLOW and
                  readdir64, which Debian's and Gentoo's own programs call, all 27 entries
 ptrace           a container asks for SYS_PTRACE, which user-mode emulators do not have
+variant_lost     what is committed there has no variant, which Docker reads as v7
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Ground:
     architecture, which returns what went wrong) are None where its kernel is not this host's.
     `largest_inode` is the largest number of a file that was seen where it keeps images, None when
     unseen; `may_grow` says that its file system will number files past 2^32; `has_wide_offsets` that
-    positions in its folders are past 2^31.
+    positions in its folders are past 2^31. `loses_variants`: what it commits has no variant.
     """
 
     architecture: str
@@ -71,6 +72,7 @@ class Ground:
     largest_inode: int | None = None
     may_grow: bool = False
     has_wide_offsets: bool = False
+    loses_variants: bool = False
 
 
 def foreign_word(platform: str, ground: Ground) -> str:
@@ -93,6 +95,19 @@ def judge_platform(platform: str, ground: Ground) -> tuple[list[Hazard], str]:
 
     Of what cannot be seen from here nothing is said.
     """
+    found, how = _judge_programs(platform, ground)
+    return [*found, *_variant_hazards(platform, ground)], how
+
+
+def _variant_hazards(platform: str, ground: Ground) -> list[Hazard]:
+    wanted = parse_platform(platform)
+    if not ground.loses_variants or wanted.architecture != "arm" or wanted.variant == "v7":
+        return []
+    what = f"images made on this engine keep no variant: {wanted} reads as linux/arm/v7 afterwards"
+    return [Hazard("variant_lost", "warning", what, "use Docker with overlay2 for this platform")]
+
+
+def _judge_programs(platform: str, ground: Ground) -> tuple[list[Hazard], str]:
     word = foreign_word(platform, ground)
     if not word:
         return _inode_hazards(platform, ground), f"the engine is {ground.architecture} and runs it by itself"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stalker.engine.binfmt import read_emulators
 from stalker.engine.elf import try_to_run
 from stalker.engine.foreign import Ground
+from stalker.engine.profile import loses_variants
 
 if TYPE_CHECKING:
     from stalker.engine.interface import EngineInfo
@@ -36,8 +37,9 @@ def see_ground(info: EngineInfo) -> Ground:
     own = os.uname()
     is_near = info.address.startswith("unix://") and info.kernel in {"", own.release}
     is_near = is_near and info.architecture == own.machine
+    loses = loses_variants(info)
     if not is_near:
-        return Ground(info.architecture)
+        return Ground(info.architecture, loses_variants=loses)
     return Ground(
         info.architecture,
         read_emulators(),
@@ -46,6 +48,7 @@ def see_ground(info: EngineInfo) -> Ground:
         largest_inode(info.root_dir),
         may_number_past_four_bytes(info.root_dir),
         has_wide_offsets(info.root_dir),
+        loses_variants=loses,
     )
 
 

@@ -17,6 +17,8 @@ from stalker.engine.wire import API_OLDEST
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stalker.engine.interface import EngineInfo
+
 OLDEST_PODMAN = (5, 0)
 
 HONOURS_PLATFORM = (1, 42)
@@ -139,6 +141,28 @@ def profile_of(answer: Mapping[str, str]) -> Profile:
         return Profile("Podman", _numbers(answer["libpod-api-version"]), api)
     program, _, rest = answer.get("server", "").partition("/")
     return Profile("Docker", _numbers(rest.split(" ")[0]) if program == "Docker" else (), api)
+
+
+def limits_of(info: EngineInfo) -> list[str]:
+    """Return what an engine does not do as Docker with overlay2 does, one sentence each."""
+    found = []
+    if info.is_rootless:
+        found.append(
+            "rootless: no device nodes, no owners outside of the range in /etc/subuid, no emulators to register"
+        )
+    if info.kind == "Podman":
+        found.append(
+            "Podman: commits keep no HEALTHCHECK, ONBUILD and SHELL of a base, and add container=podman to the "
+            "environment"
+        )
+    if loses_variants(info):
+        found.append("images keep no variant of 32-bit ARM: linux/arm/v6 and v5 read as v7 afterwards")
+    return found
+
+
+def loses_variants(info: EngineInfo) -> bool:
+    """Say whether a committed image keeps no variant of its platform."""
+    return info.kind == "Podman" or info.is_containerd
 
 
 def is_containerd(info: Mapping[str, Any]) -> bool:

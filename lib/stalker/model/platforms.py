@@ -26,6 +26,7 @@ HAZARDS = {
     "inode_numbers": "the engine's file system numbers its files past 2^32",
     "readdir_offsets": "it gives positions in folders past 2^31",
     "ptrace": "a container asks for SYS_PTRACE, which emulators do not have",
+    "variant_lost": "the engine keeps no variant of 32-bit ARM, so images for v5 and v6 read as v7",
 }
 """What can be wrong with a platform on an engine; a tree waives one by its name, with a reason."""
 

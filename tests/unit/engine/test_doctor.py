@@ -45,11 +45,42 @@ def test_a_healthy_machine_has_only_good_findings():
 
 
 @pytest.mark.parametrize(
+    ("info", "limits"),
+    [
+        (INFO, []),
+        (replace(INFO, is_containerd=True, storage="overlayfs"), ["no variant"]),
+        (replace(INFO, is_rootless=True), ["no device nodes"]),
+        (replace(INFO, kind="Podman", storage="overlay"), ["container=podman", "no variant"]),
+    ],
+)
+def test_what_an_engine_does_not_do_is_named(info, limits):
+    """It is nothing to repair, so no remedy is offered."""
+    found = [finding for finding in judge(replace(WELL, info=info)) if finding.name == "engine's limits"]
+
+    assert [limit in finding.what for finding, limit in zip(found, limits, strict=True)] == [True] * len(
+        limits
+    )
+    assert {finding.state for finding in found} <= {"ok"}
+
+
+def test_a_variant_that_the_engine_does_not_keep_is_a_warning():
+    ground = replace(WELL.ground, architecture="armv7l", loses_variants=True)
+
+    def warned(platform):
+        found = judge(replace(WELL, ground=ground, platforms=frozenset({platform})))
+        return [one for one in found if one.name == f"platform {platform}" and one.state == "warning"]
+
+    assert warned("linux/arm/v7") == []
+    [warning] = warned("linux/arm/v6")
+    assert "linux/arm/v7" in warning.what
+    assert "overlay2" in warning.remedy
+
+
+@pytest.mark.parametrize(
     ("change", "name", "state", "what", "remedy"),
     [
         ({"address": "", "info": None, "trouble": ("no engine answers", "./stalker engine up")},
          "engine", "wrong", "no engine answers", "./stalker engine up"),
-        ({"api_version": "1.40"}, "engine", "wrong", "older than 20.10", "newer Docker"),
         ({"info": replace(INFO, storage="vfs")}, "storage driver", "warning", "whole image", "overlay2"),
         ({"info": replace(INFO, storage="devicemapper")}, "storage driver", "warning", "slow", "overlay2"),
         ({"engine_free_bytes": GB}, "engine's disk", "warning", "1.0 GB", "prune"),
