@@ -110,9 +110,9 @@ def test_each_fault_is_found_alone_with_its_remedy(change, name, state, what, re
 
 def test_the_containerd_store_is_named():
     """Its commits take longer, which is worth knowing and no fault."""
-    found = judge(replace(WELL, info=replace(INFO, storage="overlayfs")))
+    found = judge(replace(WELL, info=replace(INFO, storage="overlayfs", is_containerd=True)))
 
-    assert any("containerd store" in finding.what for finding in found)
+    assert any("of containerd" in finding.what for finding in found)
     assert {finding.state for finding in found} == {"ok"}
 
 
