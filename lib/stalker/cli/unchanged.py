@@ -26,13 +26,13 @@ import stalker
 from stalker.config.evidence import is_same
 from stalker.config.locate import find_tree
 from stalker.engine import wire
-from stalker.errors import EngineError, StalkerError
+from stalker.errors import NotThere, StalkerError
 from stalker.model.labels import CONTAINER, RUN, VERSION
 from stalker.run.owner import is_left_over, new_run_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from stalker.config.evidence import Sight
@@ -200,14 +200,9 @@ def _holds(note: dict[str, object], environ: Mapping[str, str]) -> bool:
     wanted: dict[str, str] = note["images"]  # type: ignore[assignment]
     bases: dict[str, tuple[str, list[str]]] = note["bases"]  # type: ignore[assignment]
     try:
-        containers = _listed(address, "/containers/json", f"{VERSION}={CONTAINER}")
-        if any(is_left_over(item["Labels"].get(RUN, ""), item["State"]) for item in containers):
+        if any(is_left_over(item["Labels"].get(RUN, ""), item["State"]) for item in _containers(address)):
             return False  # what a killed run left has to be removed
-        there = {
-            tag: item["Id"]
-            for item in _listed(address, "/images/json", VERSION)
-            for tag in item["RepoTags"] or ()
-        }
+        there = dict(_named(address, wanted))
         return all(there.get(name) == image for name, image in wanted.items()) and all(
             _is_named(address, name, image, names) for name, (image, names) in bases.items()
         )
@@ -215,21 +210,50 @@ def _holds(note: dict[str, object], environ: Mapping[str, str]) -> bool:
         return False
 
 
+def _named(address: wire.Address, wanted: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield name and id of the images in the repositories of some names.
+
+    A store of containerd takes a millisecond for each layer of each image that it lists, so no others are listed.
+    """
+    filters = {"label": [VERSION]}
+    if not _is_podman(address):
+        filters["reference"] = sorted({name.rpartition(":")[0] for name in wanted})
+    for item in wire.get_json(address, "/images/json", {"filters": json.dumps(filters)}):
+        for name in _names_of(address, item):
+            yield name, _id_of(item)
+
+
 def _is_named(address: wire.Address, name: str, image: str, names: list[str]) -> bool:
     """Say whether an image without our labels still has its names, or a name still none."""
     try:
         found = wire.get_json(address, f"/images/{name}/json", {})
-    except EngineError as error:
-        return not image and "no such image" in error.details.lower()
-    return bool(found["Id"] == image) and set(names).issubset(found.get("RepoTags") or ())
+    except NotThere:
+        return not image
+    return _id_of(found) == image and set(names).issubset(_names_of(address, found))
 
 
-def _listed(address: wire.Address, path: str, label: str) -> list[dict[str, Any]]:
-    # Containers need `all`; images are asked for without: only tagged ones count here.
-    query = {"filters": json.dumps({"label": [label]})}
-    if path.startswith("/containers"):
-        query["all"] = "1"
-    found: list[dict[str, Any]] = wire.get_json(address, path, query)
+def _is_podman(address: wire.Address) -> bool:
+    return "libpod-api-version" in address.answer
+
+
+def _id_of(item: dict[str, Any]) -> str:
+    found = str(item["Id"])
+    return found if ":" in found else f"sha256:{found}"
+
+
+def _names_of(address: wire.Address, item: dict[str, Any]) -> list[str]:
+    """Return the names of an image as `engine.profile` writes them; to import that takes too long here."""
+    names = item.get("RepoTags") or []
+    if not _is_podman(address):
+        return names
+    return [
+        name.removeprefix("localhost/").removeprefix("docker.io/").removeprefix("library/") for name in names
+    ]
+
+
+def _containers(address: wire.Address) -> list[dict[str, Any]]:
+    query = {"all": "1", "filters": json.dumps({"label": [f"{VERSION}={CONTAINER}"]})}
+    found: list[dict[str, Any]] = wire.get_json(address, "/containers/json", query)
     return found
 
 

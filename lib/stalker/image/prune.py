@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stalker.engine.interface import ContainerSpec
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from stalker.engine.interface import Engine
     from stalker.image.pruning import Limits, Pruning, Removal
     from stalker.model.tree import Stalk, Tree
+
+
+AT_ONCE = 8
+"""Removals at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +54,61 @@ def carry_out(engine: Engine, pruning: Pruning, shown: Collection[str], now_s: f
     Raises:
         NoEngine: the engine went away; what was removed is gone.
     """
-    refused: dict[str, str] = {}
-    needed: set[str] = set()
-    removed = untagged = freed_bytes = 0
-    with _holding(engine, pruning.held, now_s):
+    with _holding(engine, pruning.held, now_s), ThreadPoolExecutor(AT_ONCE, "stalker-prune") as pool:
+        done = _Removing(engine, pool)
         for removal in pruning.removals:
-            if removal.image.id not in shown:
-                continue
-            if removal.image.id in needed:
-                needed.add(removal.image.parent_id)
-                continue
-            try:
-                _remove(engine, removal)
-            except NoEngine:
-                raise
-            except EngineError as error:
-                refused[removal.title] = error.details or error.brief
-                needed.add(removal.image.parent_id)
-                continue
-            removed += removal.goes
-            untagged += not removal.goes
-            freed_bytes += (removal.own_bytes or 0) if removal.goes else 0
-    return Pruned(removed, untagged, freed_bytes, tuple(refused.items()))
+            if removal.image.id in shown:
+                done.begin(removal)
+        done.finish()
+    return Pruned(done.removed, done.untagged, done.freed_bytes, tuple(done.refused.items()))
+
+
+@dataclass(slots=True)
+class _Removing:
+    """Removals under way: several at once, but never an image beside one whose layers are on top of its own.
+
+    An engine may collect its garbage at the end of each removal, and does that once for those that wait for it.
+    """
+
+    engine: Engine
+    pool: ThreadPoolExecutor
+    refused: dict[str, str] = field(default_factory=dict)
+    removed: int = 0
+    untagged: int = 0
+    freed_bytes: int = 0
+    _needed: set[str] = field(default_factory=set)
+    _under_way: list[tuple[Removal, Future[None]]] = field(default_factory=list)
+
+    def begin(self, removal: Removal) -> None:
+        """Remove an image when those above it are gone. Raises NoEngine."""
+        image = removal.image
+        while any(above.image.parent_id == image.id for above, _ in self._under_way) or (
+            len(self._under_way) >= AT_ONCE
+        ):
+            self._take_first()
+        if image.id in self._needed:
+            self._needed.add(image.parent_id)
+            return
+        self._under_way.append((removal, self.pool.submit(_remove, self.engine, removal)))
+
+    def finish(self) -> None:
+        """Wait for the rest. Raises NoEngine."""
+        while self._under_way:
+            self._take_first()
+
+    def _take_first(self) -> None:
+        removal, future = self._under_way.pop(0)
+        try:
+            future.result()
+        except NoEngine:
+            raise
+        except EngineError as error:
+            self.refused[removal.title] = error.details or error.brief
+            self._needed.add(removal.image.parent_id)
+            return
+        self.removed += removal.goes
+        self.untagged += not removal.goes
+        self.freed_bytes += (removal.own_bytes or 0) if removal.goes else 0
 
 
 def _remove(engine: Engine, removal: Removal) -> None:
