@@ -3,7 +3,7 @@
 # make check   before each commit, in three minutes: ruff, mypy and the tests that need no engine
 # make bare    hello and test on a bare Debian 12 and 13, each apart from this machine (tests/bare.sh); takes an hour
 # make engines the tests of the engine's interface, and a smoke run, on every engine that is supported
-# make bench   the figures of the README, each beside its peer
+# make bench   the figures of the README, each beside its peer; `ENGINE=podman`: on one of those of `make engines`
 # make lint    ruff and mypy
 # make clean   removes what these made in this folder; images stay: `./stalker prune TREE`
 #
@@ -34,7 +34,7 @@ test: test-packages engine
 	$(PYTEST) $(ARGS)
 
 bench: test-packages engine
-	$(PYTHON) benchmarks/run.py $(ARGS)
+	$(PYTHON) benchmarks/run.py $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 # Ruff and mypy run beside the tests; what they found is shown in one piece, at the end.
 check: WORKERS := 2

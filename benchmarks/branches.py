@@ -11,6 +11,7 @@ from timing import OURS, BenchError, Figure, in_turn, median
 BRANCHES = 8
 STEPS = 5
 ROUNDS = 3
+TINY = {"BRANCHES": 2, "STEPS": 1, "CRITICAL_PATH_S": 1.0}
 CRITICAL_PATH_S = float(STEPS)
 
 

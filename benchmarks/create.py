@@ -19,6 +19,9 @@ BOOT_START = 4 * MIB
 FILES, FILE_BYTES = 8, 125_000_000
 STALKER = [PYTHON, "-m", "stalker.cli"]
 PIECE = 16 * MIB
+ROUNDS = 3
+FILLED_PERCENT = 94
+TINY = {"FILLED_PERCENT": 60, "BASE_BYTES": 160 * MIB, "FILES": 2, "FILE_BYTES": 1_000_000}
 
 MAKE_BASE = """
 set -e
@@ -81,7 +84,7 @@ def _base(scratch: Path) -> Path:
     root.mkdir()
     root_start = BOOT_START + BOOT_BYTES
     root_bytes = BASE_BYTES - root_start
-    _random(root / "system", root_bytes * 94 // 100)
+    _random(root / "system", root_bytes * FILLED_PERCENT // 100)
     boot = scratch / "boot"
     _random(boot, BOOT_BYTES * 9 // 10)
     text = MAKE_BASE.format(
@@ -123,7 +126,7 @@ def _create(config: Path, output: Path, *, is_gone: bool = False) -> float:
 
 
 def _check(image: Path) -> None:
-    if image.stat().st_blocks * 512 < BASE_BYTES * 9 // 10 + FILES * FILE_BYTES:
+    if image.stat().st_blocks * 512 < BASE_BYTES * (FILLED_PERCENT - 4) // 100 + FILES * FILE_BYTES:
         raise BenchError(f"the image holds {image.stat().st_blocks * 512} bytes only")
     run([*STALKER, "image", "verify", str(image)], cwd=ROOT)
 

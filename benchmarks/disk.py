@@ -16,6 +16,7 @@ SIZE_BYTES = 470_000_000
 FILES = 15_000
 BOOT_FILES = 30
 ROUNDS = 5
+TINY = {"SIZE_BYTES": 5_000_000, "FILES": 100}
 IMAGE = f"{PREFIX}disk:1"
 CONTAINER = "stalker-bench-disk"
 TOOLBOX = "stalker/toolbox/1/toolbox:final"

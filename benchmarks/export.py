@@ -12,6 +12,7 @@ from timing import OURS, BenchError, Figure, in_turn, median, run, say
 SIZE_BYTES = 500_000_000
 FILES = 5_000
 ROUNDS = 5
+TINY = {"SIZE_BYTES": 5_000_000, "FILES": 100}
 IMAGE = f"{PREFIX}export:1"
 CONTAINER = "stalker-bench-export"
 

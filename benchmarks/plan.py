@@ -17,6 +17,8 @@ from peer import Peer
 from timing import PYTHON, ROOT, Figure, in_turn, median, run
 
 ROUNDS = 3
+FEW, MANY = 1_000, 10_000
+TINY = {"FEW": 100, "MANY": 1_000}
 STALKS = 100
 LIMIT_S = 3.0
 LIMIT_MB = 300.0
@@ -29,7 +31,7 @@ def measure(peer: Peer, scratch: Path, rounds: int) -> list[Figure]:
     del peer
     memory: dict[str, list[float]] = {}
     inside: dict[str, list[float]] = {}
-    files = {steps: _write(scratch / f"plan{steps}", steps) for steps in (1_000, 10_000)}
+    files = {steps: _write(scratch / f"plan{steps}", steps) for steps in (FEW, MANY)}
 
     def side(steps: int, what: str) -> float:
         env = {"PYTHONPATH": str(ROOT / "lib")}
@@ -53,10 +55,10 @@ def measure(peer: Peer, scratch: Path, rounds: int) -> list[Figure]:
     )
     figures = []
     for what, text in (("new", "nothing there"), ("done", "all there")):
-        took_s = median(found[f"10000 {what}"])
-        large_s, small_s = (median(inside[f"{steps} {what}"]) for steps in (10_000, 1_000))
-        work = f"plan of 10,000 steps, {text}"
-        peak_mb = max(memory[f"10000 {what}"])
+        took_s = median(found[f"{MANY} {what}"])
+        large_s, small_s = (median(inside[f"{steps} {what}"]) for steps in (MANY, FEW))
+        work = f"plan of {MANY:,} steps, {text}"
+        peak_mb = max(memory[f"{MANY} {what}"])
         figures += [
             Figure("plan", work, took_s, LIMIT_S, "the limit", bar=1.0, rounds=found),
             Figure("plan", f"{work}: peak memory", peak_mb, LIMIT_MB, "the limit", "MB", 1.0, rounds=memory),
@@ -65,7 +67,7 @@ def measure(peer: Peer, scratch: Path, rounds: int) -> list[Figure]:
                 f"{work}: growth",
                 large_s,
                 10 * small_s,
-                "10 x 1,000 steps",
+                f"10 x {FEW:,} steps",
                 bar=GROWTH,
                 rounds=inside,
             ),

@@ -8,6 +8,7 @@ interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
@@ -15,7 +16,8 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +28,7 @@ import export
 import machine
 import peer as peers
 import plan
+import prune
 import trivial
 import unchanged
 import writes
@@ -38,6 +41,7 @@ ROWS = {
     "trivial": trivial,
     "branches": branches,
     "writes": writes,
+    "prune": prune,
     "plan": plan,
     "export": export,
     "disk": disk,
@@ -52,17 +56,23 @@ def main() -> int:
     rows = [name for name in ROWS if name in (asked.only or ROWS)]
     try:
         with (
+            _engine(asked.engine),
             _alone(),
             tempfile.TemporaryDirectory(prefix="stalker-bench-", ignore_cleanup_errors=True) as path,
         ):
             os.environ["XDG_CACHE_HOME"] = f"{path}/cache"  # ours is not to fill the user's
-            about, figures, failures = _measure(rows, asked.rounds, Path(path))
+            if asked.tiny:
+                for name in rows:
+                    vars(ROWS[name]).update(ROWS[name].TINY)
+            about, figures, failures = _measure(rows, 1 if asked.tiny else asked.rounds, Path(path))
     except BenchError as error:
         say(f"benchmarks: {error}")
         return 2
     except KeyboardInterrupt:
         say("benchmarks: interrupted")
         return 130
+    if asked.tiny:
+        figures = [replace(figure, bar=None, aim=None) for figure in figures]
     print(_table(about, figures, failures))
     if asked.json:
         _write_json(asked.json, about, figures, failures)
@@ -88,9 +98,9 @@ def _measure(
             say(f"{name}: {(ROWS[name].__doc__ or '').splitlines()[0]}")
             try:
                 figures += ROWS[name].measure(peer, scratch, rounds or ROWS[name].ROUNDS)
-            except BenchError as error:
-                failures[name] = str(error)
-                say(f"{name}: {error}")
+            except Exception as error:  # noqa: BLE001  one row is not to cost the figures of the others
+                failures[name] = str(error) if isinstance(error, BenchError) else repr(error)
+                say(f"{name}: {failures[name]}")
             say(f"  {name} took {time.monotonic() - began_s:.0f} s in all")
     finally:
         say("removing what was made; the builder keeps its cache (`docker builder prune` empties it)")
@@ -98,10 +108,30 @@ def _measure(
     return about, figures, failures
 
 
+@contextlib.contextmanager
+def _engine(name: str) -> Iterator[None]:
+    """Measure on one of the engines that the tests start; an empty name is the engine that answers."""
+    if not name:
+        yield
+        return
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "lib")]
+    from further_engines import KINDS, started
+
+    if name not in KINDS:
+        raise BenchError(f"--engine {name}: one of {', '.join(KINDS)}")
+    with started(name) as engine:
+        os.environ["DOCKER_HOST"] = engine.url
+        yield
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument(
         "--only", action="append", choices=list(ROWS), help="measure only this; may be given again"
+    )
+    parser.add_argument("--engine", default="", help="one of the engines of `make engines`, by its name")
+    parser.add_argument(
+        "--tiny", action="store_true", help="each row once, with little to do: whether all can be measured"
     )
     parser.add_argument("--rounds", type=_positive, help="rounds of each; default: what the row needs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures with all rounds")

@@ -10,6 +10,7 @@ from timing import OURS, BenchError, Figure, in_turn, median
 
 STEPS = 30
 ROUNDS = 3
+TINY = {"STEPS": 2}
 
 
 def measure(peer: Peer, scratch: Path, rounds: int) -> list[Figure]:

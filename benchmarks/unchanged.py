@@ -12,6 +12,7 @@ from timing import OURS, BenchError, Figure, in_turn, median, say
 
 STEPS = 100
 ROUNDS = 11
+TINY = {"STEPS": 3}
 FIRST = "stalker, first"
 """The run right after the one that did the work: what later runs may keep for themselves is not there
 yet, so each round begins with the cache folder as the work left it."""

@@ -11,6 +11,7 @@ from timing import OURS, Figure, in_turn, median
 STEPS = 20
 EACH_BYTES = 20_000_000
 ROUNDS = 3
+TINY = {"STEPS": 2, "EACH_BYTES": 1_000_000}
 BASE = f"{PREFIX}blob:1"
 
 
