@@ -44,16 +44,17 @@ PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An engine: of which Debian suite, Docker or Podman, with which store, and whether it is a user's own."""
+    """An engine: of which Debian suite, Docker or Podman, with which store, whether it is a user's own, its oldest API."""
 
     suite: str
     program: str = "dockerd"
     is_containerd: bool = False
     is_rootless: bool = False
+    oldest_api: str = ""
 
 
 KINDS = {
-    "docker-containerd": Kind("forky", is_containerd=True),
+    "docker-containerd": Kind("forky", is_containerd=True, oldest_api="1.44"),  # both as in Docker 29
     "docker-rootless": Kind("forky", is_rootless=True),
     "podman": Kind("forky", "podman"),
     "docker-new": Kind("forky"),
@@ -174,6 +175,7 @@ class FurtherEngine:
                     "CGROUPS": "2" if kind.is_rootless else "",
                     "HOME": str(self.folder / "home"),
                     "XDG_RUNTIME_DIR": "/run/user/1000" if kind.is_rootless else "",
+                    **({"DOCKER_MIN_API_VERSION": kind.oldest_api} if kind.oldest_api else {}),
                     "CONTAINERS_CONF": str(self.folder / "containers.conf"),
                 },
                 stdin=subprocess.DEVNULL,
