@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -60,11 +61,13 @@ def test_a_plan_shows_names_escaped(named, environ):
     assert named.run().code == 0
     told = b""
     for name in NAMES:  # a reason names the first few
-        with open(os.path.join(os.fsencode(named.path), b"sysroot/opt", name), "ab") as file:
-            file.write(b"more\n")
+        file = Path(os.fsdecode(os.path.join(os.fsencode(named.path), b"sysroot/opt", name)))
+        before = file.read_bytes()
+        file.write_bytes(before + b"more\n")
         told += bytes_of(named, "plan", TREE, **environ)
         assert bytes_of(named, "graph", TREE, "--format", "dot", **environ)
-        assert named.run(**environ).code == 0
+        file.write_bytes(before)
+    assert named.run(**environ).code == 0
 
     lines = told.decode(environ.get("PYTHONIOENCODING", "utf-8")).split("\n")
     assert len([line for line in lines if "changed" in line]) == len(NAMES)
