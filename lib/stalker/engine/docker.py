@@ -118,8 +118,7 @@ class DockerEngine(Engine):
     # What is there
 
     def info(self) -> EngineInfo:
-        with self._translated("ask the engine who it is"):
-            found = self._client.info()
+        found = wire.get_json(self.address, "/info", {})
         return EngineInfo(
             id=self.profile.engine_id(found),
             name=found.get("Name", ""),
