@@ -175,6 +175,7 @@ def test_an_imported_root_file_system_has_the_platform_it_was_made_for(world, pl
     )
     container = world.container(image.id, platform=platform, start=False)
     grown = world.engine.image(world.commit(container, world.name()))
+    world.container(grown.id, platform=platform, start=False)
 
     assert image.architecture == grown.architecture == architecture
     assert str(platform_of(image)) == str(platform_of(grown)) == platform

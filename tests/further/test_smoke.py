@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from engines import rootfs
 from further_engines import NAMES, new_base
 from run_space import new_space
 from stalker.model import labels
+from workspace import DEADLINE_S
 
 TREE = "trees/t/t.hjson"
 STEPS = {
@@ -153,6 +155,30 @@ def test_what_stalker_did_not_make_stays(space):
     assert space.engine.image(theirs) is not None
     assert space.engine.image(space.base) is not None
     space.engine.untag(theirs)
+
+
+def test_a_killed_run_is_swept_by_the_next_and_a_live_one_is_left_alone(space):
+    """The container of a run that is alive stays, whoever looks; that of one that was killed goes."""
+    space.tree({"a": {}, "b": {}})
+    space.stalk("b", {"wait": "echo up >/up; sleep 100"})
+    running = space.start("run", TREE, "--only", "b:wait")
+    end_s = time.monotonic() + DEADLINE_S
+    while not (up := [one for one in space.containers() if one.state == "running"]):
+        assert time.monotonic() < end_s
+        assert running.poll() is None
+        time.sleep(0.1)
+
+    assert run(space, "--until", "a:last")[1] == ["a:write:done", "a:more:done", "a:last:done"]
+    assert {one.id for one in up} <= {one.id for one in space.containers() if one.state == "running"}
+
+    running.kill()
+    running.communicate()
+    while any(one.state == "running" for one in space.containers()):
+        assert time.monotonic() < end_s
+        time.sleep(0.1)
+    done, _ = run(space, "--until", "a:last")
+    assert done.code == 0, done.err
+    assert space.containers() == []
 
 
 def test_a_disk_of_a_step_is_made(space):
