@@ -568,3 +568,15 @@ def test_thousands_of_files_are_placed_in_one_go(workspace):
     kept = {path: (e.kind, e.mode) for path, e in workspace.added("s:a").items()}
     assert "/many/d0/f0" not in kept
     assert listing(workspace.engine, workspace.id("s:a")).keys() == workspace.files("s:make").keys()
+
+
+def test_a_copy_after_the_last_step_may_be_at_the_top(workspace):
+    """`/name` has no directory above it that could be missing."""
+    workspace.tree({"s": {}})
+    workspace.stalk("s", {"a": "[ ! -e /top ]", "b": {"copy": "/top", "text": "late", "mode": "0600"}})
+
+    done = workspace.run()
+
+    assert done.code == 0, done.err
+    added = workspace.added("s:final")
+    assert (added["/top"].content, added["/top"].mode) == (b"late", 0o600)
