@@ -184,10 +184,10 @@ def list_rows(
             names = [""]
         rows += [Row(name, one.image, one.kind, one.step, sizes.own_bytes(one.image)) for name in names]
     known = {one.image.id for one in owned}
-    for image in extra:
-        if image.id not in known:
-            names = [tag for tag in image.tags if tag.rpartition(":")[0] in wanted]
-            rows += [Row(name, image, "base", "", None) for name in names]
+    # Stalks that start from one image have it once each.
+    for image in {image.id: image for image in extra if image.id not in known}.values():
+        names = [tag for tag in image.tags if tag.rpartition(":")[0] in wanted]
+        rows += [Row(name, image, "base", "", None) for name in names]
     depth = depths(images)
 
     def order(row: Row) -> tuple[str, bool, bool, int, float, str]:

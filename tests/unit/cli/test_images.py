@@ -99,6 +99,19 @@ def test_images_of_a_tree_show_what_a_user_put_there_as_its_start(forest):
     assert "os/arch/sub/other:initial" in call("images", "t").out
 
 
+def test_one_base_of_two_stalks_is_listed_once_for_each(forest):
+    image = forest.engine.add_image("debian:bookworm")
+    for name in ("base:initial", "other:initial"):
+        forest.tag(image, name)
+
+    lines = [line.split()[0] for line in call("images", "t").out.splitlines()]
+
+    assert [line for line in lines if line.endswith(("/base:initial", "/other:initial"))] == [
+        "os/arch/sub/base:initial",
+        "os/arch/sub/other:initial",
+    ]
+
+
 def test_a_variant_that_shares_all_its_steps_is_listed(forest):
     forest.tag(forest.engine.image("os/arch/sub/db:pg"), "lite:pg")
 
