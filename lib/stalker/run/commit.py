@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stalker import __version__
 from stalker.model import labels
+from stalker.model.tree import Option
 from stalker.run.mounts import remove_folders
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _cleared(session: Session) -> dict[str, str]:
 def _swept(job: Job, sessions: Sessions, session: Session, stubs: list[str]) -> Session:
     """Return a container without mounts in which the empty folders of mounts are gone.
 
-    A mount point cannot be removed while it is mounted, so this takes a container of its own.
+    A mount point cannot be removed while it is mounted, so this takes a container of its own, without a network.
     """
     engine = sessions.engine
     temporary = engine.commit(
@@ -103,6 +104,8 @@ def _swept(job: Job, sessions: Sessions, session: Session, stubs: list[str]) -> 
         "",
         pause=False,
     )
-    bare = sessions.fresh(replace(job, step=replace(job.step, mounts=(), options=()), image=temporary))
+    no_network = Option("network_mode", '"none"', counts=False, place=job.step.place)
+    step = replace(job.step, mounts=(), options=(no_network,))
+    bare = sessions.fresh(replace(job, step=step, image=temporary))
     remove_folders(engine, bare.container, stubs)
     return bare

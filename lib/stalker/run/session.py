@@ -42,10 +42,9 @@ AGAIN_MAX = 0.2
 """How much of what a stalk has written may be stored again, to save a fresh container now and then."""
 
 OF_NETWORK = {
-    "network",
+    "network_mode",
     "hostname",
     "domainname",
-    "mac_address",
     "dns",
     "dns_search",
     "dns_opt",

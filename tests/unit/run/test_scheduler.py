@@ -7,12 +7,14 @@ import threading
 import pytest
 
 from build import BASE, PREFIX, run, stalk, step, tree
+from stalker.config.option_table import TABLE
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.errors import EngineError, EngineFull, NoEngine
 from stalker.model import events, labels
 from stalker.model.places import Place
 from stalker.model.tree import File, Mount, Option, Variable
 from stalker.plan.images import commit_of, made_from
+from stalker.run.session import OF_NETWORK, OWN_STATE
 
 PLACE = Place("stalks/s/s.hjson", 9)
 
@@ -362,7 +364,7 @@ def test_later_containers_of_a_stalk_join_the_network_of_the_first():
     assert engine.live == {}
 
 
-@pytest.mark.parametrize("option", ["network", "cap_add", "hostname"])
+@pytest.mark.parametrize("option", ["network_mode", "cap_add", "hostname"])
 def test_a_network_that_is_asked_for_is_not_shared(option):
     engine = engine_with(lambda *_: BIG)
     specs = []
@@ -421,6 +423,27 @@ def test_each_image_is_swept_of_mount_points_that_the_first_one_lacked():
     for name in "ab":
         image = engine.image(f"{PREFIX}/root:{name}")
         assert engine.images_by_id[image.parent_id].labels.get(labels.TEMPORARY)
+
+
+def test_a_container_that_sweeps_has_no_network():
+    """It removes directories; with the engine's default network it would fail where that cannot be set up."""
+    engine = engine_with()
+    specs = []
+    create = engine.create
+    engine.create = lambda spec: specs.append(spec) or create(spec)
+    store = (Mount("/var/cache/x", "store", "x", True, PLACE),)
+
+    run(tree(stalk("root", step("a", mounts=store))), engine)
+
+    networks = [[one.value for one in spec.options if one.name == "network_mode"] for spec in specs]
+    assert networks == [[], ['"none"']]
+    assert [spec.network_of for spec in specs] == ["", ""]
+
+
+def test_options_that_part_containers_are_options_of_a_stalk():
+    passed = {row.name for row in TABLE if row.fate == "passed"}
+
+    assert passed >= OF_NETWORK | OWN_STATE
 
 
 def test_nothing_is_swept_where_the_mount_points_are_in_the_image():
