@@ -819,6 +819,25 @@ def test_a_commit_holds_what_was_written_and_is_tagged_in_one_act(world):
     assert "new" in names_in(world.engine, image)
 
 
+def test_a_comment_is_not_passed_on(world):
+    """By its comment an image of ours is told from what others make of it, also where its own parent is unknown."""
+    name = world.name()
+    world.commit(world.container(), name, {labels.STEP: "a:b"})
+    container = world.container(name)
+    world.write(container, "/theirs", "x")
+    config = world.engine.image(name).config
+
+    without_its_own = world.engine.commit(container, "", "", {}, config, "", pause=False)
+    dockerfile = f'FROM {name}\nCMD ["theirs"]\n'.encode()
+    built = world.engine.build(
+        [one_file("Dockerfile", dockerfile)], "Dockerfile", world.name("2"), {}, {}, "", lambda _: None
+    )
+
+    assert world.engine.image(name).comment == "contract"
+    assert world.engine.image(without_its_own).comment == ""
+    assert built.comment != "contract"
+
+
 def test_a_commit_keeps_the_configuration(world):
     """Entrypoint, command, environment, user and folder are the base's, not those of the idle process."""
     config = {

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tarfile
 import time
+import uuid
 
 import pytest
 
 from engines import rootfs
 from further_engines import NAMES, new_base
 from run_space import new_space
+from stalker.engine.interface import ContainerSpec
 from stalker.model import labels
-from workspace import DEADLINE_S
+from workspace import DEADLINE_S, busybox_rootfs
 
 TREE = "trees/t/t.hjson"
 STEPS = {
@@ -155,6 +158,36 @@ def test_what_stalker_did_not_make_stays(space):
     assert space.engine.image(theirs) is not None
     assert space.engine.image(space.base) is not None
     space.engine.untag(theirs)
+
+
+def test_what_others_made_of_a_step_is_never_its_work(space):
+    """Not even under the name of the step, and when the step's own image is gone."""
+    run(space)
+    name = space.name("a:more")
+    config = space.engine.image(name).config
+    container = space.engine.create(ContainerSpec(name, f"stalker-test-{uuid.uuid4().hex[:8]}", {}))
+    space.engine.put(container, busybox_rootfs({"theirs": b"x"}))
+    repository, _, tag = name.rpartition(":")
+    theirs = space.engine.commit(container, repository, tag, {}, config, "", pause=False)
+    space.engine.remove_container(container)
+    kept = f"stalker-test/theirs-{uuid.uuid4().hex[:8]}:1"
+    space.engine.tag(theirs, kept)
+
+    assert run(space)[0].code == 0
+    own = space.id("a:more")
+    assert own != theirs
+    # Podman removes it; where an engine refuses to, as theirs grows on it, the next run finds it again.
+    remove = ["docker", "--host", space.docker_host, "rmi", "-f", own]
+    subprocess.run(remove, capture_output=True, check=False)
+    space.engine.tag(theirs, name)
+    space.stalk("a", {**STEPS, "last": "ls / >/all"})
+    assert run(space)[0].code == 0
+    assert space.id("a:more") != theirs
+    assert "/theirs" not in space.files("a:final")
+
+    assert space.stalker("prune", TREE, "--yes").code == 0
+    assert space.engine.image(theirs) is not None
+    space.engine.untag(kept)
 
 
 def test_a_killed_run_is_swept_by_the_next_and_a_live_one_is_left_alone(space):

@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stalker.engine import streams, wire
@@ -17,7 +18,7 @@ from stalker.engine.options import container_body
 from stalker.engine.profile import changes_of, is_containerd, layers_max, profile_of
 from stalker.engine.relabel import has_platform, relabelled, without_volumes
 from stalker.errors import EngineError, EngineFull, NoEngine, NotThere
-from stalker.model import labels
+from stalker.model import labels as of_ours
 from stalker.model.images import Image
 from stalker.model.platforms import parse_platform
 
@@ -138,7 +139,7 @@ class DockerEngine(Engine):
         )
 
     def labelled_images(self) -> list[Image]:
-        query = {"all": "1", "filters": json.dumps({"label": [labels.VERSION]})}
+        query = {"all": "1", "filters": json.dumps({"label": [of_ours.VERSION]})}
         found = wire.get_json(self.address, "/images/json", query)
         return [_listed_image(item, self.profile) for item in found]
 
@@ -151,7 +152,33 @@ class DockerEngine(Engine):
             if self.profile.is_unknown(error.details):
                 return None
             raise
-        return _inspected_image(found, self.profile)
+        return self._with_own_comment(_inspected_image(found, self.profile))
+
+    def _with_own_comment(self, image: Image) -> Image:
+        """Return an inspected image without a comment that it only has from the one that it was made of.
+
+        Docker writes a comment into the history too. Else the history is as long as the commit said in a label;
+        whatever is made of an image has a longer one.
+        """
+        if not self.profile.passes_comments_on or not image.comment:
+            return image
+        history = self._history(image.id)
+        is_own = history[0].get("Comment") == image.comment
+        if is_own or image.labels.get(of_ours.HISTORY) == str(len(history)):
+            return image
+        return replace(image, comment="")
+
+    def _mark_of_comment(self, container: str) -> dict[str, str]:
+        """Return the label by which the comment of a commit is known as its own."""
+        if not self.profile.passes_comments_on:
+            return {}
+        start = wire.get_json(self.address, f"/containers/{container}/json", {})["Image"]
+        return {of_ours.HISTORY: str(len(self._history(start)) + 1)}
+
+    def _history(self, image: str) -> list[dict[str, Any]]:
+        """Return what an image was made by, the newest first."""
+        found: list[dict[str, Any]] = wire.get_json(self.address, f"/images/{image}/history", {})
+        return found
 
     def sized(self, image: str) -> Image | None:
         found = self.image(image)
@@ -164,7 +191,7 @@ class DockerEngine(Engine):
         return next((_listed_image(item, self.profile) for item in listed if item["Id"] == found.id), None)
 
     def rootfs_bytes(self, image: str) -> int:
-        return sum(layer["Size"] for layer in wire.get_json(self.address, f"/images/{image}/history", {}))
+        return sum(layer["Size"] for layer in self._history(image))
 
     def layers_max(self) -> int:
         return self._known.layers_max
@@ -464,7 +491,11 @@ class DockerEngine(Engine):
         whole = {
             **config,
             "Entrypoint": config.get("Entrypoint") or [],
-            "Labels": {**_text_dict(config.get("Labels")), **labels},
+            "Labels": {
+                **_text_dict(config.get("Labels")),
+                **labels,
+                **(self._mark_of_comment(container) if comment else {}),
+            },
         }
         params: dict[str, Any] = {"container": container, "comment": comment, "pause": str(int(pause))}
         if repository:

@@ -118,7 +118,10 @@ class Engine(Protocol):
         """List all images that carry our labels, untagged parents too, in one call."""
 
     def image(self, name: str) -> Image | None:
-        """Inspect one image by name or id; None when it is not there."""
+        """Inspect one image by name or id; None when it is not there.
+
+        Its comment is that of its own commit, never one that it has from the image that it was made of.
+        """
 
     def sized(self, image: str) -> Image | None:
         """Return an image by its id with the size that a listing gives it; None when it is not there.

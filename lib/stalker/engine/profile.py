@@ -90,6 +90,11 @@ class Profile:
         return ("container=podman",) if self.kind == "Podman" else ()
 
     @property
+    def passes_comments_on(self) -> bool:
+        """Whether an image has the comment of the one that it was made of, where it was given none of its own."""
+        return self.kind == "Podman"
+
+    @property
     def keeps_what_others_grow_on(self) -> bool:
         """Whether an image stays when its last name is removed and another image grows on it."""
         return self.kind == "Docker"

@@ -15,6 +15,8 @@ FAILED = PREFIX + "failed"
 BASE = PREFIX + "base"
 BASE_IMAGES = PREFIX + "base-images"
 TEMPORARY = PREFIX + "temporary"
+HISTORY = PREFIX + "history"
+"""How many entries the history of an image has, where an engine gives its comment to all that is made of it."""
 
 CONTAINER = "container"
 """The `VERSION` of a container of ours, in place of a number. A container that a user starts from a

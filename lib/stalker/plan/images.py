@@ -100,7 +100,7 @@ def is_made_by_us(image: Image, inspect: Callable[[str], Image | None]) -> bool:
     """Tell an image that a step left from one that another tool derived from it.
 
     The step's name proves nothing: a user may give any name. A parent may be missing, as BuildKit's images have none,
-    or guessed from equal layers, as Podman does: then the comment counts, which no other tool passes on.
+    or guessed from equal layers, as Podman does: then the comment counts, which is of its own commit, see `Engine.image`.
     """
     if image.parent_id and image.parent_id == made_from(image).get("start", ""):
         return True
