@@ -967,3 +967,16 @@ def test_a_listing_and_an_engine_agree_on_sizes(world):
 def test_an_engine_takes_a_hundred_layers_at_least(world):
     assert world.engine.layers_max() >= 100
     assert world.engine.sized(NOWHERE) is None
+
+
+def test_a_script_may_do_what_docker_lets_it(real):
+    """Make a device node, as root of the engine's host; a user's own engine refuses that to all."""
+    engine, busybox = real
+    world = World(engine, busybox, f"stalker-test/contract-{uuid.uuid4().hex[:8]}")
+    try:
+        made = world.exec(world.container(), "mknod /null c 1 3 && [ -c /null ]\n", FakeRun())
+    finally:
+        for container in world.containers:
+            engine.remove_container(container)
+
+    assert (made.code == 0) is not engine.info().is_rootless, made.err

@@ -374,7 +374,7 @@ class DockerEngine(Engine):
 
     def create(self, spec: ContainerSpec) -> str:
         image = self._image(spec.image)
-        body, host_config = container_body(spec, image)
+        body, host_config = container_body(spec, image, self.profile.lacks_capabilities)
         client = self._client
         if host_config:
             body["HostConfig"] = client.create_host_config(**host_config)

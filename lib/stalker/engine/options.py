@@ -32,10 +32,12 @@ OF_EXEC = {"user", "working_dir", "tty"}
 """Given with each exec: the first process itself runs as root at `/`, and a terminal has no end of input."""
 
 
-def container_body(spec: ContainerSpec, image: Image) -> tuple[dict[str, Any], dict[str, Any]]:
+def container_body(
+    spec: ContainerSpec, image: Image, capabilities: frozenset[str] = frozenset()
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the body of a create call and the arguments of its host configuration.
 
-    The body names no environment, command, directory or volume: the commit keeps the image's own.
+    `capabilities` are those that the container gets unless its options drop them. The body names no environment, command, directory or volume: the commit keeps the image's own.
     """
     options = {option.name: json.loads(option.value) for option in spec.options}
     body: dict[str, Any] = {
@@ -58,6 +60,9 @@ def container_body(spec: ContainerSpec, image: Image) -> tuple[dict[str, Any], d
             body[OF_CONTAINER[name]] = value
         elif name not in OF_EXEC:
             host["network_mode" if name == "network" else name] = value
+    dropped = {name.upper().removeprefix("CAP_") for name in host.get("cap_drop") or ()}
+    if capabilities - dropped and "ALL" not in dropped:
+        host["cap_add"] = sorted({*(host.get("cap_add") or ()), *(capabilities - dropped)})
     if spec.hosts and host.get("network_mode") != "host":
         host["extra_hosts"] = {**(host.get("extra_hosts") or {}), **dict(spec.hosts)}
     if spec.network_of:

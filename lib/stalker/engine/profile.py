@@ -90,6 +90,11 @@ class Profile:
         return ("container=podman",) if self.kind == "Podman" else ()
 
     @property
+    def lacks_capabilities(self) -> frozenset[str]:
+        """What Docker gives each container and this engine only where it is asked for."""
+        return frozenset({"AUDIT_WRITE", "MKNOD", "NET_RAW"}) if self.kind == "Podman" else frozenset()
+
+    @property
     def passes_comments_on(self) -> bool:
         """Whether an image has the comment of the one that it was made of, where it was given none of its own."""
         return self.kind == "Podman"

@@ -96,3 +96,20 @@ def test_mount_points_are_those_of_mounts_and_tmpfs():
     made = spec({"tmpfs": {"/t": "size=1m"}}, mounts=(Mount("/cache", "store", "c", True, PLACE),))
 
     assert mount_points(made) == ["/cache", "/t"]
+
+
+@pytest.mark.parametrize(
+    ("options", "added"),
+    [
+        ({}, ["MKNOD", "NET_RAW"]),
+        ({"cap_add": ["SYS_PTRACE"]}, ["MKNOD", "NET_RAW", "SYS_PTRACE"]),
+        ({"cap_drop": ["NET_RAW"]}, ["MKNOD"]),
+        ({"cap_drop": ["cap_net_raw"]}, ["MKNOD"]),
+        ({"cap_drop": ["ALL"]}, None),
+        ({"cap_drop": ["ALL"], "cap_add": ["KILL"]}, ["KILL"]),
+    ],
+)
+def test_what_an_engine_does_not_give_by_itself_is_asked_for_unless_it_is_dropped(options, added):
+    _, host = container_body(spec(options), bare(), frozenset({"MKNOD", "NET_RAW"}))
+
+    assert host.get("cap_add") == added
