@@ -119,7 +119,7 @@ def _engine(name: str) -> Iterator[None]:
 
     if name not in KINDS:
         raise BenchError(f"--engine {name}: one of {', '.join(KINDS)}")
-    with started(name) as engine:
+    with started(name, oldest_api="") as engine:  # the peer may be an older docker
         os.environ["DOCKER_HOST"] = engine.url
         yield
 

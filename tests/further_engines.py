@@ -14,9 +14,9 @@ import subprocess
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -232,14 +232,14 @@ class FurtherEngine:
 
 
 @contextlib.contextmanager
-def started(name: str) -> Iterator[FurtherEngine]:
-    """Give a running engine by its name in KINDS, and end it."""
+def started(name: str, **changes: Any) -> Iterator[FurtherEngine]:
+    """Give a running engine by its name in KINDS, with `changes` of its kind, and end it."""
     why = is_possible()
     if why:
         if os.environ.get("CI"):
             pytest.fail(f"{name}: {why}", pytrace=False)
         pytest.skip(f"{name}: {why}")
-    engine = FurtherEngine(KINDS[name])
+    engine = FurtherEngine(replace(KINDS[name], **changes))
     try:
         yield engine
     finally:
