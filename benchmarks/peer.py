@@ -29,6 +29,9 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Peer:
     """A docker command that can build with BuildKit and with the legacy builder."""
 
+    network = ""
+    """Of its `RUN` lines, where that is not the engine's own: the engines of the tests have none."""
+
     def __init__(self, program: str, scratch: Path) -> None:
         self.program = program
         self._scratch = scratch
@@ -56,7 +59,9 @@ class Peer:
 
     def build(self, builder: str, context: Path, name: str, *, use_cache: bool = True) -> float:
         """Build a folder as `name` and return the seconds."""
-        argv = [self.program, "build", "-q", "-t", name, *([] if use_cache else ["--no-cache"]), "."]
+        network = ["--network", self.network] if self.network else []
+        options = ["-q", *network, *([] if use_cache else ["--no-cache"])]
+        argv = [self.program, "build", *options, "-t", name, "."]
         return run(argv, cwd=context, env={"DOCKER_BUILDKIT": BUILDERS[builder]})[0]
 
     def ask(self, *words: str) -> str:

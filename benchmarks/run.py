@@ -121,6 +121,7 @@ def _engine(name: str) -> Iterator[None]:
         raise BenchError(f"--engine {name}: one of {', '.join(KINDS)}")
     with started(name, oldest_api="") as engine:  # the peer may be an older docker
         os.environ["DOCKER_HOST"] = engine.url
+        peers.Peer.network = "none"
         yield
 
 
