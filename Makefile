@@ -12,7 +12,7 @@
 
 PYTHON := .venv/bin/python
 ARGS :=
-# One more than the cores of a small machine: tests wait for the engine most of the time.
+# As many as a small machine has cores: a third process takes the emulated boards the time of their boot tests.
 WORKERS := 2
 PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
@@ -37,7 +37,6 @@ bench: test-packages engine
 	$(PYTHON) benchmarks/run.py $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 # Ruff and mypy run beside the tests; what they found is shown in one piece, at the end.
-check: WORKERS := 2
 check: test-packages venv
 	@found=$$(mktemp); trap 'rm -f "$$found"' EXIT; \
 	$(MAKE) --no-print-directory --silent lint >"$$found" 2>&1 & lint=$$!; \

@@ -140,7 +140,7 @@ def _refuse_blocked(plan: Plan, *, keep_going: bool) -> None:
 
 
 def _obstacle_text(reason: str, steps: list[StepId], waiting: int) -> str:
-    """Return a reason with what it holds up: `a:b, c:d and 3 more, 12 steps wait for them: there is no image x`."""
+    """Return a reason with what it holds up: `a:b, c:d and 3 more, 12 steps wait for them: REASON`."""
     names = ", ".join(steps[:NAMES_MAX])
     names += f" and {len(steps) - NAMES_MAX} more" if len(steps) > NAMES_MAX else ""
     them = "it" if len(steps) == 1 else "them"

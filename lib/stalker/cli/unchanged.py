@@ -216,11 +216,11 @@ def _named(address: wire.Address, wanted: Mapping[str, str]) -> Iterator[tuple[s
     A store of containerd takes a millisecond for each layer of each image that it lists, so no others are listed.
     """
     filters = {"label": [VERSION]}
-    if not _is_podman(address):
+    if not wire.is_podman(address):
         filters["reference"] = sorted({name.rpartition(":")[0] for name in wanted})
     for item in wire.get_json(address, "/images/json", {"filters": json.dumps(filters)}):
         for name in _names_of(address, item):
-            yield name, _id_of(item)
+            yield name, wire.image_id(item["Id"])
 
 
 def _is_named(address: wire.Address, name: str, image: str, names: list[str]) -> bool:
@@ -229,26 +229,12 @@ def _is_named(address: wire.Address, name: str, image: str, names: list[str]) ->
         found = wire.get_json(address, f"/images/{name}/json", {})
     except NotThere:
         return not image
-    return _id_of(found) == image and set(names).issubset(_names_of(address, found))
-
-
-def _is_podman(address: wire.Address) -> bool:
-    return "libpod-api-version" in address.answer
-
-
-def _id_of(item: dict[str, Any]) -> str:
-    found = str(item["Id"])
-    return found if ":" in found else f"sha256:{found}"
+    return wire.image_id(found["Id"]) == image and set(names).issubset(_names_of(address, found))
 
 
 def _names_of(address: wire.Address, item: dict[str, Any]) -> list[str]:
-    """Return the names of an image as `engine.profile` writes them; to import that takes too long here."""
     names = item.get("RepoTags") or []
-    if not _is_podman(address):
-        return names
-    return [
-        name.removeprefix("localhost/").removeprefix("docker.io/").removeprefix("library/") for name in names
-    ]
+    return list(map(wire.docker_name, names)) if wire.is_podman(address) else names
 
 
 def _containers(address: wire.Address) -> list[dict[str, Any]]:

@@ -22,11 +22,7 @@ if TYPE_CHECKING:
     from stalker.config.plugin_reader import PluginReader
 
 
-READY_KINDS: dict[str, Literal["port", "command", "log"]] = {
-    "port": "port",
-    "command": "command",
-    "log": "log",
-}
+READY_KINDS: tuple[Literal["port", "command", "log"], ...] = ("port", "command", "log")
 READY_S = 60.0
 """How long a daemonized step may take until it is ready, where the tree does not say."""
 
@@ -93,18 +89,17 @@ def _ready(node: Node | None, reader: PluginReader, *, stays_up: bool) -> Ready 
     if not stays_up:
         reader.report.problem(node.key_place, "'ready' goes with daemonize: true")
         return None
-    given = [(key, child) for key, child in node.items() if key in READY_KINDS]
+    given = [(kind, child) for kind in READY_KINDS if (child := node.get(kind)) is not None]
     if len(given) != 1:
         reader.report.problem(node.key_place, "'ready' takes one of port, command and log")
         return None
-    [(key, child)] = given
-    if key == "log":
+    [(kind, child)] = given
+    if kind == "log":
         try:
             re.compile(child.text)
         except re.error as error:
             reader.report.problem(child.place, f"not a valid regular expression: {error}")
     timeout_s = _timeout_s(node.get("timeout"), reader)
-    kind: Literal["port", "command", "log"] = READY_KINDS[key]
     return Ready(kind, child.text, READY_S if timeout_s is None else timeout_s, child.place)
 
 

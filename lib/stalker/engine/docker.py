@@ -332,15 +332,15 @@ class DockerEngine(Engine):
 
     def untag(self, name: str) -> None:
         with contextlib.suppress(NotThere), self._translated(f"remove {name}"):
-            if self.profile.keeps_what_others_grow_on or not self._is_grown_on(name):
+            if self.profile.keeps_what_others_grow_on or not self._untag_alone(name):
                 self._client.remove_image(name, noprune=not self.profile.takes_parents_along)
 
-    def _is_grown_on(self, name: str) -> bool:
-        """Take a name from an image that stays because another one grows on it; False when none does."""
+    def _untag_alone(self, name: str) -> bool:
+        """Take a name from an image that stays because another one grows on it; False, and nothing done, when none does."""
         found = wire.get_json(self.address, f"/images/{name}/json", {})
         listed = wire.get_json(self.address, "/images/json", {"all": "1"})
-        own_id = self.profile.image_id(found["Id"])
-        if not any(self.profile.image_id(item.get("ParentId") or "") == own_id for item in listed):
+        own_id = wire.image_id(found["Id"])
+        if not any(wire.image_id(item.get("ParentId") or "") == own_id for item in listed):
             return False
         client = self._client
         for tag in found.get("RepoTags") or ():
@@ -507,7 +507,7 @@ class DockerEngine(Engine):
             url = client._url("/commit")  # noqa: SLF001  docker-py's commit cannot turn the pause off
             body = whole if takes_config else {}
             found = client._result(client._post_json(url, data=body, params=params), json=True)  # noqa: SLF001
-        return self.profile.image_id(str(found["Id"]))
+        return wire.image_id(str(found["Id"]))
 
     def remove_container(self, container: str) -> None:
         end_s = time.monotonic() + JOINED_S
@@ -536,7 +536,7 @@ class DockerEngine(Engine):
             Container(
                 item["Id"],
                 (item.get("Names") or ["/"])[0].lstrip("/"),
-                self.profile.image_id(item.get("ImageID", "")),
+                wire.image_id(item.get("ImageID", "")),
                 self.profile.container_state(item.get("State", "")),
                 item.get("Labels") or {},
                 float(item.get("Created") or 0),
@@ -640,10 +640,10 @@ def _follow(lines: Iterable[Any], progress: Callable[[str], None], failure: str)
 
 def _listed_image(item: dict[str, Any], profile: Profile) -> Image:
     return Image(
-        id=profile.image_id(item["Id"]),
+        id=wire.image_id(item["Id"]),
         tags=tuple(profile.image_name(tag) for tag in item.get("RepoTags") or () if tag != "<none>:<none>"),
         labels=item.get("Labels") or {},
-        parent_id=profile.image_id(item.get("ParentId") or ""),
+        parent_id=wire.image_id(item.get("ParentId") or ""),
         created_s=float(item.get("Created") or 0),
         size_bytes=int(item.get("Size") or 0),
         digests=tuple(item.get("RepoDigests") or ()),
@@ -661,10 +661,10 @@ def _inspected_image(found: dict[str, Any], profile: Profile) -> Image:
     except ValueError:
         created_s = 0.0
     return Image(
-        id=profile.image_id(found["Id"]),
+        id=wire.image_id(found["Id"]),
         tags=tuple(map(profile.image_name, found.get("RepoTags") or ())),
         labels=config.get("Labels") or {},
-        parent_id=profile.image_id(found.get("Parent") or ""),
+        parent_id=wire.image_id(found.get("Parent") or ""),
         created_s=created_s,
         size_bytes=int(found.get("Size") or 0),
         layers=len(diff_ids),

@@ -79,7 +79,8 @@ class Container:
 class ContainerState:
     """What one inspection tells: is it up, bytes in its writable layer, its address on its network.
 
-    `writable_bytes` of a container that wrote nothing is up to 16 KB, by engine. `exit_code` is that of its first process, once it has ended; `is_out_of_memory` that the kernel ended it.
+    `writable_bytes` of a container that wrote nothing is up to 16 KB, by engine. `exit_code` is that of its first
+    process, once it has ended; `is_out_of_memory` that the kernel ended it.
     """
 
     is_running: bool
@@ -182,8 +183,8 @@ class Engine(Protocol):
     def get(self, container: str, path: str) -> Iterator[bytes]:
         """Stream a file or folder of a container, running or not, mounts too, as a tar; to be closed.
 
-        The first part of each name stands for `path`: it is the last name of that, or empty. Raises NotThere where
-        there is none.
+        The first part of each name is that of `path` itself: its last name, or empty. Raises NotThere where there
+        is none.
         """
 
     def exec(

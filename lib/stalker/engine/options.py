@@ -37,7 +37,8 @@ def container_body(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the body of a create call and the arguments of its host configuration.
 
-    `capabilities` are those that the container gets unless its options drop them. The body names no environment, command, directory or volume: the commit keeps the image's own.
+    `capabilities` are those that the container gets unless its options drop them. The body names no environment,
+    command, directory or volume: the commit keeps the image's own.
     """
     options = {option.name: json.loads(option.value) for option in spec.options}
     body: dict[str, Any] = {

@@ -141,27 +141,24 @@ def _register_here(
     or_else: _Toolbox,
 ) -> None:
     """Register as root of this host, after one question about all that this changes."""
-    is_enabling = (
-        before is not None and not before.is_enabled and bool(before.flags) and set(before.flags) >= WANTED
-    )
-    interpreter, flags = ("", "") if is_enabling else _interpreter(word, before, host)
+    is_off = before is not None and not before.is_enabled and set(before.flags) >= WANTED
+    disabled = before if is_off else None
+    interpreter, flags = ("", "") if disabled else _interpreter(word, before, host)
     command = next((command for program, command in PACKAGES.items() if host.program(program)), None)
-    if not (is_enabling or interpreter or command):
+    if not (disabled or interpreter or command):
         or_else.register(word, before, consent, say)
         return
     changes = [] if binfmt.is_mounted() else [f"mount binfmt_misc on {binfmt.BINFMT}"]
-    if is_enabling:
-        assert before is not None
-        changes.append(f"enable {before.name}")
+    if disabled is not None:
+        changes.append(f"enable {disabled.name}")
     else:
         changes += [] if interpreter or command is None else [f"install emulators ({' '.join(command)})"]
         changes.append(f"register an emulator for {word} with this kernel")
     consent.require(", ".join(changes))
     binfmt.mount(host, say)
-    if is_enabling:
-        assert before is not None
-        binfmt.enable(before)
-        say(f"enabled {before.name}; undo: echo 0 > {binfmt.BINFMT}/{before.name}")
+    if disabled is not None:
+        binfmt.enable(disabled)
+        say(f"enabled {disabled.name}; undo: echo 0 > {binfmt.BINFMT}/{disabled.name}")
         return
     if not interpreter:
         assert command is not None

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from stalker.engine.wire import API_OLDEST
+from stalker.engine.wire import API_OLDEST, docker_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +29,6 @@ LAYERS_MAX = 125
 
 LAYERS_OF_CONTAINERD = 150
 """As many were tried with containerd's own overlayfs, which refuses none of them."""
-
-_HEX_ID = 64
 
 _STATES = {"stopped": "exited", "configured": "created", "initialized": "created", "stopping": "running"}
 """Podman's words for the state of a container -> Docker's."""
@@ -134,14 +132,8 @@ class Profile:
         return self.kind == "Podman" and any(words in said.lower() for words in _UNKNOWN)
 
     def image_name(self, name: str) -> str:
-        """Return the name of an image as Docker would list it: without the registry that is taken by default."""
-        if self.kind == "Docker":
-            return name
-        return name.removeprefix("localhost/").removeprefix("docker.io/").removeprefix("library/")
-
-    def image_id(self, image: str) -> str:
-        """Return an image's id as Docker would: with its algorithm."""
-        return f"sha256:{image}" if len(image) == _HEX_ID and ":" not in image else image
+        """Return the name of an image as Docker would list it."""
+        return name if self.kind == "Docker" else docker_name(name)
 
 
 def profile_of(answer: Mapping[str, str]) -> Profile:

@@ -173,13 +173,28 @@ def api_version(address: Address) -> str:
             ping(address)
         except OSError as error:
             raise went_away(address.url, error) from error
-    told = tuple(int(part) for part in address.answer.get("api-version", "").split(".") if part.isdigit())
-    return ".".join(map(str, min(max(told, API_OLDEST), API_NEWEST)))
+    newest = tuple(int(part) for part in address.answer.get("api-version", "").split(".") if part.isdigit())
+    return ".".join(map(str, min(max(newest, API_OLDEST), API_NEWEST)))
 
 
 def versioned(address: Address, path: str) -> str:
     """Return the target of a request: its path below that of the API version."""
     return f"/v{api_version(address)}{path}"
+
+
+def is_podman(address: Address) -> bool:
+    """Say by an engine's answer to a ping whether it is Podman."""
+    return "libpod-api-version" in address.answer
+
+
+def image_id(image: str) -> str:
+    """Return an image's id as Docker writes it, with its algorithm: Podman leaves that out in places."""
+    return f"sha256:{image}" if len(image) == 64 and ":" not in image else image
+
+
+def docker_name(name: str) -> str:
+    """Return the name of an image as Docker would list it: Podman adds the registry that is taken by default."""
+    return name.removeprefix("localhost/").removeprefix("docker.io/").removeprefix("library/")
 
 
 def get_json(address: Address, path: str, query: dict[str, str]) -> Any:

@@ -181,7 +181,7 @@ def _unpack_repo(
     top = path_bytes(repo.path)
 
     def renamed(header: Header) -> Header:
-        """Give a member the name that it has in the image: the first part of the engine's is what stands for the path."""
+        """Give a member the name that it has in the image: the first part of the engine's is the path's own."""
         link = _below(top, header.link) if header.kind == b"1" else header.link
         return header.renamed(_below(top, header.name), link)
 

@@ -1,8 +1,8 @@
 """A daemonized script: started in an exec of its own, and up when that shows.
 
-its interpreter has opened it, or waits for something   from here on its files may be taken away
-it lives a moment longer                                one that fails at once fails its step
-it is ready, where the tree says what that is           a port it listens on, a command, a line it writes
+its interpreter has begun to read it            from here on its files may be taken away
+it lives a moment longer                        one that fails at once fails its step
+it is ready, where the tree says what that is   a port it listens on, a command, a line it writes
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stalker.engine.profile import changes_of, is_containerd, layers_max, profile_of
+from stalker.engine.wire import image_id
 
 DOCKER = {"server": "Docker/28.5.2+dfsg4 (linux)", "api-version": "1.51"}
 PODMAN = {"server": "Libpod/5.4.2 (linux)", "libpod-api-version": "5.4.2", "api-version": "1.41"}
@@ -48,8 +49,8 @@ def test_podmans_names_and_ids_are_written_as_docker_writes_them():
         assert podman.image_name(name) == "debian:12"
     assert podman.image_name("quay.io/x/y:1") == "quay.io/x/y:1"
     assert docker.image_name("localhost/x:1") == "localhost/x:1"
-    assert podman.image_id("a" * 64) == "sha256:" + "a" * 64
-    assert podman.image_id("") == ""
+    assert image_id("a" * 64) == "sha256:" + "a" * 64
+    assert image_id("") == ""
     assert podman.engine_id({"ID": "1", "Name": "n", "DockerRootDir": "/r"}) == podman.engine_id(
         {"ID": "2", "Name": "n", "DockerRootDir": "/r"}
     )
