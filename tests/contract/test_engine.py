@@ -444,8 +444,10 @@ def test_an_idle_container_has_written_nothing(world):
     """What idles in it leaves no trace in a layer."""
     container = world.container()
 
-    assert set(world.engine.changes(container)) <= {("C", "/etc")}
-    assert world.engine.state(container).writable_bytes <= 16384
+    is_podman = world.engine.info().kind == "Podman"
+    assert world.engine.changes(container) == ([("C", "/etc")] if is_podman else [])
+    most_bytes = 16384 if is_podman or world.engine.info().is_containerd else 0
+    assert world.engine.state(container).writable_bytes <= most_bytes
 
 
 def test_containers_are_found_by_all_of_their_labels(world):
@@ -558,14 +560,11 @@ touch -d 2001-01-01 time; touch -d 2001-01-01 time.file; rm -r gone gone.file
             engine.remove_container(container)
         remove_all_below(engine, world.prefix)
 
-    changed = sorted({path for kind, path in found if kind == "C"} - {"/etc"})
-    assert [path for path in changed if path not in {"/srv/owner", "/srv/time"}] == [
-        "/srv",
-        "/srv/mode",
-        "/srv/mode.file",
-        "/srv/owner.file",
-        "/srv/time.file",
-    ]
+    # Podman sees the time of a directory and not its owner.
+    directories = ["/srv/time"] if engine.info().kind == "Podman" else ["/srv/owner"]
+    assert sorted(path for kind, path in found if kind == "C") == sorted(
+        ["/srv", "/srv/mode", "/srv/mode.file", "/srv/owner.file", "/srv/time.file", *directories]
+    )
     assert sorted(path for kind, path in found if kind == "D") == ["/srv/gone", "/srv/gone.file"]
 
 
