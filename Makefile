@@ -1,4 +1,5 @@
 # make hello   the first tree, on a machine that may have nothing but python3, git and make
+# make serve   the service with an example of two git repositories in workspace/example
 # make test    all tests, two at a time; `make test ARGS='tests/unit -k plan'` some of them
 # make check   before each commit, in three minutes: ruff, mypy and the tests that need no engine
 # make bare    hello and test on a bare Debian 12 and 13, each apart from this machine (tests/bare.sh); takes an hour
@@ -18,26 +19,38 @@ PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reord
 
 RUN_PACKAGES := python3-venv ca-certificates graphviz mmdebstrap gpg gpgv git zstd xz-utils
 TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs util-linux procps busybox-static \
-	qemu-user-static fdisk mount dosfstools mtools openssh-client zip
+	qemu-user-static fdisk mount dosfstools mtools openssh-client zip postgresql
 # What newer releases have apart from docker.io, and older ones in it: beside Debian's own docker alone.
 DOCKER_PARTS := docker-cli docker-buildx
 
-.PHONY: hello setup test check bare engines bench lint clean packages test-packages engine venv
+.PHONY: hello serve service-packages setup test check bare engines bench lint clean packages test-packages engine venv
 .NOTPARALLEL:
 
 hello: setup
 	./stalker --config trees/hello_world/hello_world.hjson --watch_stdout
 
+serve: setup service-packages
+	$(PYTHON) -m stalker.service.example.make workspace/example
+	@echo "Then, in another terminal: git -C workspace/example/initramfs commit --allow-empty -m 'a change'" >&2
+	@echo "and open http://127.0.0.1:8520" >&2
+	./stalker serve --file workspace/example/service.hjson
+
+# The packages of the extra [service]: only for it and for its tests.
+service-packages: venv
+	@cmp -s requirements-service.txt .venv/requirements-service.txt || { \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-service.txt && \
+	cp requirements-service.txt .venv/requirements-service.txt; }
+
 setup: packages engine
 
-test: test-packages engine
+test: test-packages engine service-packages
 	$(PYTEST) $(ARGS)
 
 bench: test-packages engine
 	$(PYTHON) benchmarks/run.py $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 # Ruff and mypy run beside the tests; what they found is shown in one piece, at the end.
-check: test-packages venv
+check: test-packages service-packages
 	@found=$$(mktemp); trap 'rm -f "$$found"' EXIT; \
 	$(MAKE) --no-print-directory --silent lint >"$$found" 2>&1 & lint=$$!; \
 	$(PYTEST) -m 'not docker' $(ARGS); tests=$$?; \
@@ -52,7 +65,7 @@ engines: test-packages engine
 bare:
 	sh tests/bare.sh $(ARGS)
 
-lint: venv
+lint: service-packages
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy

@@ -13,15 +13,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
-from stalker.cli.settings import connect
-from stalker.cli.toolbox import image_maker
-from stalker.image.disk import make_disk
-from stalker.image.toolbox import Toolbox
-from stalker.image.workshop import Workshop
+from stalker.app.environment import connect
+from stalker.app.toolbox_image import image_maker
+from stalker.artifacts.context import Workshop
+from stalker.artifacts.disk.build import make_disk
+from stalker.engine.run_id import new_run_id
 from stalker.model.artifacts import Artifact, Disk, Partition
-from stalker.model.places import Place
+from stalker.model.diagnostics import Place
 from stalker.model.tree import Tree
-from stalker.run.owner import new_run_id
+from stalker.toolbox.container import Toolbox
 
 MIB = 1 << 20
 BOOT_MIB, ROOT_MIB = 64, 768

@@ -1,4 +1,4 @@
-"""A card image from a base of 1 GB and 1 GB of files, and one file into a ready image, against `cp` of the same bytes.
+"""A card image from a base of 1 GB and 1 GB of files, and files into a ready image, against `cp` and debugfs.
 
 The image is written through to the disk before it takes the place of OUTPUT, so the peer is `cp` and `sync` of
 what it wrote; `cp` alone, which leaves all in memory, is shown beside it.
@@ -17,11 +17,20 @@ MIB = 1 << 20
 BASE_BYTES, BOOT_BYTES = 1024 * MIB, 64 * MIB
 BOOT_START = 4 * MIB
 FILES, FILE_BYTES = 8, 125_000_000
+LARGE_BYTES = 8192 * MIB
+INJECT_S = 0.5
+"""What an injection into an ext4 may take, whatever the size of the image."""
 STALKER = [PYTHON, "-m", "stalker.cli"]
 PIECE = 16 * MIB
 ROUNDS = 3
 FILLED_PERCENT = 94
-TINY = {"FILLED_PERCENT": 60, "BASE_BYTES": 160 * MIB, "FILES": 2, "FILE_BYTES": 1_000_000}
+TINY = {
+    "FILLED_PERCENT": 60,
+    "BASE_BYTES": 160 * MIB,
+    "LARGE_BYTES": 320 * MIB,
+    "FILES": 2,
+    "FILE_BYTES": 1_000_000,
+}
 
 MAKE_BASE = """
 set -e
@@ -75,6 +84,35 @@ def measure(peer: Peer, scratch: Path, rounds: int) -> list[Figure]:
         Figure("create", f"{work}, without sync", ours, memory, "cp into memory"),
         Figure("create", small, own, copied, "cp and sync", bar=0.2, rounds=injected),
         Figure("create", f"{small}, without sync", own, copied_memory, "cp into memory"),
+        *_into_ext4(scratch, made, rounds),
+    ]
+
+
+def _into_ext4(scratch: Path, made: Path, rounds: int) -> list[Figure]:
+    """Put 1 KB into the root file system of an image of 2 GB, and of a large one without content."""
+    large, content, script = (scratch / name for name in ("large.img", "content", "script"))
+    _make(large, LARGE_BYTES, scratch / "none", content)
+    content.write_text("x" * 1024)
+    script.write_text(f"rm /one.txt\nwrite {content} /one.txt\nset_inode_field /one.txt mode 0100644\n")
+    injection = scratch / "root.yaml"
+    text = "injections:\n  files:\n  - partition: root\n    to: /one.txt\n    content: "
+    injection.write_text(text + "x" * 1024 + "\n")
+    device = f"{made}?offset={BOOT_START + BOOT_BYTES}"
+    debugfs = ["sh", "-ec", 'debugfs -w -f "$0" "$1" >/dev/null 2>&1; sync "$2"', script, device, made]
+    found = in_turn(
+        {
+            OURS: lambda _: run([*STALKER, "image", "inject", str(made), str(injection)])[0],
+            "large": lambda _: run([*STALKER, "image", "inject", str(large), str(injection)])[0],
+            "debugfs": lambda _: run([str(word) for word in debugfs])[0],
+        },
+        rounds,
+    )
+    own, own_large, theirs = (median(found[name]) for name in (OURS, "large", "debugfs"))
+    work = "1 KB into the ext4 of an image of 2 GB"
+    return [
+        Figure("create", work, own, INJECT_S, "0.5 s", bar=1.0, rounds=found),
+        Figure("create", f"{work}, beside a program that does it alone", own, theirs, "debugfs and sync"),
+        Figure("create", "the same into one of 8 GB", own_large, own, "into one of 2 GB", bar=1.3),
     ]
 
 
@@ -87,8 +125,17 @@ def _base(scratch: Path) -> Path:
     _random(root / "system", root_bytes * FILLED_PERCENT // 100)
     boot = scratch / "boot"
     _random(boot, BOOT_BYTES * 9 // 10)
+    _make(image, BASE_BYTES, root, boot)
+    return image
+
+
+def _make(image: Path, size_bytes: int, root: Path, boot: Path) -> None:
+    """Make an image with a FAT that holds the file `boot`, and an ext4 that holds `root`, which goes."""
+    root_start = BOOT_START + BOOT_BYTES
+    root.mkdir(exist_ok=True)
+    boot.touch()
     text = MAKE_BASE.format(
-        size=BASE_BYTES,
+        size=size_bytes,
         image=image,
         boot_start=BOOT_START // 512,
         boot_size=BOOT_BYTES // 512,
@@ -98,11 +145,10 @@ def _base(scratch: Path) -> Path:
         boot=boot,
         root_bytes=root_start,
         root=root,
-        root_kib=root_bytes // 1024,
+        root_kib=(size_bytes - root_start) // 1024,
     )
     run(["sh", "-c", text])
     shutil.rmtree(root)
-    return image
 
 
 def _files(scratch: Path) -> list[Path]:

@@ -91,12 +91,12 @@ def _write(folder: Path, steps: int) -> Path:
 
 def child(folder: str, what: str, images: str) -> dict[str, object]:
     """Read and plan a tree on a fake engine; `done` with the images that `prepare` left."""
-    from stalker.config.trees import read_tree
+    from stalker.config.tree.load import read_tree
     from stalker.engine.fake import FakeEngine
-    from stalker.plan.actions import make_plan, select
     from stalker.plan.bases import find_bases
     from stalker.plan.graph import link_steps
-    from stalker.plan.images import ImageIndex
+    from stalker.plan.image_index import ImageIndex
+    from stalker.plan.verdicts import make_plan, select
 
     engine = FakeEngine()
     engine.add_image("stalker-bench/base:1")

@@ -7,13 +7,15 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from stalker.model.places import Place
-from stalker.model.tree import Script, Stalk, Step, TagBase, Tree, Variable
-from stalker.plan.actions import BaseAction, Plan, make_plan, needed_bases, select
+from stalker.engine.run_id import new_run_id
+from stalker.model.diagnostics import Place
+from stalker.model.tree import Script, Stalk, Step, TagBase, Tree
+from stalker.model.variables import Variable
 from stalker.plan.bases import find_bases
 from stalker.plan.graph import Links, link_steps, split_name
-from stalker.plan.images import ImageIndex
-from stalker.run.owner import new_run_id
+from stalker.plan.image_index import ImageIndex
+from stalker.plan.plan import BaseAction, Plan
+from stalker.plan.verdicts import make_plan, needed_bases, select
 from stalker.run.scheduler import RunOptions, RunResult, execute, repair_tags
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stalker.engine.docker import DockerEngine
+    from stalker.engine.docker.adapter import DockerEngine
 
 # A shell that starts something in the background lets it ignore Ctrl-C, nohup the end of its terminal, and so
 # does all that they start: then no test could send one.

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from build import tree
 from engines import has_to_be_there
-from stalker.cli.toolbox import image_maker
-from stalker.image.disk import DiskMade, make_disk
-from stalker.image.toolbox import Toolbox
-from stalker.image.workshop import Workshop
+from stalker.app.toolbox_image import image_maker
+from stalker.artifacts.context import Workshop
+from stalker.artifacts.disk.build import DiskMade, make_disk
+from stalker.engine.run_id import new_run_id
 from stalker.model.artifacts import Artifact, Disk, Partition
-from stalker.model.places import Place
-from stalker.run.owner import new_run_id
+from stalker.model.diagnostics import Place
+from stalker.toolbox.container import Toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stalker.engine.docker import DockerEngine
+    from stalker.engine.docker.adapter import DockerEngine
     from stalker.engine.interface import Engine
     from stalker.model.images import Image
 

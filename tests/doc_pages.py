@@ -12,7 +12,6 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import pyte
@@ -137,7 +136,7 @@ _ALIKE = (
     (re.compile(r"\d{8}-\d{6}-[0-9a-z-]*[0-9a-z]"), "RUN"),
     (re.compile(r"\d{8}-\d{6}(-\d+)?"), "TIMESTAMP"),
     (re.compile(r"\b[0-9a-f]{12}\b|sha256:[0-9a-f]+"), "ID"),
-    (re.compile(r"\b\d+(\.\d+)? (kB|MB|GB|B)(?!\w)"), "SIZE"),
+    (re.compile(r"\b\d+(\.\d+)? (KiB|MiB|GiB|B)(?!\w)"), "SIZE"),
     (re.compile(r"\b(\d+ h )?(\d+ min )?\d+(\.\d)? (s|min|h|d)(?!\w)"), "TIME"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "DATE"),
     (re.compile(r"(:initial\s+REUSE).*"), r"\1 THE BASE"),
@@ -146,7 +145,7 @@ _ALIKE = (
     (re.compile(r"^removed .*, left by run .*"), ""),
     (re.compile(r"^left alone: .*"), ""),
     (re.compile(r"^BusyBox v.*|^Enter 'help' .*|^exit$"), ""),
-    (re.compile(r"about TIME.*|no earlier run tells how long it takes"), "ESTIMATE"),
+    (re.compile(r"about TIME.*|how long it takes is not known yet"), "ESTIMATE"),
     (re.compile(r"\s+"), " "),
 )
 
@@ -212,64 +211,3 @@ def base_environ(folder: Path) -> dict[str, str]:
     names = {"PATH", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "TMPDIR"}
     kept = {name: value for name, value in os.environ.items() if name in names}
     return {**kept, "HOME": str(folder / "home"), "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONUTF8": "1"}
-
-
-def options_table() -> str:
-    """Return the tables of DOCKER_OPTS as docs/reference/docker-opts.md has them."""
-    from stalker.config.option_table import TABLE
-
-    def names(row: Any) -> str:
-        return ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
-
-    def kind(row: Any) -> str:
-        kinds = row.json_type if isinstance(row.json_type, tuple) else (row.json_type,)
-        words = {
-            "object": "mapping",
-            "array": "list",
-            "string": "text",
-            "integer": "number",
-            "boolean": "true, false",
-        }
-        return " or ".join(words[each] for each in kinds)
-
-    passed = [
-        f"| {names(row)} | {kind(row)} | {row.help} | {'yes' if row.counts else 'no'} |"
-        for row in TABLE
-        if row.fate == "passed"
-    ]
-    settled = [f"| {names(row)} | {row.why} |" for row in TABLE if row.fate == "settled"]
-    refused = [f"| {names(row)} | {row.why} |" for row in TABLE if row.fate == "refused"]
-    return "\n".join(
-        [
-            "## Passed on to the engine",
-            "",
-            "| option | value | what it is | counts |",
-            "|---|---|---|---|",
-            *passed,
-            "",
-            "## Settled by stalker",
-            "",
-            "They are accepted; a value that asks for something else is an error or a warning.",
-            "",
-            "| option | because |",
-            "|---|---|",
-            *settled,
-            "",
-            "## Refused",
-            "",
-            "| option | because |",
-            "|---|---|",
-            *refused,
-            "",
-        ]
-    )
-
-
-def write_options_page(page: Path = ROOT / "docs" / "reference" / "docker-opts.md") -> None:
-    """Put the tables into their page, below its introduction."""
-    introduction = page.read_text(encoding="utf-8").partition("## Passed on")[0]
-    page.write_text(introduction + options_table(), encoding="utf-8")
-
-
-if __name__ == "__main__":  # PYTHONPATH=lib .venv/bin/python tests/doc_pages.py
-    write_options_page()

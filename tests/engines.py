@@ -7,22 +7,26 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from stalker.engine.discovery import answering, find_address
-from stalker.engine.docker import DockerEngine
+from stalker.engine.discovery import Candidate, answering, find_address, ping
+from stalker.engine.docker.adapter import DockerEngine
+from stalker.engine.docker.http import Address
 from stalker.errors import EngineError, NoEngine
 from stalker.model import labels
 from workspace import busybox_rootfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from stalker.model.images import Image
+
+START_S = 60
 
 BUSYBOX = f"stalker-test/busybox:{uuid.uuid4().hex[:8]}"
 """A name of this session alone: two sessions on one engine do not take it from each other."""
@@ -33,6 +37,17 @@ def has_to_be_there(what: str) -> None:
     if os.environ.get("CI") or os.geteuid() == 0:
         pytest.fail(f"{what}; `make test` sets it up", pytrace=False)
     pytest.skip(what)
+
+
+def wait_until_up(url: str, is_running: Callable[[], bool]) -> bool:
+    """Wait until an engine answers at a socket; False when its process has ended, or after a minute."""
+    end_s = time.monotonic() + START_S
+    while time.monotonic() < end_s and is_running():
+        with contextlib.suppress(NoEngine):
+            ping(Candidate(Address(url), "the test"))
+            return True
+        time.sleep(0.05)  # an engine announces nothing that could be awaited
+    return False
 
 
 def real_engine() -> DockerEngine:

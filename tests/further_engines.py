@@ -20,17 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stalker.engine.discovery import Candidate, ping
-from stalker.engine.docker import DockerEngine
-from stalker.engine.wire import Address
-from stalker.errors import NoEngine
-from stalker.fetch.mirror import deb_lines
+from engines import START_S, wait_until_up
+from stalker.engine.docker.adapter import DockerEngine
+from stalker.engine.docker.http import Address
+from stalker.fetch.base.bootstrap import deb_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-START_S = 60
 KEPT_S = 30 * 24 * 3600
 """After this a root is made again: its suite has newer engines."""
 
@@ -70,12 +68,15 @@ NAMES = tuple(os.environ.get("STALKER_TEST_ENGINES", "docker-containerd docker-r
 SET_UP = """
 set -e
 mount --make-rprivate /
-for folder in "$MADE"; do mount --bind "$folder" "$folder"; done
+mount --bind "$MADE" "$MADE"
 mount -t tmpfs none /run
 mkdir -p /run/lock /run/user/1000
 chown 1000:1000 /run/user/1000
 if mountpoint -q /var/lib/docker; then umount -l /var/lib/docker; fi
-mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null && [ "$CGROUPS" = 2 ] || umount /sys/fs/cgroup/ 2>/dev/null || :
+# A rootless engine is limited by version 2 alone; where that cannot be mounted it goes without.
+if [ "$CGROUPS" = 2 ] && ! mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null; then
+    umount /sys/fs/cgroup 2>/dev/null || :
+fi
 mount --bind "$ROOT/etc" /etc
 mount --bind "$ROOT/usr" /usr
 ip link set lo up
@@ -207,12 +208,8 @@ class FurtherEngine:
         return [*as_user, *mapped, *dockerd, *own]
 
     def _wait(self) -> None:
-        end_s = time.monotonic() + START_S
-        while time.monotonic() < end_s and self._process.poll() is None:
-            with contextlib.suppress(NoEngine):
-                ping(Candidate(Address(self.url), "the test"))
-                return
-            time.sleep(0.05)
+        if wait_until_up(self.url, lambda: self._process.poll() is None):
+            return
         said = self.log.read_text()[-3000:]
         self.close()
         pytest.fail(f"the engine does not come up: {said}", pytrace=False)

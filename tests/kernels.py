@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines import has_to_be_there
-from stalker.fetch.mirror import deb_lines
-from stalker.image.machines import Part
+from stalker.boot.machines import Part
+from stalker.fetch.base.bootstrap import deb_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from stalker.image.toolbox import Toolbox
+    from stalker.toolbox.container import Toolbox
 
 PASSWORD = "s3cret-of-the-test"
 HASH = "$6$stalker$VqolTxZFHGkzmPu3bAtB2aMtu26F5R/Tvbasx9RD20wM0L/EuDc9pU16dar7ChK8M0PFZtBXpC2Pqmpzn3fiK0"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from stalker.engine.docker import DockerEngine
+    from stalker.engine.docker.adapter import DockerEngine
     from stalker.engine.interface import Container
     from stalker.model.images import Image
 

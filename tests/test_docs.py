@@ -7,6 +7,7 @@ import shlex
 import textwrap
 import uuid
 from dataclasses import fields
+from importlib import import_module
 from xml.etree import ElementTree as ET
 
 import click
@@ -21,20 +22,22 @@ from doc_pages import (
     base_environ,
     blocks,
     commands,
-    options_table,
     prose,
     screen_text,
 )
+from doc_tables import with_tables
 from engines import remove_all_below
 from stalker import errors
-from stalker.cli.image import COMMANDS as IMAGE_COMMANDS
+from stalker.cli.commands.image import COMMANDS as IMAGE_COMMANDS
 from stalker.cli.main import COMMANDS
 from stalker.cli.main import stalker as program
-from stalker.config import artifact_shapes, check_files, shapes
-from stalker.config.hjson_reader import read_hjson
-from stalker.fetch import policy_file
-from stalker.fetch.policy import STRATEGIES
-from stalker.image.manifest import Manifest
+from stalker.config import check_files
+from stalker.config.schema import artifacts as declared_artifacts
+from stalker.config.schema import tree
+from stalker.config.syntax.hjson import read_hjson
+from stalker.disk.manifest import Manifest
+from stalker.fetch.cache import policy_file
+from stalker.fetch.cache.policy import STRATEGIES
 from stalker.model import artifacts, events, labels
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -118,7 +121,7 @@ def test_each_key_of_a_file_is_in_the_reference(shape):
     text = (REFERENCE / "files.md").read_text(encoding="utf-8")
     known = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
 
-    assert keys_of(getattr(shapes, shape)) - known == set()
+    assert keys_of(getattr(tree, shape)) - known == set()
 
 
 @pytest.mark.parametrize("shape", ["ARTIFACT", "PARTITION", "BOOT_TEST", "EXPECTATION"], ids=str.lower)
@@ -127,7 +130,7 @@ def test_each_key_of_an_artifact_is_in_the_reference(shape):
     text = (REFERENCE / "artifacts.md").read_text(encoding="utf-8")
     known = set(re.findall(r"[\w.-]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
 
-    assert keys_of(getattr(artifact_shapes, shape)) - known == set()
+    assert keys_of(getattr(declared_artifacts, shape)) - known == set()
     assert {*artifacts.GATES, *artifacts.MACHINES, *artifacts.FORMATS} - known == set()
 
 
@@ -156,9 +159,23 @@ def test_the_tree_of_the_artifacts_page_is_right(tmp_path):
     assert [str(problem) for problem in check_files([str(tmp_path / "t.hjson")], str(tmp_path))] == []
 
 
-def test_the_page_of_docker_opts_is_the_table():
-    """After a change of the table: PYTHONPATH=lib .venv/bin/python tests/doc_pages.py"""
-    assert (REFERENCE / "docker-opts.md").read_text(encoding="utf-8").endswith(options_table())
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_the_tables_of_the_reference_are_those_of_the_declarations(page):
+    """After a change of a declaration: PYTHONPATH=lib .venv/bin/python tests/doc_tables.py"""
+    text = page.read_text(encoding="utf-8")
+
+    assert with_tables(text) == text
+
+
+@pytest.mark.parametrize("shape", ["card.DATA_FILE", "tree.NODE", "tree.BASE"])
+def test_a_table_has_each_key_of_its_declaration(shape):
+    """A key that is declared is in the reference."""
+    module, _, name = shape.partition(".")
+    made = with_tables(f"<!-- keys: {shape} -->\n\n| stale row |\n")
+    declared = getattr(import_module(f"stalker.config.schema.{module}"), name)
+
+    assert "stale row" not in made
+    assert set(re.findall(r"`(\w+)`", made)) >= set(declared.keys)
 
 
 # commands
@@ -199,6 +216,8 @@ def wrong_in(call):
     if below:
         command = command_of(f"{names[0]} {below[0]}")
     known = options_of(command) | (options_of(program) if names else set())
+    if not names and "--config" in words:
+        known |= options_of(command_of("run"))
     before = words.index(names[0]) if names else 0
     if not names and words and not words[0].startswith("-") and words[0].islower():
         return f"{call}: no command"
@@ -381,7 +400,11 @@ def test_a_screen_is_read_as_it_looks():
 
 def test_what_differs_from_run_to_run_is_left_out():
     first = ["kiosk:a  RUN  0.4 s  x (a1b2c3d4e5f6)", "A  12 B  /x", "log: l/a-20261121-031418.txt"]
-    second = ["kiosk:a RUN     1 min 02 s  x (ffffffffffff)", "A  9.1 kB  /x", "log: l/a-20270101-000000.txt"]
+    second = [
+        "kiosk:a RUN     1 min 02 s  x (ffffffffffff)",
+        "A  9.1 KiB  /x",
+        "log: l/a-20270101-000000.txt",
+    ]
 
     assert alike(first) == alike(second)
     assert alike(["kiosk:a  RUN"]) != alike(["kiosk:a  REUSE"])

@@ -3,21 +3,34 @@
 import ast
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lib/stalker"
 
 LAYERS = {
     "model": 1,
-    "config": 2,
-    "plan": 2,
-    "engine": 3,
-    "journal": 3,
-    "run": 4,
-    "image": 5,
-    "fetch": 5,
-    "web": 5,
-    "cli": 6,
+    "io": 2,
+    "formats": 3,
+    "config": 4,
+    "plan": 4,
+    "journal": 4,
+    "engine": 5,
+    "host": 6,
+    "toolbox": 6,
+    "run": 7,
+    "fetch": 7,
+    "rootfs": 7,
+    "disk": 7,
+    "images": 8,
+    "boot": 8,
+    "flash": 8,
+    "card": 8,
+    "artifacts": 9,
+    "history": 9,
+    "app": 10,
+    "service": 11,
+    "cli": 12,
 }
 """What stands at the top of the package and its number; a lower one is imported by a higher one."""
 
@@ -27,7 +40,7 @@ WORDS = {"errors": "model"}
 ALONE = {"venv"}
 """What the launcher runs before there is anything to import: it imports nothing of ours."""
 
-FOREIGN = {"docker": "engine", "eliot": "journal", "dask": "run", "distributed": "run"}
+FOREIGN = {"docker": "engine", "eliot": "journal", "dask": "run", "distributed": "run", "click": "cli"}
 """Libraries that one layer alone knows."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -98,13 +111,14 @@ def test_a_module_imports_its_own_package_or_a_lower_layer(file):
     ("module", "source"),
     [
         ("stalker.model.tree", "import stalker.plan.graph"),
-        ("stalker.config.trees", "from stalker.plan.graph import link_steps"),
+        ("stalker.config.tree.load", "from stalker.plan.graph import link_steps"),
         ("stalker.plan.graph", "def late():\n    from stalker.engine import wire"),
-        ("stalker.journal.setup", "if TYPE_CHECKING:\n    from stalker.engine.interface import Engine"),
+        ("stalker.journal.observers", "if TYPE_CHECKING:\n    from stalker.engine.interface import Engine"),
         ("stalker.run.step", "from stalker import cli"),
-        ("stalker.image.export", "from ..fetch import bases"),
+        ("stalker.rootfs.export", "from ..fetch import source"),
         ("stalker.run.step", "import docker.errors"),
-        ("stalker.engine.docker", "def late():\n    import eliot"),
+        ("stalker.engine.docker.adapter", "def late():\n    import eliot"),
+        ("stalker.app.run", "import click"),
         ("stalker.venv", "from stalker.errors import StalkerError"),
     ],
 )
@@ -119,10 +133,52 @@ def test_the_rule_sees_an_import_wherever_it_stands(module, source):
         ("stalker.run.step", "from stalker.run.job import Job\nfrom stalker import __version__"),
         ("stalker.run.step", "from stalker.engine.interface import Engine"),
         ("stalker.run.step", "from . import job"),
-        ("stalker.engine.docker", "def late():\n    import docker"),
-        ("stalker.cli.run", "from stalker.fetch import bases\nimport networkx"),
+        ("stalker.engine.docker.adapter", "def late():\n    import docker"),
+        ("stalker.app.run", "from stalker.fetch import bases\nimport networkx"),
     ],
 )
 def test_the_rule_lets_through_what_it_allows(module, source):
     """A lower layer, the own package and foreign libraries may be imported."""
     assert breaches(source, module) == []
+
+
+def streams_used(source):
+    """Return the lines that print, or use a standard stream or the arguments of the program."""
+    used = []
+    for node in ast.walk(ast.parse(source)):
+        is_print = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+        is_stream = (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "sys"
+            and node.attr in {"stdin", "stdout", "stderr", "argv"}
+        )
+        if is_print or is_stream:
+            used.append(node.lineno)
+    return sorted(used)
+
+
+@pytest.mark.parametrize(
+    "file", sorted([*PACKAGE.glob("app/*.py"), *PACKAGE.glob("card/**/*.py")]), ids=name_of
+)
+def test_a_use_case_knows_no_terminal(file):
+    """What it reports goes through its reporter, so that a library or a service can call it."""
+    assert streams_used(file.read_text(encoding="utf-8")) == []
+
+
+def test_a_use_of_the_terminal_is_noticed():
+    """By print, by a stream, by the command line."""
+    assert streams_used("import sys\nprint(1)\nsys.stderr.write('')\nx = sys.argv\nsys.version") == [2, 3, 4]
+
+
+def test_no_two_use_cases_import_each_other():
+    """Of two modules that need each other neither can be read first."""
+    imports = {
+        name_of(file): {name for _, name in imports_of(file.read_text(encoding="utf-8"), name_of(file))}
+        for file in PACKAGE.glob("app/*.py")
+    }
+    graph = nx.DiGraph(
+        (one, other) for one, others in imports.items() for other in others if other in imports
+    )
+
+    assert list(nx.simple_cycles(graph)) == []

@@ -7,6 +7,7 @@
     ├── StepFailed      1           a step ended with another exit code than 0, or out of time
     │   └── InputChanged 1          what a step is made of changed while it ran
     ├── LockHeld        1           another run works on the same image names
+    ├── NeedsRepair     1           a file system is damaged, or was not unmounted: a checker may repair it
     ├── EngineError     1           the engine refused a call
     │   ├── NoEngine    3           there is none, or it went away
     │   ├── NotThere    1           an image or container is not there
@@ -17,16 +18,20 @@
 Each has three parts: `brief`, one line on what happened and where; `details`, what is known of it;
 `resolution`, what to do. `main` prints them so. An error must survive pickling: it crosses
 threads and hosts.
+
+Several things tried one after the other, so that all that is wrong is told at once.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from stalker.model.places import Problem
+    from stalker.model.diagnostics import Problem
 
 
 class StalkerError(Exception):
@@ -100,6 +105,10 @@ class LockHeld(StalkerError):
     """Another run works on the same image names."""
 
 
+class NeedsRepair(StalkerError):
+    """A file system is damaged, or was not unmounted; nothing of it was changed."""
+
+
 class EngineError(StalkerError):
     """The engine refused a call."""
 
@@ -136,3 +145,48 @@ class Interrupted(StalkerError):
     """The user stopped the run."""
 
     exit_code = 130
+
+
+class Attempts:
+    """Keeps the errors of what was tried; `check` raises what there is."""
+
+    def __init__(self) -> None:
+        self._wrong: list[StalkerError] = []
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """Keep what goes wrong inside; what would stop all the others too is raised at once."""
+        try:
+            yield
+        except (EngineError, Interrupted, NeedsRepair):
+            raise
+        except StalkerError as error:
+            self._wrong.append(error)
+
+    def check(self, what: str) -> None:
+        """Raise StalkerError when something went wrong: that alone, or all of it as `2 accounts cannot be`."""
+        if len(self._wrong) == 1:
+            raise self._wrong[0]
+        if self._wrong:
+            raise StalkerError(
+                f"{len(self._wrong)} {what} cannot be",
+                "\n".join(_in_full(error) for error in self._wrong),
+                self._wrong[0].resolution,
+            )
+
+
+def _in_full(error: StalkerError) -> str:
+    more = [*error.details.splitlines(), *([error.resolution] if error.resolution else [])]
+    return "\n".join([error.brief, *(f"  {line}" for line in more)])
+
+
+class NotGenuine(InputError):
+    """What was fetched is not what the tree says: it is to be forgotten, not used."""
+
+
+class NotReached(InputError):
+    """No server gave it, though one may the next time."""
+
+
+class NoRoom(InputError):
+    """The disk does not take it; another server would not help."""

@@ -14,18 +14,18 @@ import pytest
 from build import step
 from engines import remove_all_below, rootfs
 from further_engines import NAMES, new_base
-from stalker.engine.docker import DockerEngine
+from stalker.engine.docker.adapter import DockerEngine
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.engine.interface import ContainerSpec
 from stalker.model import labels
-from stalker.run.payload import Start, make_payload
-from stalker.run.shell_library import LIBRARY
+from stalker.run.script.payload import Start, make_payload
+from stalker.run.script.shell_library import LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from stalker.engine.interface import Engine
-    from stalker.run.payload import Payload
+    from stalker.run.script.payload import Payload
 
 
 @dataclass
@@ -57,7 +57,7 @@ class World:
     def adds_to_env(self) -> tuple[str, ...]:
         """What the engine adds to the environment of what it commits."""
         profile = getattr(self.engine, "profile", None)
-        return profile.adds_to_env if profile is not None else ()
+        return ("container=podman",) if profile is not None and profile.kind == "Podman" else ()
 
     def name(self, tag: str = "1") -> str:
         return f"{self.prefix}/{uuid.uuid4().hex[:8]}:{tag}"

@@ -12,17 +12,18 @@ import pytest
 
 from contract.conftest import Heard, World, one_file
 from engines import remove_all_below
-from stalker.engine import wire
-from stalker.engine.docker import DockerEngine
+from stalker.engine.docker import http
+from stalker.engine.docker.adapter import DockerEngine
+from stalker.engine.docker.container_options import Configured
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.engine.interface import ContainerSpec
-from stalker.engine.relabel import Configured
 from stalker.errors import EngineError, NoEngine, NotThere
+from stalker.history.layers import layers_in
 from stalker.model import labels
+from stalker.model.diagnostics import Place
 from stalker.model.identity import platform_of
-from stalker.model.places import Place
 from stalker.model.tree import Mount
-from stalker.run.report import Report
+from stalker.run.script.report import Report
 
 NOWHERE = "f" * 64
 PLACE = Place("stalks/s/s.hjson")
@@ -66,6 +67,7 @@ CALLS = {
     "missing_paths": lambda engine: engine.missing_paths("x:1", ["/x"]),
     "without_volumes": lambda engine: engine.without_volumes("x:1", {}),
     "export": lambda engine: list(engine.export("x:1")),
+    "save": lambda engine: list(engine.save([NOWHERE])),
     "ensure_volume": lambda engine: engine.ensure_volume("x", {}),
     "volumes": lambda engine: engine.volumes({}),
     "volume_path": lambda engine: engine.volume_path("x"),
@@ -94,7 +96,7 @@ def gone(request, tmp_path):
         engine = FakeEngine()
         engine.is_gone = True
         return engine
-    return DockerEngine(wire.Address(f"unix://{tmp_path}/no.sock"))
+    return DockerEngine(http.Address(f"unix://{tmp_path}/no.sock"))
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -109,7 +111,7 @@ def test_every_call_says_that_there_is_no_engine(gone, call):
 
 ABOUT_NOTHING = [
     *("create", "start", "put", "exec", "open_shell", "state", "commit", "tag", "changes"),
-    *("missing_paths", "without_volumes", "export", "remove_volume"),
+    *("missing_paths", "without_volumes", "export", "save", "remove_volume"),
 ]
 
 
@@ -404,6 +406,29 @@ def test_an_export_can_be_left_in_the_middle(world):
     assert first
     base = world.engine.image(world.base).id
     assert [one for one in world.engine.containers({}) if one.image == base] == []
+
+
+def test_a_path_below_a_file_is_not_there(world):
+    """As one in a directory that is missing: both are no files of the container."""
+    container = world.container()
+    assert world.exec(container, "echo x >/f\n", FakeRun(writes={"/f": b"x\n"})).code == 0
+
+    for path in ("/f/below", "/missing/below"):
+        with pytest.raises(NotThere):
+            list(world.engine.get(container, path))
+
+
+def test_an_archive_of_images_has_each_of_their_layers(world):
+    """By the digest of its content, as the image's configuration names it."""
+    container = world.container()
+    assert world.exec(container, "echo x >/f\n", FakeRun(writes={"/f": b"x\n"})).code == 0
+    image = world.engine.image(world.commit(container))
+
+    found = dict(layers_in(world.engine.save([image.id])))
+
+    assert any(b"f" in listing for listing in found.values())
+    if not isinstance(world.engine, FakeEngine):
+        assert set(image.diff_ids) <= set(found)
 
 
 def test_a_folder_of_a_container_comes_as_a_tar(world):

@@ -20,7 +20,7 @@ import pytest
 from engines import has_to_be_there
 from kernels import kernel_for
 from run_space import docker
-from unit.image.tars import device, folder, hard_link, link, make_tar, member, read_tar
+from unit.helpers.tars import device, folder, hard_link, link, make_tar, member, read_tar
 from workspace import DEADLINE_S
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ import uuid
 import pytest
 
 from registries import registry_running
-from stalker.config.context import context_digest
+from stalker.config.tree.build_context import context_digest
 from stalker.errors import EngineError, InputError, NotThere
-from stalker.fetch.bases import Bases
-from stalker.model.bases import base_key, find_base
+from stalker.fetch.base.provider import Bases
+from stalker.model.base_key import base_key, find_base
+from stalker.model.diagnostics import Place
 from stalker.model.labels import BASE
-from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 
 pytestmark = pytest.mark.docker

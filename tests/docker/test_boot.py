@@ -15,27 +15,27 @@ import pexpect
 import pytest
 
 from kernels import BOOT, PASSWORD, ROOT, kernel_for, make_disk
-from stalker.cli.toolbox import image_maker
+from stalker.app.toolbox_image import image_maker
+from stalker.artifacts.context import Workshop
+from stalker.boot import qemu
+from stalker.boot.guess_test import guess_test
+from stalker.boot.machines import Part
+from stalker.boot.record import as_record
+from stalker.boot.run import boot_disk
+from stalker.disk.manifest import Manifest, PublishedFile, write_manifest
+from stalker.engine.run_id import new_run_id
 from stalker.errors import Interrupted, StalkerError
-from stalker.image import kvm
-from stalker.image.boot import boot_disk
-from stalker.image.boot_guess import guess_test
-from stalker.image.boot_record import as_record
-from stalker.image.machines import Part
-from stalker.image.manifest import Manifest, PublishedFile, write_manifest
-from stalker.image.toolbox import Toolbox
-from stalker.image.workshop import Workshop
 from stalker.model import labels
 from stalker.model.artifacts import BootTest, Expectation
-from stalker.model.places import Place
-from stalker.run.owner import new_run_id
-from stalker.run.sweep import sweep
+from stalker.model.diagnostics import Place
+from stalker.run.cleanup import sweep
+from stalker.toolbox.container import Toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stalker.engine.docker import DockerEngine
-    from stalker.image.toolbox import Tool
+    from stalker.engine.docker.adapter import DockerEngine
+    from stalker.toolbox.container import Tool
 
 pytestmark = pytest.mark.timeout(450)
 ROOT_DIR = Path(__file__).resolve().parents[2]
@@ -268,16 +268,16 @@ def test_kvm_is_used_only_where_it_runs_a_kernel_and_is_asked_once(workshop, dis
     toolbox = workshop.toolbox
     assert toolbox is not None
     test = boots("amd64", expect("wait", "login:"), cpu="")
-    if not kvm.can_be(test, toolbox):
-        assert kvm.accelerator_for(test, disk_of("amd64"), [BOOT, ROOT], toolbox) == "tcg"
+    if not qemu.can_be(test, toolbox):
+        assert qemu.accelerator_for(test, disk_of("amd64"), [BOOT, ROOT], toolbox) == "tcg"
         return
-    monkeypatch.setattr(kvm, "PROBE_S", 5.0)
-    monkeypatch.setattr(kvm, "_known", {})
+    monkeypatch.setattr(qemu, "PROBE_S", 5.0)
+    monkeypatch.setattr(qemu, "_known", {})
 
-    first = kvm.accelerator_for(test, disk_of("amd64"), [BOOT, ROOT], toolbox)
-    kvm._known.clear()
+    first = qemu.accelerator_for(test, disk_of("amd64"), [BOOT, ROOT], toolbox)
+    qemu._known.clear()
     began_s = time.monotonic()
-    second = kvm.accelerator_for(test, tmp_path / "no.img", [BOOT, ROOT], toolbox)
+    second = qemu.accelerator_for(test, tmp_path / "no.img", [BOOT, ROOT], toolbox)
 
     assert first == second
     assert time.monotonic() - began_s < 20

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from disks import BOOT, MIB, ROOT, DiskShop, imported, partition, read_files
-from stalker.image.card import held, verify_card, write_card
-from stalker.image.device import see_device
-from stalker.image.source import open_source
-from unit.image.loops import blank, loop_device
-from unit.image.tars import folder, make_tar, member
+from stalker.flash.source import open_source
+from stalker.flash.writer import held, verify_card, write_card
+from stalker.host.block_device import see_device
+from stalker.io.progress import Silent
+from unit.helpers.loops import blank, loop_device
+from unit.helpers.tars import folder, make_tar, member
 
 if TYPE_CHECKING:
-    from stalker.engine.docker import DockerEngine
+    from stalker.engine.docker.adapter import DockerEngine
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -51,8 +52,8 @@ def test_a_card_holds_a_whole_system_though_a_part_of_it_was_written(
     starts = {one["name"]: (one["start_bytes"], one["size_bytes"]) for one in made.facts["partitions"]}
 
     with loop_device(card) as device, held(see_device(device)) as number:
-        written = write_card(number, see_device(device), source, lambda *_: None)
-        verify_card(number, see_device(device), written, lambda *_: None)
+        written = write_card(number, see_device(device), source, Silent())
+        verify_card(number, see_device(device), written, Silent())
 
     assert written.bytes < source.size_bytes // 2
     for name in ("root", "data"):

@@ -43,7 +43,7 @@ def many_files():
 def test_output_is_read_whatever_number_its_descriptor_has(workspace, many_files):
     """More than 1,024 open files are no reason to fail."""
     from build import run, stalk, step, tree
-    from stalker.model.places import Place
+    from stalker.model.diagnostics import Place
     from stalker.model.tree import TagBase
 
     base = TagBase(workspace.base, Place("t"))

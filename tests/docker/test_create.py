@@ -24,8 +24,8 @@ import pytest
 
 from bases import BOOT_START, DATA_START, ENVIRON, MIB, ROOT_START, make_base, run
 from disks import mounted, read_files
-from stalker.image.readback import read_disk
-from unit.fetch.server import serving
+from stalker.disk.inspect import read_disk
+from unit.helpers.server import serving
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -37,7 +37,7 @@ EPOCH_S = 1_700_000_000
 @pytest.fixture(scope="session", autouse=True)
 def toolbox(engine):
     """The toolbox is made before anything is looked at closely."""
-    from stalker.cli.toolbox import image_maker
+    from stalker.app.toolbox_image import image_maker
 
     image_maker(engine, print)("toolbox")
 
@@ -404,7 +404,7 @@ def test_a_size_that_cannot_hold_it_is_refused_before_any_download(space, bases)
         assert set(server.ranges()) <= {"bytes=0-0"}
     assert done.returncode == 2
     assert "150 MiB" in done.stderr
-    assert "200.1 MiB" in done.stderr
+    assert "201 MiB" in done.stderr
 
 
 def test_a_larger_image_than_allowed_is_refused(space, bases):
@@ -412,7 +412,7 @@ def test_a_larger_image_than_allowed_is_refused(space, bases):
     done = space.create(f"base: {bases[2]}\noutput: {{size: 4GiB}}\n", "--max-size", "2GiB")
 
     assert done.returncode == 2
-    assert "2048 MiB" in done.stderr
+    assert "2 GiB" in done.stderr
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -558,6 +558,34 @@ def test_a_ready_image_is_injected_in_place(space, bases, is_fat_alone):
     assert on_boot(image, "id.txt") == "42"
     assert (digest_of(image, ROOT_START, DATA_START - ROOT_START) == before) == is_fat_alone
     assert data_of(image)["a"][-1] == b"x"
+    assert space.leftovers() == []
+
+
+def test_a_root_file_system_that_was_not_unmounted_is_repaired_before_an_injection(space, bases):
+    """In a copy, by the toolbox: the image is replaced once all is done, and it is said."""
+    image = space.made(f"base: {bases[2]}\nfiles: [{{to: /data/a, content: x}}]\n")
+    device = f"{image}?offset={ROOT_START}"
+    subprocess.run(
+        ["debugfs", "-w", "-R", "ssv state 0", device], check=True, capture_output=True, env=ENVIRON
+    )
+    config = space.folder / "one.yaml"
+    config.write_text("injections: {hostname: other}\n")
+
+    done = subprocess.run(
+        [*STALKER, "image", "inject", str(image), str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=space.environ,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "it is repaired in a copy" in done.stderr + done.stdout
+    check_file_systems(image)
+    name = subprocess.run(
+        ["debugfs", "-R", "cat /etc/hostname", device], check=True, capture_output=True, env=ENVIRON
+    )
+    assert name.stdout == b"other\n"
     assert space.leftovers() == []
 
 

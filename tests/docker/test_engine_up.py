@@ -33,7 +33,7 @@ ip link set lo up
 UP = """
 import json, os, sys
 from stalker.engine.discovery import ping
-from stalker.engine.up import engine_up
+from stalker.host.start_engine import engine_up
 from stalker.errors import NoEngine
 said = []
 try:

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from run_space import docker, listing
-from unit.image.tars import device, folder, hard_link, link, make_tar, member, read_tar
+from unit.helpers.tars import device, folder, hard_link, link, make_tar, member, read_tar
 from workspace import DEADLINE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from run_space import Space
-    from stalker.engine.docker import DockerEngine
+    from stalker.engine.docker.adapter import DockerEngine
 
 pytestmark = pytest.mark.docker
 

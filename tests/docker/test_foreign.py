@@ -14,24 +14,25 @@ import pytest
 
 from engines import remove_all_below, rootfs
 from run_space import Space
-from stalker.cli.toolbox import image_maker
-from stalker.engine import binfmt, elf
-from stalker.engine.binfmt import find_interpreter, new_entry, read_emulators
-from stalker.engine.foreign import find_emulator
-from stalker.engine.host import look_around
+from stalker.app.toolbox_image import image_maker
 from stalker.engine.interface import ContainerSpec
-from stalker.engine.platform_up import platform_up
-from stalker.fetch.bases import Bases
-from stalker.fetch.mirror import deb_lines
-from stalker.model.bases import base_key
+from stalker.fetch.base.bootstrap import deb_lines
+from stalker.fetch.base.provider import Bases
+from stalker.formats import elf
+from stalker.host import binfmt
+from stalker.host.binfmt import find_interpreter, new_entry, read_emulators
+from stalker.host.install_engine import look_around
+from stalker.host.platform_support import find_emulator
+from stalker.host.register_emulator import platform_up
+from stalker.model.base_key import base_key
+from stalker.model.diagnostics import Place
 from stalker.model.labels import BASE
-from stalker.model.places import Place
 from stalker.model.tree import BootstrapBase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stalker.engine.docker import DockerEngine
+    from stalker.engine.docker.adapter import DockerEngine
     from stalker.model.images import Image
 
 pytestmark = pytest.mark.docker

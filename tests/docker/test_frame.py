@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from disks import MIB, DiskShop, has_to_be_there, mounted, partition_digest
+from stalker.card.partitions import DataRequest, frame, inspect_base
+from stalker.card.sizing import Load, measure_of, plan_layout
+from stalker.disk.edit.fsck import mend
+from stalker.disk.inspect import read_disk
 from stalker.errors import Interrupted, StalkerError
-from stalker.image.edit.copying import copy_image
-from stalker.image.edit.frame import DataWish, base_of, frame
-from stalker.image.edit.mending import mend
-from stalker.image.edit.room import Load, measure_of, room_for
-from stalker.image.readback import read_disk
-from stalker.model.creation import Output
-from unit.image.edit.bases import BOOT, DATA, ROOT, Part, content, is_sound, make_base, table_of, tool
+from stalker.io.sparse import copy_image
+from stalker.model.card import Output
+from unit.helpers.card_bases import BOOT, DATA, ROOT, Part, content, is_sound, make_base, table_of, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stalker.engine.docker import DockerEngine
-    from stalker.image.edit.frame import Frame
-    from stalker.image.toolbox import Tool
+    from stalker.card.partitions import Frame
+    from stalker.engine.docker.adapter import DockerEngine
+    from stalker.toolbox.container import Tool
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
 OUT = "/out"
-WISH = DataWish("sha256 of a configuration", epoch_s=1_700_000_000)
+WISH = DataRequest("sha256 of a configuration", epoch_s=1_700_000_000)
 
 
 @pytest.fixture
@@ -49,15 +49,16 @@ def tools(engine: DockerEngine, tmp_path: Path, work: Path) -> Iterator[Tool]:
 
 
 def framed(
-    base: Path, work: Path, tools: Tool, size_bytes: int, wish: DataWish | None, **more: object
+    base: Path, work: Path, tools: Tool, size_bytes: int, wish: DataRequest | None, **more: object
 ) -> tuple[Path, Frame]:
     """Copy a base and give it its frame; nothing else is left in the folder."""
     image = work / ".disk.img"
     image.unlink(missing_ok=True)
     with image.open("xb") as target:
         copy_image(base, target, lambda _count: None)
-    found = frame(image, tools, OUT, size_bytes=size_bytes, data=wish, **more)  # type: ignore[arg-type]
+    found = frame(image, inspect_base(image), tools, OUT, size_bytes=size_bytes, data=wish, **more)  # type: ignore[arg-type]
     assert os.listdir(work) == [image.name]
+    assert found.partitions == read_disk(image).partitions
     return image, found
 
 
@@ -88,9 +89,9 @@ def test_a_data_partition_grows_to_the_end(
 
     image, found = framed(base, work, tools, 700 * MIB, WISH)
 
-    assert found.size_bytes == image.stat().st_size == 700 * MIB
-    assert (found.boot, found.root) == read_disk(base).partitions[:2]
-    now = found.data
+    assert image.stat().st_size == 700 * MIB
+    assert (found.roles.boot, found.roles.root) == read_disk(base).partitions[:2]
+    now = found.roles.data
     assert now is not None
     assert not found.is_data_new
     assert (now.filesystem.uuid, now.filesystem.label) == (was.filesystem.uuid, "own")
@@ -106,7 +107,7 @@ def test_a_data_partition_grows_to_the_end(
     assert is_sound(image, now.start_bytes)
     assert has_files(image, now.start_bytes)
     assert image.stat().st_blocks * 512 < 250 * MIB
-    assert "grew from 16 MiB to" in found.said[-1]
+    assert "grew from 16 MiB to" in found.changes[-1]
 
 
 @pytest.mark.parametrize("label", ["dos", "gpt"])
@@ -121,10 +122,10 @@ def test_a_data_partition_is_added_where_there_is_none(
 
     image, found = framed(base, work, tools, 200 * MIB, WISH)
 
-    data = found.data
+    data = found.roles.data
     assert data is not None
     assert found.is_data_new
-    assert (found.boot, found.root) == read_disk(base).partitions
+    assert (found.roles.boot, found.roles.root) == read_disk(base).partitions
     assert (data.entry.number, data.start_bytes) == (3, -(-end // (4 * MIB)) * 4 * MIB)
     assert data.start_bytes + data.size_bytes > 200 * MIB - 41 * 512
     assert (data.filesystem.kind, data.filesystem.label) == ("ext4", "data")
@@ -142,9 +143,9 @@ def test_the_same_inputs_give_the_same_bytes(
 ) -> None:
     base = make_base(tmp_path / "base.img", parts, "gpt")
     digests = []
-    for wish in (WISH, WISH, DataWish("another", epoch_s=WISH.epoch_s)):
-        image, found = framed(base, work, tools, 300 * MIB, wish)
-        digests.append(partition_digest(image, 0, found.size_bytes))
+    for wish in (WISH, WISH, DataRequest("another", epoch_s=WISH.epoch_s)):
+        image, _ = framed(base, work, tools, 300 * MIB, wish)
+        digests.append(partition_digest(image, 0, image.stat().st_size))
 
     assert digests[0] == digests[1]
     assert (digests[0] == digests[2]) == (len(parts) == 3)
@@ -158,8 +159,8 @@ def test_an_image_without_data_becomes_larger_and_nothing_else(
 
     image, found = framed(base, work, tools, 300 * MIB, None)
 
-    assert found.data is None
-    assert found.said == ()
+    assert found.roles.data is None
+    assert found.changes == ()
     assert table_of(image) == table_of(base)
     size = base.stat().st_size
     assert untouched(base, image, size - 34 * 512)
@@ -181,15 +182,15 @@ def test_an_image_that_is_made_of_one_of_ours_keeps_its_data(tmp_path: Path, wor
     """The base has one partition alone, so data is the second: its label tells."""
     base = make_base(tmp_path / "base.img", [ROOT])
     first, made = framed(base, work, tools, 120 * MIB, WISH)
-    assert made.data is not None
+    assert made.roles.data is not None
     first.rename(tmp_path / "first.img")
 
     _, found = framed(tmp_path / "first.img", work, tools, 400 * MIB, WISH)
 
-    assert found.data is not None
+    assert found.roles.data is not None
     assert not found.is_data_new
-    assert found.data.filesystem.uuid == made.data.filesystem.uuid
-    assert found.data.size_bytes > 300 * MIB
+    assert found.roles.data.filesystem.uuid == made.roles.data.filesystem.uuid
+    assert found.roles.data.size_bytes > 300 * MIB
 
 
 def test_a_file_system_that_is_smaller_than_its_partition_fills_it(
@@ -202,16 +203,16 @@ def test_a_file_system_that_is_smaller_than_its_partition_fills_it(
 
     same, _ = framed(base, work, tools, size, None)
     is_same = partition_digest(same, 0, size) == partition_digest(base, 0, size)
-    room = room_for(base_of(base), measure, Output())
+    room = plan_layout(inspect_base(base).base, measure, Output())
     image, found = framed(base, work, tools, room.image_bytes, WISH)
 
     assert is_same
     assert room.image_bytes == size
-    assert found.data is not None
-    assert found.data.filesystem.size_bytes == found.data.size_bytes == 100 * MIB
-    assert has_files(image, found.data.start_bytes)
-    assert partition_digest(image, 0, found.data.start_bytes) == partition_digest(
-        base, 0, found.data.start_bytes
+    assert found.roles.data is not None
+    assert found.roles.data.filesystem.size_bytes == found.roles.data.size_bytes == 100 * MIB
+    assert has_files(image, found.roles.data.start_bytes)
+    assert partition_digest(image, 0, found.roles.data.start_bytes) == partition_digest(
+        base, 0, found.roles.data.start_bytes
     )
 
 
@@ -234,19 +235,19 @@ def test_what_was_reckoned_holds_its_content_and_a_tenth_is_free(
     base = make_base(tmp_path / "base.img", parts)
     size = mib * MIB // files
     measure = measure_of([Load(files, size * files, 1)])
-    room = room_for(base_of(base), measure, Output())
+    room = plan_layout(inspect_base(base).base, measure, Output())
 
-    image, found = framed(base, work, tools, room.image_bytes, DataWish("seed", files=measure.inodes))
+    image, found = framed(base, work, tools, room.image_bytes, DataRequest("seed", files=measure.inodes))
 
-    assert found.data is not None
-    assert found.data.size_bytes >= room.data_bytes
-    with mounted(image, found.data.start_bytes, writes=True) as root:
+    assert found.roles.data is not None
+    assert found.roles.data.size_bytes >= room.data_bytes
+    with mounted(image, found.roles.data.start_bytes, writes=True) as root:
         (root / "folder").mkdir()
         for number in range(files):
             (root / f"folder/f{number}").write_bytes(os.urandom(size))
         free = os.statvfs(root)
     assert free.f_bavail * free.f_bsize >= files * size // 10
-    assert is_sound(image, found.data.start_bytes)
+    assert is_sound(image, found.roles.data.start_bytes)
 
 
 # what was not clean
@@ -281,7 +282,7 @@ def test_a_data_partition_that_was_in_use_is_mended_and_said(tmp_path: Path, wor
     assert has_files(image, start)
     with mounted(image, start) as root:
         assert (root / "written").read_bytes() == b"last words"
-    assert found.said[0] == "partition 3 of the base was not clean; it has been mended"
+    assert found.changes[0] == "partition 3 of the base was not clean; it has been repaired"
 
 
 def test_a_damaged_data_partition_is_refused(tmp_path: Path, work: Path, tools: Tool) -> None:
@@ -377,7 +378,7 @@ def test_an_interruption_leaves_no_part_of_it(tmp_path: Path, work: Path, tools:
 CHILD = """
 import sys
 from pathlib import Path
-from stalker.image.edit.growing import grow_ext4
+from stalker.disk.edit.grow_ext4 import grow_ext4
 
 def check():
     print("copying", flush=True)
@@ -404,9 +405,9 @@ def test_a_killed_run_leaves_only_names_with_a_dot(tmp_path: Path, work: Path, t
         child.kill()
 
     left = sorted(os.listdir(work))
-    found = frame(image, tools, OUT, size_bytes=300 * MIB, data=WISH)
+    found = frame(image, inspect_base(image), tools, OUT, size_bytes=300 * MIB, data=WISH)
 
     assert left == [".disk.img", ".disk.img.data"]
-    assert found.data is not None
-    assert is_sound(image, found.data.start_bytes)
+    assert found.roles.data is not None
+    assert is_sound(image, found.roles.data.start_bytes)
     assert os.listdir(work) == [".disk.img"]

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stalker.cli.toolbox import image_maker
-from stalker.image import passwords
-from stalker.image.content import Content
-from stalker.image.gates import Hygiene
-from stalker.image.passwords import find_crypt
-from stalker.image.toolbox import Toolbox
+from stalker.app.toolbox_image import image_maker
+from stalker.artifacts.gates import passwords
+from stalker.artifacts.gates.gates import Hygiene
+from stalker.artifacts.gates.passwords import find_crypt
+from stalker.engine.run_id import new_run_id
 from stalker.model.artifacts import Artifact, Gates, Rootfs
-from stalker.model.places import Place
-from stalker.run.owner import new_run_id
-from unit.image.tars import folder, make_tar
+from stalker.model.diagnostics import Place
+from stalker.rootfs.filter import Content
+from stalker.toolbox.container import Toolbox
+from unit.helpers.tars import folder, make_tar
 
 if TYPE_CHECKING:
-    from stalker.engine.docker import DockerEngine
+    from stalker.engine.docker.adapter import DockerEngine
 
 pytestmark = pytest.mark.docker
 

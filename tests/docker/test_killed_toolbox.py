@@ -6,17 +6,17 @@ import time
 
 import pytest
 
-from stalker.cli.telling import Telling, late_toolbox
+from stalker.app.toolbox_image import lazy_tool
 from stalker.engine.interface import ContainerSpec
+from stalker.engine.run_id import new_run_id
 from stalker.model import labels
-from stalker.run.owner import new_run_id
 
 pytestmark = pytest.mark.docker
 
-ID = "import time; from stalker.run.owner import new_run_id; print(new_run_id(time.time()))"
+ID = "import time; from stalker.engine.run_id import new_run_id; print(new_run_id(time.time()))"
 
 
-def test_the_next_toolbox_sweeps_those_of_runs_that_were_killed(engine, busybox):
+def test_the_next_toolbox_sweeps_those_of_runs_that_were_killed(engine, busybox, tmp_path):
     """Of runs that live nothing is touched."""
     dead = subprocess.run(
         [sys.executable, "-c", ID], capture_output=True, text=True, check=True
@@ -33,8 +33,8 @@ def test_the_next_toolbox_sweeps_those_of_runs_that_were_killed(engine, busybox)
         for name, run in runs.items()
     }
     try:
-        with late_toolbox(Telling()) as toolbox:
-            toolbox()
+        with lazy_tool(tmp_path, print) as tool:
+            tool()
         left = {one.id for one in engine.containers({labels.RUN: ""})}
         assert made["living"] in left
         assert made["dead"] not in left

@@ -19,18 +19,18 @@ from bases import make_base
 from disks import mounted
 from engines import rootfs
 from registries import registry_running
-from stalker.errors import InputError
-from stalker.fetch.archive_reader import read_archive
-from stalker.fetch.cache import Cache
-from stalker.fetch.docker_login import read_docker_config
-from stalker.fetch.files import NotGenuine
-from stalker.fetch.image_fetch import fetch_image
-from stalker.fetch.oci import INDEXES, MANIFESTS
-from stalker.fetch.order import Patience
-from stalker.fetch.registry import Registries
-from stalker.fetch.remote_image import inspect_image
-from stalker.image.readback import read_disk
-from unit.fetch.hub import configuration, digest_of, layer, zstd
+from stalker.disk.inspect import read_disk
+from stalker.engine.logins import read_docker_config
+from stalker.errors import InputError, NotGenuine
+from stalker.fetch.cache.cache import Cache
+from stalker.fetch.http.patience import Patience
+from stalker.fetch.oci.archive_reader import read_archive
+from stalker.fetch.oci.inspect import inspect_image
+from stalker.fetch.oci.manifest import INDEXES, MANIFESTS
+from stalker.fetch.oci.pull import fetch_image
+from stalker.fetch.oci.registry import Registries
+from stalker.io.units import size_text
+from unit.helpers.hub import configuration, digest_of, layer, zstd
 
 pytestmark = pytest.mark.docker
 
@@ -287,7 +287,7 @@ def sizes(hub, folder, what):
         text=True,
     )
     (found,) = yaml.safe_load(done.stdout)["oci_images"]
-    assert "MiB" in done.stdout
+    assert f"# {size_text(found['filesize'])}\n" in done.stdout
     return found
 
 

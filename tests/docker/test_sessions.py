@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import build
 from run_space import docker, listing
 from stalker.model import events
-from stalker.model.places import Place
+from stalker.model.diagnostics import Place
 from stalker.model.tree import File, Mount, Option, TagBase
 from stalker.run.session import Sessions
 

@@ -13,18 +13,16 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from stalker.engine.discovery import Candidate, ping
-from stalker.engine.docker import DockerEngine
-from stalker.engine.wire import Address
-from stalker.errors import EngineError, NoEngine
+from engines import START_S, wait_until_up
+from stalker.engine.docker.adapter import DockerEngine
+from stalker.engine.docker.http import Address
+from stalker.errors import EngineError
 
 DISK_BYTES = 600 << 20
-START_S = 60
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 SET_UP = """
@@ -89,13 +87,10 @@ class SecondEngine:
         self._wait()
 
     def _wait(self) -> None:
-        assert self._dockerd
-        end_s = time.monotonic() + START_S
-        while time.monotonic() < end_s and self._dockerd.poll() is None:
-            with contextlib.suppress(NoEngine):
-                ping(Candidate(Address(self.url), "the test"))
-                return
-            time.sleep(0.05)
+        dockerd = self._dockerd
+        assert dockerd
+        if wait_until_up(self.url, lambda: dockerd.poll() is None):
+            return
         pytest.fail(f"the second engine does not come up: {self.log.read_text()[-2000:]}")
 
     def end(self, by: signal.Signals) -> None:

@@ -5,7 +5,7 @@ import hashlib
 
 from disks import BOOT, ROOT, DiskShop, imported
 from engines import real_engine
-from unit.image.tars import folder, hard_link, link, make_tar, member
+from unit.helpers.tars import folder, hard_link, link, make_tar, member
 
 OWN = make_tar(
     folder("boot"),

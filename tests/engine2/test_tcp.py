@@ -9,9 +9,9 @@ import pytest
 
 from engines import busybox_image
 from stalker.engine.discovery import answering, find_address
-from stalker.engine.docker import DockerEngine
+from stalker.engine.docker.adapter import DockerEngine
 from stalker.engine.interface import ContainerSpec
-from stalker.model.places import Place
+from stalker.model.diagnostics import Place
 from stalker.model.tree import Option
 
 NO_NETWORK = Option("network", '"none"', counts=False, place=Place("here"))

@@ -11,8 +11,8 @@ import pytest
 
 from plugins.conftest import docker, image_is_there
 from portage_machine import FOLDER, KEPT
-from unit.fetch.keys import KeyRing
-from unit.fetch.server import serving
+from unit.helpers.keys import KeyRing
+from unit.helpers.server import serving
 
 pytest_plugins = ["gentoo"]
 # the first test on an engine makes the image with Portage

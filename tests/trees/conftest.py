@@ -20,7 +20,7 @@ from workspace import Done, Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from stalker.engine.docker import DockerEngine
+    from stalker.engine.docker.adapter import DockerEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("trees", "stalks", "plugins", "sysroot")

@@ -20,8 +20,8 @@ from stalker.config import read_tree
 from stalker.errors import NotThere
 from stalker.model.artifacts import Disk, Rootfs
 from stalker.model.tree import TarballBase
-from unit.fetch.keys import KeyRing
-from unit.fetch.server import serving
+from unit.helpers.keys import KeyRing
+from unit.helpers.server import serving
 
 pytest_plugins = ["gentoo"]
 pytestmark = pytest.mark.timeout(900)  # the first run on an engine makes the image with Portage

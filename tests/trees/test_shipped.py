@@ -9,10 +9,10 @@ import pytest
 from stalker.config import check_files, list_plugins, read_tree
 from stalker.engine.fake import FakeEngine
 from stalker.model.tree import TagBase
-from stalker.plan.actions import make_plan, select
 from stalker.plan.bases import find_bases
 from stalker.plan.graph import link_steps
-from stalker.plan.images import ImageIndex
+from stalker.plan.image_index import ImageIndex
+from stalker.plan.verdicts import make_plan, select
 
 ROOT = Path(__file__).resolve().parents[2]
 TREES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("trees/**/*.hjson"))

@@ -1,4 +1,4 @@
-"""Groups of commands: each is imported when it is used, and a misspelt one is told the nearest."""
+"""Groups of commands: each is imported when it is used, and a misspelt name gets a suggestion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is asked for, or say which one may be meant."""
+        """Return the command of that name, or suggest the nearest."""
         names = self.list_commands(ctx)
         if args and args[0] not in names and not ctx.resilient_parsing:
             import difflib

@@ -1,6 +1,6 @@
-"""The commands by name, loaded when asked for, and how errors are shown.
+"""The commands by name, loaded on first use, and how errors are shown.
 
-`./stalker --config TREE` is the first tool's call and equals `./stalker run TREE`.
+`./stalker --config TREE` is the call of the original kantoo-devkit and equals `./stalker run TREE`.
 """
 
 from __future__ import annotations
@@ -12,31 +12,61 @@ import sys
 import click
 
 from stalker import __version__
+from stalker.app.settings import Settings
+from stalker.cli import terminal
 from stalker.cli.lazy import LazyGroup
-from stalker.cli.settings import Settings
 from stalker.cli.streams import guard_streams
 from stalker.errors import StalkerError
 from stalker.model.escaping import shown_lines
 
 COMMANDS = {
-    "run": ("stalker.cli.run", "run", "run what is not there yet, and resume"),
-    "plan": ("stalker.cli.plan", "plan", "verdict and reason for each step; touches nothing"),
-    "graph": ("stalker.cli.look", "graph", "the graph as svg, png, dot or mermaid"),
-    "show": ("stalker.cli.look", "show", "every variable of every step and where it was set"),
-    "check": ("stalker.cli.look", "check", "all problems in files, with file:line:column"),
-    "schema": ("stalker.cli.look", "schema", "JSON Schema of tree, stalk or plugin files"),
-    "plugins": ("stalker.cli.look", "plugins", "reusable plugins, or the page of one"),
-    "images": ("stalker.cli.images", "images", "committed tags: size, age, fingerprint, step, run"),
-    "artifacts": ("stalker.cli.artifacts", "artifacts", "what was published: state, size, age, path"),
-    "diff": ("stalker.cli.images", "diff", "files added, changed, removed between two images"),
-    "export": ("stalker.cli.images", "export", "a root file system as a tar"),
-    "prune": ("stalker.cli.images", "prune", "remove images of a tree, children first"),
-    "image": ("stalker.cli.image", "image", "info, verify, boot, write: disk images as files"),
-    "cache": ("stalker.cli.cache", "cache", "show, prune, verify, policy: downloads that are kept"),
-    "shell": ("stalker.cli.shell", "shell", "a shell in a committed or failed step"),
-    "log": ("stalker.cli.log", "log", "a step's output, or the runs"),
-    "engine": ("stalker.cli.engine", "engine", "an engine that answers"),
-    "doctor": ("stalker.cli.engine", "doctor", "what is wrong here and the command that mends it"),
+    "run": ("stalker.cli.commands.run", "run", "run what is not there yet, and resume"),
+    "plan": ("stalker.cli.commands.plan", "plan", "verdict and reason for each step; touches nothing"),
+    "graph": ("stalker.cli.commands.inspect", "graph", "the graph as svg, png, dot or mermaid"),
+    "show": ("stalker.cli.commands.inspect", "show", "every variable of every step and where it was set"),
+    "check": ("stalker.cli.commands.inspect", "check", "all problems in files, with file:line:column"),
+    "schema": ("stalker.cli.commands.inspect", "schema", "JSON Schema of tree, stalk or plugin files"),
+    "plugins": ("stalker.cli.commands.inspect", "plugins", "reusable plugins, or the page of one"),
+    "images": ("stalker.cli.commands.images", "images", "committed tags: size, age, fingerprint, step, run"),
+    "artifacts": (
+        "stalker.cli.commands.artifacts",
+        "artifacts",
+        "what was published: state, size, age, path",
+    ),
+    "diff": ("stalker.cli.commands.images", "diff", "files added, changed, removed between two images"),
+    "blame": ("stalker.cli.commands.trace.blame", "blame", "which step made a path of an image what it is"),
+    "bisect": (
+        "stalker.cli.commands.trace.bisect",
+        "bisect",
+        "the first step, or build of a step, that is bad",
+    ),
+    "changes": (
+        "stalker.cli.commands.release.changes",
+        "changes",
+        "packages, rights, users that are new in a release",
+    ),
+    "export": ("stalker.cli.commands.images", "export", "a root file system as a tar"),
+    "sbom": ("stalker.cli.commands.release.sbom", "sbom", "the bill of materials: CycloneDX or SPDX"),
+    "provenance": (
+        "stalker.cli.commands.release.provenance",
+        "provenance",
+        "where an artifact comes from: SLSA",
+    ),
+    "sign": ("stalker.cli.commands.release.provenance", "sign", "sign a published artifact with an SSH key"),
+    "verify": (
+        "stalker.cli.commands.release.provenance",
+        "verify",
+        "who signed an artifact, and that it is whole",
+    ),
+    "prune": ("stalker.cli.commands.images", "prune", "remove images of a tree, children first"),
+    "image": ("stalker.cli.commands.image", "image", "info, verify, boot, write: disk images as files"),
+    "cache": ("stalker.cli.commands.cache", "cache", "show, prune, verify, policy: downloads that are kept"),
+    "shell": ("stalker.cli.commands.shell", "shell", "a shell in a committed or failed step"),
+    "log": ("stalker.cli.commands.log", "log", "a step's output, or the runs"),
+    "serve": ("stalker.cli.commands.serve", "serve", "build what is pushed, and show it on a page"),
+    "report": ("stalker.cli.commands.trace.report", "report", "a run as one HTML file, or as data"),
+    "engine": ("stalker.cli.commands.engine", "engine", "an engine that answers"),
+    "doctor": ("stalker.cli.commands.engine", "doctor", "what is wrong here and the command that repairs it"),
 }
 
 CONTEXT = {
@@ -45,34 +75,57 @@ CONTEXT = {
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, invoke_without_command=True, context_settings=CONTEXT)
-@click.option("--config", metavar="TREE", help="Run this tree: the same as `run TREE`.")
-@click.option("--watch-stdout", is_flag=True, help="With --config: show each step's output.")
-@click.option("--eliot-info", is_flag=True, help="With --config: show what is done on stdout.")
+class Stalker(LazyGroup):
+    """The commands, and `--config TREE OPTIONS`, which is read as `run TREE OPTIONS`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options in front of a command."""
+        return super().parse_args(ctx, self.as_run(ctx, args))
+
+    def as_run(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Return the arguments with `run TREE` for `--config TREE`; `--workspace DIR` goes in front."""
+        front: list[str] = []
+        rest: list[str] = []
+        config: str | None = None
+        words = iter(args)
+        for word in words:
+            name, equals, value = word.partition("=")
+            if word in self.table and not (rest and rest[-1].startswith("-")):
+                if config is not None:
+                    ctx.fail("--config TREE runs a tree by itself; a command takes the tree as its argument")
+                return args
+            if name == "--workspace":
+                front += (
+                    [word] if equals else [word, *[one for one in (next(words, None),) if one is not None]]
+                )
+            elif name == "--config" and config is None:
+                config = value if equals else next(words, None)
+                if config is None:
+                    return args
+            else:
+                rest.append(word)
+        return args if config is None else [*front, "run", config, *rest]
+
+
+@click.group(cls=Stalker, table=COMMANDS, invoke_without_command=True, context_settings=CONTEXT)
+@click.option("--config", metavar="TREE", help="Run this tree: the same as `run TREE`, with all its options.")
 @click.option(
-    "--workspace", metavar="DIR", default=".", help="The folder with trees/ and stalks/; default: here."
+    "--workspace", metavar="DIR", default=".", help="The directory with trees/ and stalks/; default: here."
 )
 @click.version_option(__version__, prog_name="stalker")
 @click.pass_context
 def stalker(
     ctx: click.Context,
     config: str | None,
-    watch_stdout: bool,
-    eliot_info: bool,
     workspace: str,
 ) -> None:
     """Build operating-system images as a graph of committed, tagged, resumable steps."""
-    ctx.obj = Settings(workspace=os.path.abspath(workspace))  # noqa: PTH100
-    if ctx.invoked_subcommand is not None:
-        if config:
-            ctx.fail("--config TREE runs a tree by itself; a command takes the tree as its argument")
-        return
-    if not config:
+    ask = terminal.ask if terminal.is_interactive() else None
+    ctx.obj = Settings(os.path.abspath(workspace), ask)  # noqa: PTH100
+    del config  # `as_run` took it
+    if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
         ctx.exit(2)
-    from stalker.cli.run import run_tree
-
-    ctx.exit(run_tree(ctx.obj, config, watch_stdout=watch_stdout, eliot_info=eliot_info))
 
 
 def main() -> None:
@@ -95,7 +148,7 @@ def main() -> None:
 
 
 def _lost(error: OSError, code: int) -> int:
-    """Say that output is lost, and return the exit code: 1 at least."""
+    """Report that output is lost, and return the exit code: 1 at least."""
     print(f"stalker: {error.strerror or error}: not all of the output could be written", file=sys.stderr)
     return code or 1
 

@@ -1,4 +1,4 @@
-"""REF: which image somebody means.
+"""REF: find the image that the user names.
 
 `stalk:step` of a tree (also `stalk:initial`, `stalk:final`, `stalk:step.failed`; `stalk` alone is
 `stalk:final`), a full image name, an image id, or a fingerprint: whole, or 12 digits or more. Without a
@@ -8,11 +8,14 @@ tree `stalk:step` means the only image of ours that is named so.
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from stalker.errors import PlanError
+from stalker.images.listing import owned_images
 from stalker.model import labels
 from stalker.model.images import short_id
+from stalker.plan.image_index import ImageIndex
 
 if TYPE_CHECKING:
     from stalker.engine.interface import Engine
@@ -23,7 +26,7 @@ SHORTEST = 12
 NEAR = 5
 
 _NAME = re.compile(r"(?!.*/\.)[a-zA-Z0-9][a-zA-Z0-9._:/@-]*")
-"""What may be asked of the engine: anything else would be another path of its API."""
+"""What the engine may be queried for: anything else would be another path of its API."""
 
 _SHORT = re.compile(r"[a-z0-9][a-z0-9._-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
 """`stalk:step`."""
@@ -39,16 +42,18 @@ def find_ref(engine: Engine, ref: str, tree: Tree | None) -> tuple[str, Image]:
     Raises:
         PlanError: nothing is meant by it, or more than one image is; near names are suggested.
     """
-    wanted = ref.strip()
-    if not wanted:
+    name_or_id = ref.strip()
+    if not name_or_id:
         raise PlanError("an empty REF names no image", "", _forms(tree))
-    named = _in_tree(wanted, tree) if tree is not None else ""
-    for name in filter(_NAME.fullmatch, _names(wanted, named)):
+    named = _in_tree(name_or_id, tree) if tree is not None else ""
+    for name in filter(_NAME.fullmatch, _names(name_or_id, named)):
         image = engine.image(name)
         if image is not None:
             return (name if name in image.tags else _name_of(image, name)), image
-    if tree is None and _SHORT.fullmatch(wanted):
-        ours = [(name, image) for name, image in _own_names(engine).items() if name.endswith(f"/{wanted}")]
+    if tree is None and _SHORT.fullmatch(name_or_id):
+        ours = [
+            (name, image) for name, image in _own_names(engine).items() if name.endswith(f"/{name_or_id}")
+        ]
         if len(ours) > 1:
             raise PlanError(
                 f"{ref} is the end of {len(ours)} names",
@@ -57,7 +62,7 @@ def find_ref(engine: Engine, ref: str, tree: Tree | None) -> tuple[str, Image]:
             )
         for name, image in ours:
             return name, engine.image(name) or image
-    digits = wanted.removeprefix("sha256:")
+    digits = name_or_id.removeprefix("sha256:")
     if _HEX.fullmatch(digits):
         found = _by_fingerprint(engine, digits) or _by_id(engine, digits)
         if found is not None:
@@ -86,8 +91,6 @@ def _names(ref: str, named: str) -> list[str]:
 
 
 def _by_fingerprint(engine: Engine, digits: str) -> Image | None:
-    from stalker.plan.images import ImageIndex
-
     index = ImageIndex(engine.labelled_images(), engine.image)
     found: dict[str, str] = {}
     for image in index.all:
@@ -117,29 +120,25 @@ def _by_id(engine: Engine, digits: str) -> Image | None:
     return None
 
 
-def _name_of(image: Image, asked: str) -> str:
-    """Return the best name of an image: its step's, else its first, else what was asked for."""
+def _name_of(image: Image, given: str) -> str:
+    """Return the best name of an image: its step's, else its first, else what was given."""
     own = image.labels.get(labels.STEP, "")
     if own in image.tags:
         return own
-    return image.tags[0] if image.tags else asked or short_id(image.id)
+    return image.tags[0] if image.tags else given or short_id(image.id)
 
 
 def _own_names(engine: Engine) -> dict[str, Image]:
     """Return the names of what stalker made, with the images; what others derived inherits only labels."""
-    from stalker.image.listing import owned_images
-
     owned = owned_images(engine.labelled_images(), engine.image)
     found = {tag: one.image for one in owned for tag in one.image.tags}
     return dict(sorted(found.items()))
 
 
 def _unknown(engine: Engine, ref: str, named: str, tree: Tree | None) -> PlanError:
-    from difflib import get_close_matches
-
     known = _own_names(engine)
     if tree is None:
-        # Somebody may have left out what stands before the stalk: then only a full name would do.
+        # Perhaps what comes before the stalk was left out: then only a full name helps.
         short = {name.rpartition("/")[2]: name for name in known} | {name: name for name in known}
     else:
         stalks = {stalk.repository: stalk.name for stalk in tree.stalks}

@@ -8,17 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 _HOMES = {
-    "PluginInfo": "reusable",
-    "check_files": "checks",
+    "PluginInfo": "plugins.reusable",
+    "check_files": "check",
     "digest_directory": "digests",
-    "fill_secrets": "substitution",
-    "list_plugins": "reusable",
-    "plugin_page": "reusable",
-    "read_names": "trees",
-    "read_secrets": "secrets",
-    "read_tree": "trees",
-    "read_tree_cached": "compiled",
-    "tree_files": "trees",
+    "fill_secrets": "plugins.content",
+    "list_plugins": "plugins.reusable",
+    "plugin_page": "plugins.reusable",
+    "read_names": "tree.load",
+    "read_secrets": "tree.secrets",
+    "read_tree": "tree.load",
+    "read_tree_cached": "tree.cache",
+    "tree_files": "tree.load",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - one list of names, not two

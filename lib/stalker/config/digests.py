@@ -15,7 +15,7 @@ import os
 import stat as stat_bits
 from typing import TYPE_CHECKING
 
-from stalker.config.evidence import content_digest, names_digest, state_of
+from stalker.config.tree.evidence import content_digest, names_digest, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

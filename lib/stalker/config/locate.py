@@ -1,4 +1,4 @@
-"""Where a tree's file is; light, because a warm start needs nothing else of this package."""
+"""Where the files of a command line are; light, because a warm start needs nothing else of this package."""
 
 # os.path is several times faster than pathlib, and importing it costs nothing.
 # ruff: noqa: PTH100, PTH113, PTH118, PTH119
@@ -6,6 +6,12 @@
 from __future__ import annotations
 
 import os
+
+
+def find_file(path: str, workspace: str) -> str:
+    """Return the absolute path of a file, empty when there is none; relative to here, else to the workspace."""
+    candidates = (os.path.abspath(path), os.path.normpath(os.path.join(os.path.abspath(workspace), path)))
+    return next((one for one in candidates if os.path.isfile(one)), "")
 
 
 def find_tree(path: str, workspace: str) -> str:

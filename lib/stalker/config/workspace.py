@@ -15,18 +15,21 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stalker.config.context import context_digest
 from stalker.config.digests import digest_directory, directory_evidence
-from stalker.config.document import Document
-from stalker.config.evidence import OF_ITSELF, YOUNG_NS, content_digest, kind_of, names_digest, stat_of
-from stalker.config.hjson_reader import read_hjson
-from stalker.model.places import Place
+from stalker.config.syntax.document import Document
+from stalker.config.syntax.hjson import read_hjson
+from stalker.config.tree.build_context import context_digest
+from stalker.config.tree.evidence import OF_ITSELF, YOUNG_NS, content_digest, kind_of, names_digest, stat_of
+from stalker.io.units import size_text
+from stalker.model.diagnostics import Place
 
 if TYPE_CHECKING:
-    from stalker.config.report import Report
+    from stalker.config.syntax.report import Report
 
 FILE_MAX_BYTES = 4 * 1024 * 1024
 """A tree, stalk or sidecar larger than this is not read."""
+
+YAML_ENDINGS = (".yaml", ".yml")
 
 SOURCE_MAX_BYTES = 64 * 1024 * 1024
 """A script, or a file whose text is substituted, larger than this is not read."""
@@ -83,14 +86,17 @@ class Workspace:
         self._saw(absolute, "names", names_digest(names), before)
         return names
 
-    def document(self, name: str) -> Document | None:
-        """Read a Hjson file; None when that is not possible, and the report says why. Read once."""
+    def document(self, name: str, *, may_be_yaml: bool = False) -> Document | None:
+        """Read a Hjson file; None when that is not possible, and the report says why. Read once.
+
+        With `may_be_yaml` one that ends in .yaml or .yml is YAML.
+        """
         shown = self.shown(name)
         if shown not in self._documents:
-            self._documents[shown] = self._read_document(name, shown)
+            self._documents[shown] = self._read_document(name, shown, may_be_yaml=may_be_yaml)
         return self._documents[shown]
 
-    def _read_document(self, name: str, shown: str) -> Document | None:
+    def _read_document(self, name: str, shown: str, *, may_be_yaml: bool) -> Document | None:
         here = Place(shown)
         data = self.read(name, here, limit_bytes=FILE_MAX_BYTES)
         if data is None:
@@ -98,14 +104,17 @@ class Workspace:
         text = decoded(data, here, self.report)
         if text is None:
             return None
-        document = read_hjson(text, shown)
+        if may_be_yaml and name.lower().endswith(YAML_ENDINGS):
+            from stalker.config.syntax.yaml import read_yaml  # late: YAML takes 20 ms
+
+            document = read_yaml(text, shown)
+        else:
+            document = read_hjson(text, shown)
         self.report.take(document.problems)
         if document.root is None:
             return None
-        if document.root.value == {}:
-            self.report.problem(
-                here, "the file is empty" if not text.strip() else "there is nothing in the file"
-            )
+        if document.lack:
+            self.report.problem(here, document.lack)
             return None
         return document
 
@@ -122,7 +131,7 @@ class Workspace:
             if found.st_size > limit_bytes:
                 self.report.problem(
                     asked_at,
-                    f"{shown} has {megabytes(found.st_size)}; more than {megabytes(limit_bytes)} are not read",
+                    f"{shown} has {size_text(found.st_size)}; more than {size_text(limit_bytes)} are not read",
                     "is it the right file?",
                 )
                 return None
@@ -236,11 +245,6 @@ def decoded(data: bytes, here: Place, report: Report) -> str | None:
             "the file is UTF-16; save it as UTF-8" if is_utf16 else "save the file as UTF-8",
         )
         return None
-
-
-def megabytes(size_bytes: int) -> str:
-    """Return a size as messages show it."""
-    return f"{size_bytes / 1024 / 1024:.0f} MiB"
 
 
 def why(error: Exception) -> str:

@@ -1,1 +1,1 @@
-"""What is asked of Docker. `stalker.engine.docker` is the only module that imports docker-py."""
+"""What is asked of Docker. `stalker.engine.docker.adapter` is the only module that imports docker-py."""

@@ -20,10 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from stalker.engine import wire
-from stalker.engine.host import user_name
+from stalker.engine.docker import http
 from stalker.engine.profile import Profile, profile_of
 from stalker.errors import NoEngine
+from stalker.io.user_dirs import runtime_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +43,7 @@ class Candidate:
     for it. `problem` is what is already known to be wrong with it, else empty.
     """
 
-    address: wire.Address
+    address: http.Address
     source: str
     is_asked_for: bool = False
     problem: str = ""
@@ -92,7 +95,7 @@ def is_default(candidate: Candidate) -> bool:
     return candidate.socket in {DEFAULT_SOCKET, "/run/docker.sock"}
 
 
-def answering(candidates: Sequence[Candidate], *, timeout_s: float = wire.PING_S) -> Candidate:
+def answering(candidates: Sequence[Candidate], *, timeout_s: float = http.PING_S) -> Candidate:
     """Return the first that answers.
 
     Raises:
@@ -109,13 +112,13 @@ def answering(candidates: Sequence[Candidate], *, timeout_s: float = wire.PING_S
     raise _nobody(failures)
 
 
-def ping(candidate: Candidate, *, timeout_s: float = wire.PING_S) -> Pong:
+def ping(candidate: Candidate, *, timeout_s: float = http.PING_S) -> Pong:
     """Ask one engine whether it is there. Raises NoEngine, whose details say why it is not."""
     brief = f"no engine answers at {candidate.address.url or candidate.source}"
     if candidate.problem:
         raise NoEngine(brief, candidate.problem, f"mend it, or unset it; {UP} starts an engine on this host")
     try:
-        first, headers = wire.ping(candidate.address, timeout_s)
+        first, headers = http.ping(candidate.address, timeout_s)
     except NoEngine as error:
         if isinstance(error.__cause__, OSError):
             why, remedy = _explain(candidate, error.__cause__)
@@ -136,7 +139,7 @@ def ping(candidate: Candidate, *, timeout_s: float = wire.PING_S) -> Pong:
 
 
 def _usual_places(environ: Mapping[str, str], home: str) -> list[Candidate]:
-    runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    runtime = runtime_dir(environ)
     places = (
         (DEFAULT_SOCKET, "the default socket"),
         (f"{runtime}/docker.sock", "rootless Docker"),
@@ -144,24 +147,24 @@ def _usual_places(environ: Mapping[str, str], home: str) -> list[Candidate]:
         (f"{runtime}/podman/podman.sock", "rootless Podman"),
         ("/run/podman/podman.sock", "Podman"),
     )
-    return [Candidate(wire.Address(f"unix://{path}"), source) for path, source in places]
+    return [Candidate(http.Address(f"unix://{path}"), source) for path, source in places]
 
 
-def _host_address(host: str, environ: Mapping[str, str], config: Path) -> wire.Address:
+def _host_address(host: str, environ: Mapping[str, str], config: Path) -> http.Address:
     """Read DOCKER_HOST as the docker CLI does: no scheme means TCP, or a socket's path."""
     if "://" not in host:
         host = f"unix://{host}" if host.startswith("/") else f"tcp://{host}"
     verify = bool(environ.get("DOCKER_TLS_VERIFY"))
     if host.startswith("unix://") or not (verify or environ.get("DOCKER_TLS")):
-        return wire.Address(host)
+        return http.Address(host)
     return _with_tls(host, Path(environ.get("DOCKER_CERT_PATH") or config), verify=verify)
 
 
-def _with_tls(url: str, folder: Path, *, verify: bool) -> wire.Address:
+def _with_tls(url: str, folder: Path, *, verify: bool) -> http.Address:
     files = (folder / f"{name}.pem" for name in ("ca", "cert", "key"))
     ca, cert, key = (str(file) if os.access(file, os.R_OK) else "" for file in files)
     port = "" if urlsplit(url).port else ":2376"
-    return wire.Address(url.replace("tcp://", "https://", 1) + port, ca, cert, key, verify)
+    return http.Address(url.replace("tcp://", "https://", 1) + port, ca, cert, key, verify)
 
 
 def _current_context(config: Path) -> str:
@@ -186,13 +189,13 @@ def _context(config: Path, name: str, source: str) -> Candidate:
         endpoint = _read_json(file)["Endpoints"]["docker"]
         url = str(endpoint["Host"])
     except FileNotFoundError:
-        return Candidate(wire.Address(""), source, True, f"there is no such context: {file} is missing")
+        return Candidate(http.Address(""), source, True, f"there is no such context: {file} is missing")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return Candidate(wire.Address(""), source, True, f"{file} cannot be read: {error!r}")
+        return Candidate(http.Address(""), source, True, f"{file} cannot be read: {error!r}")
     folder = config / "contexts" / "tls" / digest / "docker"
     skip = bool(endpoint.get("SkipTLSVerify"))
     if url.startswith("unix://") or not (folder.is_dir() or skip):
-        return Candidate(wire.Address(url), source, True)
+        return Candidate(http.Address(url), source, True)
     return Candidate(_with_tls(url, folder, verify=not skip), source, True)
 
 
@@ -253,3 +256,13 @@ def _nobody(failures: Sequence[tuple[Candidate, NoEngine]]) -> NoEngine:
     )
     telling = [error for _, error in failures if error.resolution != UP]
     return NoEngine("no engine answers on this host", details, telling[0].resolution if telling else UP)
+
+
+def user_name() -> str:
+    """Return who runs this; the number where the system has no name for it."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

@@ -452,6 +452,15 @@ class FakeEngine(Engine):
         files = self.files[found]
         yield from [_packed(files, self.owned[found])] if all(map(_is_path, files)) else files.values()
 
+    def save(self, images: Sequence[str]) -> Iterator[bytes]:
+        self._called("save")
+        found = [self._there(image).id for image in images]
+        layers = {
+            f"{one.removeprefix('sha256:')}/layer.tar": _packed(self.files[one], self.owned[one])
+            for one in found
+        }
+        yield _packed(layers, {})
+
     def remove_container(self, container: str) -> None:
         self._called("remove_container")
         with self._lock:

@@ -283,6 +283,9 @@ class Engine(Protocol):
     def export(self, image: str) -> Iterator[bytes]:
         """Stream an image's root file system as a tar, in chunks; a generator to be closed."""
 
+    def save(self, images: Sequence[str]) -> Iterator[bytes]:
+        """Stream images by id as an archive with each of their layers, in chunks; a generator to be closed."""
+
     def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
         """Create a named volume unless it is there."""
 

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from stalker.engine.wire import API_OLDEST, docker_name
+from stalker.engine.docker.http import API_OLDEST, docker_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,11 +81,6 @@ class Profile:
     def takes_config(self) -> bool:
         """Whether a commit takes its configuration as a body; else as `changes`."""
         return self.kind == "Docker"
-
-    @property
-    def adds_to_env(self) -> tuple[str, ...]:
-        """What the engine adds to the environment of each image that it commits, as `name=value`."""
-        return ("container=podman",) if self.kind == "Podman" else ()
 
     @property
     def lacks_capabilities(self) -> frozenset[str]:

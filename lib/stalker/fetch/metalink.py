@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 from xml.parsers import expat
 
 from stalker.errors import InputError
-from stalker.fetch.checksum import ALGORITHMS, Checksum
-from stalker.fetch.files import shown
+from stalker.fetch.urls import shown
+from stalker.io.hashing import ALGORITHMS, Checksum
 
 ENDING = ".meta4"
 MOST_BYTES = 1 << 20

@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stalker.errors import InputError
-from stalker.fetch.files import NotGenuine
+from stalker.errors import InputError, NotGenuine
 
 _STATUS = b"[GNUPG:] "
 _FULL = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")

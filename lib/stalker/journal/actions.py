@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from stalker.model.masking import Masker
+from stalker.io.masking import Masker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

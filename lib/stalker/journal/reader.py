@@ -1,14 +1,16 @@
-"""What the logs say of earlier runs; every file may be cut off, foreign or gone in the next moment."""
+"""What the logs say of earlier runs; every file may be cut off, foreign or gone in the next moment.
+
+Where the journal of a run and the logs of its steps stand below the log folder.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from stalker.journal.places import JOURNAL, RUNS, TIMESTAMP
 
 HEAD_BYTES = 64 * 1024
 TAIL_BYTES = 256 * 1024
@@ -141,3 +143,49 @@ def _texts(message: dict[str, Any], name: str) -> tuple[str, ...]:
 def _number(message: dict[str, Any], name: str, default: int) -> int:
     value = message.get(name)
     return value if isinstance(value, int) else default
+
+
+JOURNAL = "eliot.txt"
+RUNS = "runs"
+TIMESTAMP = re.compile(
+    r"(\d{4}-?\d\d-?\d\d|\d\d-\d\d-\d\d)[-_T]?\d\d[-:]?\d\d[-:]?\d\d([.-]\d{1,6})?Z?(-\d+)?"
+)
+"""How the name of a log that no journal names ends before `.txt`; colons and a short year are those of the
+original tool, and the last number is that of an attempt."""
+
+
+def run_journal(log_dir: str | Path, run: str) -> Path:
+    """Return the journal of one run: `logs/runs/<run>/eliot.txt`."""
+    return Path(log_dir) / RUNS / run / JOURNAL
+
+
+def reason_in(log_dir: str | Path, run: str, step: str) -> str:
+    """Return why a step ran in a run, as its plan said; empty where no journal tells."""
+    if not run or "/" in run:
+        return ""
+    try:
+        lines = run_journal(log_dir, run).read_bytes().splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        message = _message(line) if b'"plan"' in line else None
+        steps = message.get("steps") if message and message.get("message_type") == "plan" else None
+        if isinstance(steps, dict) and isinstance(steps.get(step), str):
+            said: str = steps[step]
+            return said.partition(": ")[2]
+    return ""
+
+
+def lines_about(log: Path, text: str, most: int) -> list[tuple[int, str]]:
+    """Return the first lines of a log that have a text in them, with their numbers from 1."""
+    found: list[tuple[int, str]] = []
+    try:
+        with log.open(encoding="utf-8", errors="replace") as stream:
+            for position, line in enumerate(stream, 1):
+                if text in line:
+                    found.append((position, line.rstrip("\r\n")))
+                    if len(found) == most:
+                        break
+    except OSError:
+        return found
+    return found

@@ -53,6 +53,23 @@ class _OpenStep:
     attempts: dict[int, Action] = field(default_factory=dict)
 
 
+@dataclass
+class _Phases:
+    """What was done of an artifact, one after the other: (what, since when)."""
+
+    begun: list[tuple[str, float]] = field(default_factory=list)
+
+    def take(self, event: ev.ArtifactProgress) -> None:
+        """Take what is done now."""
+        if not self.begun or self.begun[-1][0] != event.doing:
+            self.begun.append((event.doing, event.at))
+
+    def until(self, end: float) -> list[list[Any]]:
+        """Return what was done and how many seconds each took."""
+        ends = [*(at for _, at in self.begun[1:]), end]
+        return [[doing, round(until - at, 3)] for (doing, at), until in zip(self.begun, ends, strict=True)]
+
+
 class Record:
     """The actions of one run that are open, and where each event belongs among them."""
 
@@ -68,6 +85,7 @@ class Record:
         self._variables: dict[StepId, dict[str, str]] = {}
         self._bases: dict[str, Action] = {}
         self._artifacts: dict[ArtifactId, Action] = {}
+        self._phases: dict[ArtifactId, _Phases] = {}
         self._stalks: dict[str, _OpenStalk] = {}
         self._steps: dict[StepId, _OpenStep] = {}
         self._write_reading(early, at)
@@ -111,6 +129,8 @@ class Record:
                 self._artifacts[event.artifact] = self._start_artifact(
                     event.artifact, event.at, verdict=event.verdict, reason=event.reason
                 )
+            case ev.ArtifactProgress():
+                self._phases.setdefault(event.artifact, _Phases()).take(event)
             case ev.ArtifactFinished():
                 self._write_artifact(event)
             case ev.RunFinished():
@@ -156,7 +176,8 @@ class Record:
         artifacts = {one.artifact: f"{one.verdict}: {one.reason}" for one in event.artifacts}
         more: dict[str, Any] = {"bases": bases} if bases else {}
         more |= {"artifacts": artifacts} if artifacts else {}
-        self._trail.log(action, "plan", event.at, **more, steps=steps)
+        graph = {planned.step: _place_in_graph(planned) for planned in event.steps}
+        self._trail.log(action, "plan", event.at, **more, steps=steps, graph=graph)
         self._trail.finish(action, event.at, counts=counts)
 
     def _write_variables(self, action: Action, at: float) -> None:
@@ -184,6 +205,8 @@ class Record:
         if action is None:
             action = self._start_artifact(event.artifact, event.at - event.duration_s)
         known: dict[str, Any] = {"state": event.state, "path": event.path, "size_bytes": event.size_bytes}
+        if event.artifact in self._phases:
+            known["phases"] = self._phases.pop(event.artifact).until(event.at)
         if event.state == "done":
             self._trail.finish(action, event.at, **known)
             return
@@ -225,7 +248,7 @@ class Record:
             commit = self._trail.start(attempt, "commit", event.at - event.commit_s)
             self._trail.finish(commit, event.at, image=event.image, name=event.name)
         error = _step_error(event)
-        known: dict[str, Any] = {"state": event.state, "exit_code": event.exit_code}
+        known: dict[str, Any] = {"state": event.state, "exit_code": event.exit_code} | _measured(event)
         if error:
             known |= _parts(error) | {"last_lines": event.last_lines, "log": event.log}
         if event.will_retry_in_s is not None:
@@ -320,6 +343,30 @@ def _run_fields(event: ev.RunStarted) -> dict[str, Any]:
         "command": " ".join(event.argv),
         "version": event.version,
     }
+
+
+def _place_in_graph(planned: ev.PlannedStep) -> dict[str, Any]:
+    """Return what a plan knows of a step besides its verdict; what is empty is left out."""
+    known = {
+        "parent": planned.parent,
+        "needs": planned.needs,
+        "estimate_s": planned.estimate_s,
+        "image": planned.image,
+        "fingerprint": planned.fingerprint,
+    }
+    return {name: value for name, value in known.items() if value not in {None, "", ()}}
+
+
+def _measured(event: ev.StepFinished) -> dict[str, Any]:
+    """Return what was measured of an attempt; what is not known is left out."""
+    known: dict[str, Any] = {
+        "script_s": round(event.script_s, 3),
+        "added_bytes": event.added_bytes,
+        "cpu_s": event.cpu_s,
+        "memory_bytes": event.memory_bytes,
+    }
+    found = {name: value for name, value in known.items() if value is not None}
+    return found | ({"memory_at_most": True} if event.memory_at_most else {})
 
 
 def _values(event: ev.VariablesSet) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import suppress
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.errors import Interrupted
+from stalker.io.atomic import replace_link
 from stalker.journal.actions import Trail
-from stalker.journal.places import JOURNAL, run_journal
+from stalker.journal.reader import JOURNAL, run_journal
 from stalker.journal.record import Record
 from stalker.model import events as ev
 
@@ -53,7 +53,7 @@ class Journal:
 
     def on_event(self, event: ev.Event) -> None:
         """Take one event; never raises."""
-        if isinstance(event, ev.StepOutput | ev.BaseProgress | ev.ArtifactProgress):
+        if isinstance(event, ev.StepOutput | ev.BaseProgress):
             return
         with self._lock:
             if self._is_closed:
@@ -117,7 +117,4 @@ def _point_at(log_dir: Path, journal: Path) -> None:
     if link.exists() and not link.is_symlink():
         stamp = time.strftime("%Y-%m-%d-%H-%M-%S", time.localtime(link.stat().st_mtime))
         link.rename(log_dir / f"eliot-old-{stamp}.txt")
-    new = log_dir / f".{JOURNAL}.{os.getpid()}.{journal.parent.name}"
-    new.unlink(missing_ok=True)
-    new.symlink_to(journal.relative_to(log_dir))
-    new.replace(link)
+    replace_link(link, journal.relative_to(log_dir))

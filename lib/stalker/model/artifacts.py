@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NewType
 
 if TYPE_CHECKING:
-    from stalker.model.places import Place
-    from stalker.model.tree import Variable
+    from stalker.model.diagnostics import Place
+    from stalker.model.variables import Variable
 
 ArtifactId = NewType("ArtifactId", str)
 """`stalk/artifact`, unique in a tree."""

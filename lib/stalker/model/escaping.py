@@ -29,3 +29,9 @@ def _numbered(char: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as Python keeps it in names
         return f"\\x{code - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
+
+
+def path_text(path: bytes) -> str:
+    """Return a path of a tar for people: absolute, without what a terminal would obey."""
+    text = path.decode("utf-8", "replace")
+    return "/" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

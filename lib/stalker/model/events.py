@@ -64,6 +64,7 @@ class PlannedStep:
     needs: tuple[StepId, ...] = ()
     estimate_s: float | None = None
     image: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,10 @@ class StepFinished:
     `state` is done, failed, timeout, or cancelled. `exit_code` is None when the script did not end by
     itself. `image` is the committed image, or that of the failed state. `last_lines` are the last
     lines of its output, at most 20, when it failed. `will_retry_in_s` is set when another attempt
-    follows.
+    follows. `duration_s` is of the whole attempt, `commit_s` and `script_s` are in it. `added_bytes` is what
+    its container's layer grew by. `cpu_s` and `memory_bytes` are the kernel's: memory at its highest, with the
+    files that were written; `memory_at_most` says that an earlier step of the container held as much. None
+    where that is not known.
     """
 
     at: float
@@ -182,6 +186,11 @@ class StepFinished:
     log: str = ""
     commit_s: float = 0.0
     will_retry_in_s: float | None = None
+    script_s: float = 0.0
+    added_bytes: int | None = None
+    cpu_s: float | None = None
+    memory_bytes: int | None = None
+    memory_at_most: bool = False
 
 
 @dataclass(frozen=True, slots=True)

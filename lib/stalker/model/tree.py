@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NewType
 
 from stalker.model.artifacts import Artifact
-from stalker.model.places import Place
+from stalker.model.diagnostics import Place
+from stalker.model.variables import Variable as Variable  # noqa: PLC0414  part of a tree for those who read one
 
 StepId = NewType("StepId", str)
 """`stalk:step`, unique in a tree."""
@@ -28,19 +29,6 @@ def step_id(stalk: str, step: str) -> StepId:
 def secret_marker(name: str) -> str:
     """Return what stands in a content in place of the secret `name`."""
     return f"\ue000secret:{name}\ue001"
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A variable as one plugin sees it, and where its value was set.
-
-    `secret` is the name of the tree's secret that it stands for, else empty; then `value` is empty.
-    """
-
-    name: str
-    value: str
-    place: Place
-    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +250,8 @@ class Stalk:
 class SecretSource:
     """Where a secret's value comes from: the name of an environment variable, or a file.
 
-    With `is_generated` a file that is not there is made, with a value that nobody else has.
+    With `is_generated` a file that is not there is made, with a value that nobody else has. With `counts` another
+    value runs what depends on it.
     """
 
     name: str
@@ -270,6 +259,7 @@ class SecretSource:
     env: str = ""
     file: str = ""
     is_generated: bool = False
+    counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

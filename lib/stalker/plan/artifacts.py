@@ -12,82 +12,30 @@ The rules, in the order in which they are asked:
    things, or of an image that was replaced since.
 3. PROVE it when its files are right, and what says that they may be published is not.
 4. Else REUSE it.
+
+What an artifact is, field by field: what decides its files, and what decides whether it is published.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
 
-from stalker.model.artifacts import Artifact, ArtifactId, Disk, artifact_id
+from stalker.model.artifacts import Artifact, ArtifactId, BootTest, Disk, Files, Repo, Rootfs, artifact_id
 from stalker.model.images import short_id
-from stalker.plan.definitions import definition, proof
-from stalker.plan.fingerprint import hash_fields
+from stalker.plan.fingerprint import digest, hash_fields, shown
 from stalker.plan.graph import last_steps
+from stalker.plan.plan import ArtifactAction, Standing, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from stalker.model.tree import StepId, Tree
-    from stalker.plan.actions import Action, Plan, Selection
+    from stalker.plan.plan import Action, Plan, Selection
 
-Verdict = Literal["MAKE", "REUSE", "PROVE", "BLOCKED"]
 
 REASONS_MAX = 3
 """More differences than this are counted, not told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version of an artifact on the host, as its manifest tells.
-
-    `image` is the id of the image it was made of. `refused` says why it may not be published; then it is
-    unproven. `trouble` says what is wrong with its files, empty when nothing is.
-    """
-
-    folder: str
-    fingerprint: str
-    inputs: Mapping[str, str]
-    proof_inputs: Mapping[str, str]
-    image: str
-    refused: str = ""
-    trouble: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What of an artifact is on the host: the published version, and those that were refused."""
-
-    published: Version | None = None
-    unproven: tuple[Version, ...] = ()
-    trouble: str = ""
-    """Why nothing is published though something was; empty when all is well or nothing ever was."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactAction:
-    """An artifact with its verdict and the reason for it.
-
-    `step` leaves the image that it is made of, `image` is that image's id, empty while the step is still
-    to run; so are `fingerprint` and `inputs` while a base is still to be made. `version` is what is reused
-    or proven. `holds` are the artifacts in it.
-    """
-
-    artifact: Artifact
-    verdict: Verdict
-    reason: str
-    step: StepId | None = None
-    image: str = ""
-    fingerprint: str = ""
-    inputs: dict[str, str] = field(default_factory=dict)
-    proof_inputs: dict[str, str] = field(default_factory=dict)
-    version: Version | None = None
-    holds: tuple[ArtifactId, ...] = ()
-
-    @property
-    def id(self) -> ArtifactId:
-        """`stalk/artifact`."""
-        return self.artifact.id
 
 
 def artifact_steps(tree: Tree) -> dict[ArtifactId, StepId | None]:
@@ -261,3 +209,73 @@ def _said(name: str, old: str | None = None, new: str | None = None) -> str:
         how = "is new" if old is None else "is gone" if new is None else "changed"
         return f"{name} {how}"
     return f"{name}: {old or '(none)'} -> {new or '(none)'}".replace("\n", " ")
+
+
+FORMAT = "1"
+"""Changes when the files of an artifact change for the same definition."""
+
+
+def definition(artifact: Artifact, tree: str) -> dict[str, str]:
+    """Return what of an artifact's definition decides its files, field by field; no secret's value."""
+    found = {
+        "format": FORMAT,
+        "name": f"{tree} {artifact.id}",  # what identifies a disk is made of the names
+        "exclude": "\n".join(artifact.exclude),
+        "SOURCE_DATE_EPOCH": "" if artifact.epoch_s is None else str(artifact.epoch_s),
+    }
+    for write in artifact.writes:
+        found[f"write {write.path}"] = f"{write.mode:04o} {digest(write.content)}"
+        found |= {f"write {write.path} secret {one.secret}": one.code for one in write.variables}
+    kind = artifact.kind
+    match kind:
+        case Rootfs():
+            found |= {"kind": "rootfs", "file": kind.file, "boot": kind.boot_file}
+        case Files():
+            found |= {"kind": "files", "file": kind.file, "paths": "\n".join(kind.paths)}
+        case Repo():
+            found |= {"kind": "repo", "folder": kind.folder, "from": kind.path}
+        case Disk():
+            found |= {"kind": "disk", **_disk(kind)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _disk(disk: Disk) -> dict[str, str]:
+    found = _plain(disk, "partitions", "size_words")
+    found["partitions"] = " ".join(one.name for one in disk.partitions)
+    for one in disk.partitions:
+        own = _plain(one, "name", "directory_digest")
+        found[f"partition {one.name}"] = " ".join(f"{key}={value}" for key, value in own.items())
+        if one.directory:
+            found[f"directory {one.directory}"] = one.directory_digest
+    return found
+
+
+def proof(artifact: Artifact) -> dict[str, str]:
+    """Return what decides whether an artifact may be published, field by field."""
+    found: dict[str, str] = {}
+    if artifact.gates is not None:
+        found["gate"] = "on"
+        found["gate setuid"] = " ".join(artifact.gates.setuid)
+        found |= {f"gate {name}": f"waived: {reason}" for name, reason in artifact.gates.waived}
+    if artifact.boot_test is not None:
+        found |= _test(artifact.boot_test)
+    return {name: value for name, value in found.items() if value}
+
+
+def _test(test: BootTest) -> dict[str, str]:
+    found = {f"test {name}": value for name, value in _plain(test, "expectations").items()}
+    for number, one in enumerate(test.expectations, 1):
+        found[f"test {number:03d}"] = " ".join(f"{key}={value}" for key, value in _plain(one).items())
+    return found
+
+
+def _plain(thing: Any, *but: str) -> dict[str, str]:
+    """Return the fields of a dataclass as text, without places and those that are empty."""
+    found: dict[str, str] = {}
+    for one in fields(thing):
+        value = getattr(thing, one.name)
+        if one.name in {"place", *but} or value in ("", None, ()):
+            continue
+        text = "\n".join(value) if isinstance(value, tuple) else str(value)
+        found[one.name.removesuffix("_bytes").replace("_", " ")] = shown(text)
+    return found

@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stalker.model.bases import base_key, describe_base, moved_images
+from stalker.model.base_key import base_key, describe_base, moved_images
 from stalker.model.images import short_id
 from stalker.model.platforms import Platform, runs_on
 from stalker.model.tree import ImageBase, TagBase
-from stalker.plan.actions import BaseAction, initial_name
-from stalker.plan.images import inputs_of, made_from
+from stalker.plan.image_index import inputs_of, made_from
+from stalker.plan.plan import BaseAction
+from stalker.plan.verdicts import initial_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from stalker.model.images import Image
     from stalker.model.tree import Base, Stalk, Tree
-    from stalker.plan.images import ImageIndex
+    from stalker.plan.image_index import ImageIndex
 
 
 GONE = "is not here"

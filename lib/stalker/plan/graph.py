@@ -1,20 +1,23 @@
-"""How the steps of a tree hang together.
+"""The graph of a tree's steps, a networkx `DiGraph`.
 
 An edge `a -> b` has a kind: `parent` when b starts from the image that a left, `needs` when b only
-has to come after a and counts a's work among its inputs. `Links` is the light form that every plan
-uses; `build_graph` gives the same as a networkx `DiGraph`, for longest paths and drawing.
+has to come after a and counts a's work among its inputs. Order, circle, ancestors and descendants
+are networkx's functions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from stalker.errors import PlanError
-from stalker.model.tree import Step, StepId, Tree, step_id
+from stalker.model.tree import Step, StepId, TagBase, Tree, step_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from stalker.model.tree import Base, Stalk
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Link:
     the stalk whose base that is. `is_first` and `is_last` tell its place in its stalk.
     """
 
+    id: StepId
     step: Step
     repository: str
     parent: StepId | None
@@ -34,11 +38,6 @@ class Link:
     is_last: bool
     is_taken: bool
     """Taken as it is committed (`pretend`, or before `skip_until`): never run."""
-
-    @property
-    def id(self) -> StepId:
-        """`stalk:step`."""
-        return self.step.id
 
     @property
     def image_name(self) -> str:
@@ -53,37 +52,32 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """All steps of a tree, each after what it hangs on; ties keep the order of the files."""
+    """All steps of a tree, each after what it hangs on; ties keep the order of the files.
+
+    The nodes of `graph` are step ids, its edges have a `kind`.
+    """
 
     tree: Tree
     by_id: dict[StepId, Link]
+    graph: Any
 
     def __iter__(self) -> Iterator[Link]:
         return iter(self.by_id.values())
 
-    def children(self) -> dict[StepId, list[StepId]]:
-        """Map each step to the steps that hang on it directly."""
-        found: dict[StepId, list[StepId]] = {name: [] for name in self.by_id}
-        for link in self:
-            for before in link.inputs:
-                found[before].append(link.id)
-        return found
-
     def descendants(self, starts: Iterable[StepId]) -> set[StepId]:
         """Return the steps given and all that grow on them."""
-        found = set(starts)
-        for link in self:
-            if not found.isdisjoint(link.inputs):
-                found.add(link.id)
-        return found
+        return reachable(self.graph, starts)
 
     def ancestors(self, ends: Iterable[StepId]) -> set[StepId]:
         """Return the steps given and all that they grow on."""
-        found = set(ends)
-        for link in reversed(self.by_id.values()):
-            if link.id in found:
-                found.update(link.inputs)
-        return found
+        return reachable(self.graph.reverse(copy=False), ends)
+
+
+def reachable(graph: Any, starts: Iterable[Any]) -> set[Any]:
+    """Return the nodes given and all descendants of any of them, in one walk."""
+    import networkx as nx
+
+    return set(chain.from_iterable(nx.bfs_layers(graph, list(starts))))
 
 
 def link_steps(tree: Tree) -> Links:
@@ -92,13 +86,34 @@ def link_steps(tree: Tree) -> Links:
     Raises:
         PlanError: the steps form a circle; it is named in order.
     """
+    import networkx as nx  # 100 ms, which `log` and `inspect` do without
+
+    by_id = _links(tree)
+    graph = nx.DiGraph()
+    graph.add_nodes_from(by_id)
+    graph.add_edges_from((link.parent, link.id, _PARENT) for link in by_id.values() if link.parent)
+    graph.add_edges_from((need, link.id, _NEEDS) for link in by_id.values() for need in link.needs)
+    inputs_of = graph.reverse(copy=False)
+    if not nx.is_directed_acyclic_graph(graph):
+        circle = [step for step, _ in nx.find_cycle(inputs_of)]
+        raise PlanError("the steps wait for each other in a circle", " -> ".join([*circle, circle[0]]))
+    # Inputs first, else as written; networkx's topological sorts would move steps further than needed.
+    return Links(tree, {step: by_id[step] for step in nx.dfs_postorder_nodes(inputs_of)}, graph)
+
+
+_PARENT = {"kind": "parent"}
+_NEEDS = {"kind": "needs"}
+
+
+def _links(tree: Tree) -> dict[StepId, Link]:
+    """Return the links of all steps, as written."""
     last = last_steps(tree)
     source: dict[str, str] = {}
     waiting: dict[str, tuple[StepId, ...]] = {}
     for stalk in tree.stalks:
         source[stalk.name] = stalk.name if stalk.bases or not stalk.parent else source[stalk.parent]
 
-    loose: dict[StepId, Link] = {}
+    links: dict[StepId, Link] = {}
     for stalk in tree.stalks:
         found = [_needed(need, last) for need, _ in stalk.needs]
         needs = tuple(need for need in found if need is not None)
@@ -112,7 +127,9 @@ def link_steps(tree: Tree) -> Links:
         for position, step in enumerate(stalk.steps):
             if step.name == stalk.skip_until and not stalk.pretend:
                 is_taken = False
-            loose[step.id] = Link(
+            name = step.id
+            links[name] = Link(
+                id=name,
                 step=step,
                 repository=stalk.repository,
                 parent=parent,
@@ -122,8 +139,8 @@ def link_steps(tree: Tree) -> Links:
                 is_last=position == len(stalk.steps) - 1,
                 is_taken=is_taken,
             )
-            parent = step.id
-    return Links(tree, _in_order(loose))
+            parent = name
+    return links
 
 
 def last_steps(tree: Tree) -> dict[str, StepId | None]:
@@ -142,45 +159,6 @@ def _needed(need: str, last: dict[str, StepId | None]) -> StepId | None:
     return last[need]
 
 
-def _in_order(loose: dict[StepId, Link]) -> dict[StepId, Link]:
-    """Sort so that inputs come first, else as written."""
-    ordered: dict[StepId, Link] = {}
-    entered: set[StepId] = set()
-    for start in loose:
-        path = [start]
-        while path:
-            name = path[-1]
-            if name in ordered:
-                path.pop()
-                continue
-            entered.add(name)
-            before = next((b for b in loose[name].inputs if b not in ordered), None)
-            if before is None:
-                ordered[name] = loose[name]
-                path.pop()
-            elif before in entered and before in path:
-                circle = [*path[path.index(before) :], before]
-                raise PlanError("the steps wait for each other in a circle", " -> ".join(circle))
-            else:
-                path.append(before)
-    return ordered
-
-
-def build_graph(links: Links) -> Any:
-    """Return the steps as a networkx `DiGraph`: nodes are step ids, edges carry `kind`."""
-    import networkx as nx  # 100 ms: a run does without
-
-    graph = nx.DiGraph()
-    for link in links:
-        graph.add_node(link.id, link=link)
-    for link in links:
-        if link.parent is not None:
-            graph.add_edge(link.parent, link.id, kind="parent")
-        for need in link.needs:
-            graph.add_edge(need, link.id, kind="needs")
-    return graph
-
-
 def remaining_path_s(links: Links, durations_s: dict[StepId, float]) -> dict[StepId, float]:
     """Return for each step the seconds of the longest path from its start to the end of the run.
 
@@ -188,12 +166,10 @@ def remaining_path_s(links: Links, durations_s: dict[StepId, float]) -> dict[Ste
     """
     known = list(durations_s.values())
     usual_s = sum(known) / len(known) if known else 1.0
-    after_s: dict[StepId, float] = {}
     remaining: dict[StepId, float] = {}
-    for link in reversed(links.by_id.values()):
-        remaining[link.id] = durations_s.get(link.id, usual_s) + after_s.get(link.id, 0.0)
-        for before in link.inputs:
-            after_s[before] = max(after_s.get(before, 0.0), remaining[link.id])
+    for step in reversed(links.by_id):
+        after_s = max((remaining[after] for after in links.graph.successors(step)), default=0.0)
+        remaining[step] = durations_s.get(step, usual_s) + after_s
     return remaining
 
 
@@ -220,3 +196,31 @@ def _nearest(name: str, names: list[str]) -> str:
 
     near = difflib.get_close_matches(name, names, 1)
     return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
+
+
+def stalks_below(tree: Tree, name: str) -> list[Stalk]:
+    """Return a stalk and all that grow on it, all of the tree for an empty name, in the tree's order.
+
+    Raises:
+        KeyError: the tree has no such stalk.
+    """
+    if not name:
+        return list(tree.stalks)
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    graph.add_nodes_from(stalk.name for stalk in tree.stalks)
+    makers = {stalk.repository: stalk.name for stalk in tree.stalks}
+    for stalk in tree.stalks:
+        starts = [stalk.parent, (stalk.start or "").partition(":")[0]]
+        starts += [_maker(base, makers) for base in stalk.bases]
+        graph.add_edges_from((start, stalk.name) for start in starts if start)
+    found = reachable(graph, [tree.stalk(name).name])
+    return [stalk for stalk in tree.stalks if stalk.name in found]
+
+
+def _maker(base: Base, makers: Mapping[str, str]) -> str:
+    """Return the stalk whose image a base is, empty for another image."""
+    if not isinstance(base, TagBase) or base.name.endswith(":initial"):
+        return ""
+    return makers.get(base.name.rpartition(":")[0], "")

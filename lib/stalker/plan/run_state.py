@@ -1,7 +1,8 @@
 """The state machine of a run: events in, instructions out; no clock, no threads, no engine.
 
-States of a step: waiting -> running -> done | failed; waiting -> blocked. Told of what happened, the
-machine answers with what to do next, so every race of a run is a list of events in a test.
+States of a step: waiting -> running -> done | shared | failed | cancelled; waiting -> blocked. Given what
+happened, the machine returns what to do next, so every race of a run is a list of events in a test. Its
+states are the only record of what became of the steps.
 
 A stalk that mounts stores as `locked` has them for itself from its first step that starts to its last.
 It takes all of them at once. Only the first of its steps waits for other stalks, so what holds stores
@@ -11,14 +12,18 @@ always gets on, and its steps come first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
+
+import networkx as nx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stalker.model.tree import StepId
 
-StepState = Literal["waiting", "running", "done", "failed", "blocked"]
+StepState = Literal["waiting", "running", "done", "shared", "failed", "cancelled", "blocked"]
+"""`shared` is done, by taking what another step of the run left: it did the same work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +35,10 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A step ended badly, after all its attempts."""
+    """A step ended badly, after all its attempts, or because it was cancelled."""
 
     step: StepId
+    was_cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +120,11 @@ class RunState:
     ) -> None:
         self._works = works or {}
         self._doers: dict[str, StepId] = {}
-        self._missing = {step: set(before) for step, before in inputs.items()}
-        self._after: dict[StepId, list[StepId]] = {step: [] for step in inputs}
-        for step, before in inputs.items():
-            for name in before:
-                self._after[name].append(step)
+        self._graph = nx.DiGraph()
+        self._graph.add_nodes_from(inputs)
+        self._graph.add_edges_from((before, step) for step in inputs for before in inputs[step])
+        self._missing: dict[StepId, int] = dict(self._graph.in_degree)
+        """How many inputs of each step are still to be made."""
         self._order = {step: position for position, step in enumerate(inputs)}
         self._remaining_s = remaining_s
         self._jobs = jobs
@@ -150,13 +156,13 @@ class RunState:
         if self.states.get(event.step) != "running":
             raise ValueError(f"{event.step} is {self.states.get(event.step, 'unknown')}, not running")
         if isinstance(event, Succeeded):
-            self.states[event.step] = "done"
-            for step in self._after[event.step]:
-                self._missing[step].discard(event.step)
+            self.states[event.step] = "done" if self._does_own_work(event.step) else "shared"
+            for step in self._graph.successors(event.step):
+                self._missing[step] -= 1
                 if not self._missing[step] and self.states[step] == "waiting":
                     self._ready.append(step)
             return self._next()
-        self.states[event.step] = "failed"
+        self.states[event.step] = "cancelled" if event.was_cancelled else "failed"
         instructions = self._block_after(event.step) + self._block_same(event.step)
         if not self._keep_going:
             self._stopped = self._stopped or f"{event.step} failed"
@@ -180,7 +186,7 @@ class RunState:
 
     def _block_same(self, failed: StepId) -> list[Instruction]:
         """Block the steps that wait for a step to do their work, which failed."""
-        if self._doers.get(self._work(failed)) != failed:
+        if not self._does_own_work(failed):
             return []
         blocked: list[Instruction] = []
         for step, state in self.states.items():
@@ -190,19 +196,17 @@ class RunState:
                 blocked += self._block_after(step)
         return blocked
 
+    def _does_own_work(self, step: StepId) -> bool:
+        return self._doers.get(self._work(step)) == step
+
     def _work(self, step: StepId) -> str:
         return self._works.get(step) or step
 
     def _block_after(self, failed: StepId) -> list[Instruction]:
-        blocked: list[Instruction] = []
-        todo = list(self._after[failed])
-        while todo:
-            step = todo.pop(0)
-            if self.states[step] == "waiting":
-                self.states[step] = "blocked"
-                blocked.append(Block(step, self._asked or f"{failed} failed"))
-                todo += self._after[step]
-        return blocked
+        after = chain.from_iterable(nx.bfs_layers(self._graph, [failed]))
+        waiting = [step for step in after if self.states[step] == "waiting"]
+        self.states.update(dict.fromkeys(waiting, "blocked"))
+        return [Block(step, self._asked or f"{failed} failed") for step in waiting]
 
     def _next(self) -> list[Instruction]:
         instructions = self._release()

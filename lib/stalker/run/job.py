@@ -16,7 +16,7 @@ class Job:
     `image` is the id of the image that it starts from; `parents` maps the steps that it grows on to
     their commits, and for a base has its key as `base` and its image's id as `initial`. `commit` names
     what it commits, another one for each attempt. `tree_file` and `run` go into labels. `log_stem` is its
-    log file without the attempt and ending. `stalk_image` is what the stalk started from. `needs` maps the
+    log file without the attempt and ending. `needs` maps the
     steps that its stalk needs to their fingerprints. `is_service` starts a daemonized step again without a
     commit.
     """
@@ -31,7 +31,6 @@ class Job:
     workspace: str
     run: str
     log_stem: str
-    stalk_image: str
     needs: dict[StepId, str] = field(default_factory=dict)
     is_first: bool = False
     is_last: bool = False
@@ -43,7 +42,7 @@ class Job:
 class Outcome:
     """How a job ended. `image` is the committed image, `commit` its name on every engine.
 
-    `error` is ours, to be shown or re-raised. `is_shared` says that another step of the run did the work.
+    `error` is ours, to be shown or re-raised.
     """
 
     step: StepId
@@ -53,7 +52,6 @@ class Outcome:
     error: BaseException | None = None
     names: tuple[str, ...] = field(default=())
     commit: str = ""
-    is_shared: bool = False
 
 
 def identity_variables(job: Job) -> dict[str, str]:

@@ -7,19 +7,16 @@ only says who holds it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.errors import Interrupted, LockHeld
+from stalker.io.locks import lock_unless, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-POLL_S = 0.2
 
 
 def lock_dir() -> Path:
@@ -90,25 +87,17 @@ def _hold(
 ) -> Iterator[float]:
     descriptor = _open(path)
     try:
-        told = False
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                holder = os.pread(descriptor, 4096, 0).decode("utf-8", "replace").strip() or "another run"
-                if not wait:
-                    raise LockHeld(
-                        f"{repository} is being worked on by {holder}",
-                        "two runs on the same names would overwrite each other's tags",
-                        "wait for it with --wait, or stop it",
-                    ) from None
-                if not told:
-                    say(f"waiting for {holder}, which works on {repository}")
-                    told = True
-                if stop():
-                    raise Interrupted(f"not waiting for {repository} any longer") from None
-                time.sleep(POLL_S)
+        if not try_lock(descriptor):
+            holder = os.pread(descriptor, 4096, 0).decode("utf-8", "replace").strip() or "another run"
+            if not wait:
+                raise LockHeld(
+                    f"{repository} is being worked on by {holder}",
+                    "two runs on the same names would overwrite each other's tags",
+                    "wait for it with --wait, or stop it",
+                )
+            say(f"waiting for {holder}, which works on {repository}")
+            if not lock_unless(descriptor, stop):
+                raise Interrupted(f"not waiting for {repository} any longer")
         freed_s = os.fstat(descriptor).st_mtime
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{who}\n".encode(), 0)

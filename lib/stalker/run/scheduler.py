@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stalker.errors import EngineError, InputError, Interrupted, NoEngine, StalkerError
 from stalker.model import events
-from stalker.model.bases import base_key, describe_base
+from stalker.model.base_key import base_key, describe_base
 from stalker.model.images import short_id
 from stalker.plan.graph import remaining_path_s
 from stalker.plan.run_state import (
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from stalker.model.artifacts import ArtifactId
     from stalker.model.events import Event
     from stalker.model.tree import StepId
-    from stalker.plan.actions import Action, BaseAction, Plan
     from stalker.plan.graph import Link
-    from stalker.plan.run_state import Instruction
+    from stalker.plan.plan import Action, BaseAction, Plan
+    from stalker.plan.run_state import Instruction, StepState
 
     _Outcomes = queue.SimpleQueue[Outcome | Taken | StalkerError | None]
 
@@ -70,16 +70,36 @@ class RunOptions:
 class RunResult:
     """What became of the steps of a run, and of the artifacts that were to be made."""
 
-    done: list[StepId] = field(default_factory=list)
-    shared: list[StepId] = field(default_factory=list)
-    """Steps that took what another one of the run left: it did the same work."""
-    failed: list[StepId] = field(default_factory=list)
-    blocked: list[StepId] = field(default_factory=list)
+    states: Mapping[StepId, StepState] = field(default_factory=dict)
+    """Those of the steps that were to run, in the order of the plan."""
     error: StalkerError | None = None
     made: list[ArtifactId] = field(default_factory=list)
     unmade: list[ArtifactId] = field(default_factory=list)
     images: dict[StepId, str] = field(default_factory=dict)
     """The image of each step that is there now, whether it ran or was reused."""
+
+    @property
+    def done(self) -> list[StepId]:
+        """The steps that ran and were committed."""
+        return self._steps("done")
+
+    @property
+    def shared(self) -> list[StepId]:
+        """The steps that took what another one of the run left: it did the same work."""
+        return self._steps("shared")
+
+    @property
+    def failed(self) -> list[StepId]:
+        """The steps that ended badly."""
+        return self._steps("failed")
+
+    @property
+    def blocked(self) -> list[StepId]:
+        """The steps that could not run, or were cancelled."""
+        return self._steps("blocked", "cancelled")
+
+    def _steps(self, *states: StepState) -> list[StepId]:
+        return [step for step, state in self.states.items() if state in states]
 
     @property
     def exit_code(self) -> int:
@@ -216,8 +236,6 @@ class _Run:
         self._commits = {action.id: action.commit for action in plan.actions.values()}
         self._left: dict[str, int] = {}
         self._services_up: set[StepId] = set()
-        self._shared: set[StepId] = set()
-        self._result = RunResult()
         to_run = {action.id for action in plan.to_run}
         durations_s = {
             action.id: action.estimate_s for action in plan.to_run if action.estimate_s is not None
@@ -234,6 +252,7 @@ class _Run:
             stores=_locked_stores(plan),
             works={action.id: action.doer or "" for action in plan.to_run},
         )
+        self._result = RunResult(self._state.states)
         for action in plan.to_run:
             self._left[action.step.stalk] = self._left.get(action.step.stalk, 0) + 1
 
@@ -298,20 +317,15 @@ class _Run:
         name = outcome.step
         if outcome.state == "done":
             self._images[name], self._commits[name] = outcome.image, outcome.commit
-            (self._result.shared if outcome.is_shared else self._result.done).append(name)
             self._finish_step(name)
             self._on_done(name, outcome.image)
             self._follow(self._state.handle(Succeeded(name)), pool)
             return
-        if outcome.state != "cancelled":
-            self._result.failed.append(name)
-        else:
-            self._result.blocked.append(name)
         if isinstance(outcome.error, NoEngine) and self._result.error is None:
             self._result.error = outcome.error
             self._stop(outcome.error.brief)
         self._finish_step(name)
-        self._follow(self._state.handle(Failed(name)), pool)
+        self._follow(self._state.handle(Failed(name, was_cancelled=outcome.state == "cancelled")), pool)
 
     def _follow(self, instructions: list[Instruction], pool: Executor) -> None:
         for instruction in instructions:
@@ -341,7 +355,6 @@ class _Run:
         self._stores.release(stalk)
 
     def _block(self, instruction: Block) -> None:
-        self._result.blocked.append(instruction.step)
         self._emit(events.StepBlocked(time.time(), instruction.step, instruction.cause))
         self._finish_step(instruction.step)
 
@@ -353,10 +366,7 @@ class _Run:
 
     def _start(self, action: Action, pool: Executor, same_as: StepId | None) -> None:
         if same_as is not None:
-            self._shared.add(action.id)
-            done = Outcome(
-                action.id, "done", self._images[same_as], commit=self._commits[same_as], is_shared=True
-            )
+            done = Outcome(action.id, "done", self._images[same_as], commit=self._commits[same_as])
             future: Future[Outcome] = pool.submit(_share, self._job(action), done, same_as, self._around)
         else:
             jobs = [*self._services_before(action), self._job(action)]
@@ -381,7 +391,9 @@ class _Run:
             if step.id == action.id:
                 break
             before = self._plan.actions.get(step.id)
-            is_there = before is not None and (before.verdict == "REUSE" or step.id in self._shared)
+            is_there = before is not None and (
+                before.verdict == "REUSE" or self._result.states[step.id] == "shared"
+            )
             if before is None or not is_there or step.id in self._services_up:
                 continue
             if step.daemonize:
@@ -404,7 +416,6 @@ class _Run:
             workspace=tree.workspace,
             run=self._options.run,
             log_stem=f"{tree.log_dir}/{link.step.stalk}/{log}",
-            stalk_image=self._start_image(tree.stalk(link.step.stalk).steps[0].id),
             needs=self._needs(tree.stalk(link.step.stalk).steps[0].id),
             is_first=link.is_first,
             is_last=link.is_last,

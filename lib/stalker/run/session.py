@@ -19,13 +19,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from stalker.engine.docker.container_options import mount_points, tmpfs_points
 from stalker.engine.interface import ContainerSpec
-from stalker.engine.options import mount_points, tmpfs_points
 from stalker.errors import EngineError, EngineFull, NoEngine, StalkerError
 from stalker.model import labels
 from stalker.plan.layers import ASK_FROM
-from stalker.run.mounted_files import mounts_of_files
 from stalker.run.mounts import folders_of_mounts, image_without_volumes, sources_now
+from stalker.run.script.mounted_files import mounts_of_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stalker.engine.interface import Engine, Shell
     from stalker.model.images import Image
     from stalker.run.job import Job
-    from stalker.run.payload import Placed
+    from stalker.run.script.payload import Placed
 
 WRITABLE_MAX_BYTES = 2 << 20
 """A fresh container costs about 0.2 s; writing 2 MB again costs 10 ms and the space."""

@@ -21,14 +21,14 @@ from stalker.errors import EngineError
 from stalker.model import labels
 from stalker.model.images import Image, short_id
 from stalker.run.mounts import folders_of_mounts, image_without_volumes, prepare_mounts, remove_folders
-from stalker.run.script import take_away
+from stalker.run.script.run_script import take_away
 
 if TYPE_CHECKING:
-    from stalker.engine.docker import DockerEngine
+    from stalker.engine.docker.adapter import DockerEngine
+    from stalker.engine.docker.attach import Program
     from stalker.engine.interface import ContainerSpec, Engine
-    from stalker.engine.terminal import Program
     from stalker.model.tree import Step
-    from stalker.run.payload import Payload
+    from stalker.run.script.payload import Payload
 
 COMMENT = "stalker shell "
 """What the comment of a kept shell starts with; the step whose surroundings it had follows."""
@@ -88,7 +88,7 @@ def open_shell(engine: DockerEngine, opening: Opening, command: tuple[str, ...],
 
     With a `tag` the result is kept: always after a shell in a terminal, else when the exit code is 0.
     """
-    from stalker.run.owner import new_run_id
+    from stalker.engine.run_id import new_run_id
 
     run = new_run_id(time.time())
     spec = container_spec(opening, run)
@@ -139,8 +139,8 @@ def place_files(engine: Engine, container: str, opening: Opening) -> Payload | N
     Raises:
         EngineError: one could not be placed.
     """
-    from stalker.run.payload import Start, make_payload
-    from stalker.run.script import place
+    from stalker.run.script.payload import Start, make_payload
+    from stalker.run.script.run_script import place
 
     payload = None
     if opening.step is not None:
@@ -179,9 +179,9 @@ def _talk(
     engine: DockerEngine, container: str, opening: Opening, command: tuple[str, ...], *, is_terminal: bool
 ) -> int:
     """Run the shell or command with our terminal or our pipes; return its exit code."""
-    from stalker.engine import terminal
+    from stalker.engine.docker import attach
 
-    program = terminal.Program(
+    program = attach.Program(
         container,
         _argv(command, is_terminal=is_terminal),
         opening.environment,
@@ -190,10 +190,10 @@ def _talk(
     )
     if not is_terminal:
         stdin = None if sys.stdin is None else 0
-        return terminal.run_in_pipes(engine, program, stdin=stdin, stdout=1, stderr=2)
+        return attach.run_in_pipes(engine, program, stdin=stdin, stdout=1, stderr=2)
     if not command:
         say(f"{opening.title}: image {short_id(opening.image.id)}; `exit` ends it")
-    return terminal.run_in_terminal(engine, _with_term(program), stdin=0, stdout=1)
+    return attach.run_in_terminal(engine, _with_term(program), stdin=0, stdout=1)
 
 
 def _argv(command: tuple[str, ...], *, is_terminal: bool) -> tuple[str, ...]:
@@ -214,7 +214,7 @@ def keep(engine: Engine, container: str, spec: ContainerSpec, opening: Opening, 
 
     Labels that told of a step are emptied: no plan finds it by fingerprint, step or base.
     """
-    from stalker.engine.options import mount_points
+    from stalker.engine.docker.container_options import mount_points
 
     image = opening.image
     step = opening.step

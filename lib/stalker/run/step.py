@@ -18,15 +18,15 @@ from stalker.model import events
 from stalker.model.images import short_id
 from stalker.run.changes import whiteout_names
 from stalker.run.commit import commit_failed, commit_step
-from stalker.run.inputs import Directories
 from stalker.run.job import Job, Outcome, identity_variables
 from stalker.run.mounts import prepare_mounts, volumes_of
-from stalker.run.output import Output
-from stalker.run.payload import Start, make_payload
-from stalker.run.refusals import hindrance, survived
-from stalker.run.report import Report
-from stalker.run.script import KILLED, loses_at_commit, place, run_script, take_away
-from stalker.run.service import start_service
+from stalker.run.script.inputs import Directories
+from stalker.run.script.output import Output
+from stalker.run.script.payload import Start, make_payload
+from stalker.run.script.refusals import hindrance, survived
+from stalker.run.script.report import Report, Usage
+from stalker.run.script.run_script import KILLED, loses_at_commit, place, run_script, take_away
+from stalker.run.script.service import start_service
 
 if TYPE_CHECKING:
     import threading
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from stalker.engine.interface import Engine
     from stalker.model.events import Event
-    from stalker.run.payload import Payload
+    from stalker.run.script.payload import Payload
     from stalker.run.session import Session, Sessions
 
 LAST_LINES = 20
@@ -72,6 +72,8 @@ class _Attempt:
     session: Session | None = None
     exit_code: int | None = None
     script_s: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    added_bytes: int | None = None
     ran_out_of_time: bool = False
     in_place: Payload | None = None
     """What may have files in the container that have to go before anything is committed."""
@@ -127,6 +129,11 @@ def _run_attempt(job: Job, around: Surroundings, number: int) -> Outcome:
             name=name,
             log=attempt.log,
             commit_s=commit_s,
+            script_s=attempt.script_s,
+            added_bytes=attempt.added_bytes,
+            cpu_s=attempt.usage.cpu_s,
+            memory_bytes=attempt.usage.memory_bytes,
+            memory_at_most=attempt.usage.memory_at_most,
         )
     )
     names = (name,) if name else ()
@@ -169,7 +176,7 @@ def _work(job: Job, around: Surroundings, attempt: _Attempt) -> tuple[str, str, 
         place(engine, session.container, again)
         around.sessions.serve(session, step.stalk, step.name)
     else:
-        _keep(job, around, session, report, image, changed)
+        attempt.added_bytes = _keep(job, around, session, report, image, changed)
     return image, f"{job.repository}:{step.name}", around.now() - began_s
 
 
@@ -222,7 +229,7 @@ def _run(job: Job, around: Surroundings, attempt: _Attempt, payload: Payload) ->
             code = run_script(around.engine, _session(attempt), payload, report, stop)
     report.flush()
     attempt.output.flush()
-    attempt.script_s = time.monotonic() - began_s
+    attempt.script_s, attempt.usage = time.monotonic() - began_s, report.usage
     if report.is_done and report.is_undone:
         attempt.in_place = None
     if report.exit_code is None and code:
@@ -240,18 +247,24 @@ def _keep(
     report: Report,
     image: str,
     changed: Sequence[tuple[str, str]],
-) -> None:
-    """Keep the session for the stalk's next step where that one would find what a fresh container has."""
+) -> int | None:
+    """Keep the session for the stalk's next step where that one would find what a fresh container has.
+
+    Return how many bytes the step added to the layer, None where that was not asked for.
+    """
     sessions, stalk = around.sessions, job.step.stalk
     if job.is_last:
         sessions.drop(session)
-    elif not report.is_clean:
+        return None
+    if not report.is_clean:
         sessions.discard(session, stalk)
-    else:
-        writable_bytes = around.engine.state(session.container).writable_bytes
-        may_serve = sessions.keep(session, stalk, image, left=report.left, writable_bytes=writable_bytes)
-        if may_serve and loses_at_commit(around.engine, session, changed, random_source.token_hex(8)):
-            sessions.retire(stalk)
+        return None
+    writable_bytes = around.engine.state(session.container).writable_bytes
+    added_bytes = max(0, writable_bytes - session.writable_bytes)
+    may_serve = sessions.keep(session, stalk, image, left=report.left, writable_bytes=writable_bytes)
+    if may_serve and loses_at_commit(around.engine, session, changed, random_source.token_hex(8)):
+        sessions.retire(stalk)
+    return added_bytes
 
 
 def _variables(job: Job, around: Surroundings) -> dict[str, str]:
@@ -372,6 +385,10 @@ def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: Stalk
             log=attempt.log,
             commit_s=around.now() - began_s if kept else 0.0,
             will_retry_in_s=_pause_s(attempt.number) if will_retry else None,
+            script_s=attempt.script_s,
+            cpu_s=attempt.usage.cpu_s,
+            memory_bytes=attempt.usage.memory_bytes,
+            memory_at_most=attempt.usage.memory_at_most,
         )
     )
     return Outcome(step.id, state, kept, attempt.script_s, error)

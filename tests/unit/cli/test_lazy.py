@@ -45,7 +45,7 @@ def test_help_imports_no_command():
         "import sys; from click.testing import CliRunner; from stalker.cli.main import COMMANDS, stalker\n"
         "done = CliRunner().invoke(stalker, ['--help']); assert done.exit_code == 0, done.output\n"
         "assert CliRunner().invoke(stalker, ['image', '--help']).exit_code == 0\n"
-        "used = {module for module, _, _ in COMMANDS.values()} - {'stalker.cli.image'}\n"
+        "used = {module for module, _, _ in COMMANDS.values()} - {'stalker.cli.commands.image'}\n"
         "print(sorted(used & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -7,6 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
+import pytest
+from click.testing import CliRunner
+
+from stalker.cli.main import stalker
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -24,3 +30,42 @@ def test_output_that_finds_no_room_is_told():
 
     assert done.returncode == 1
     assert done.stderr == "stalker: No space left on device: not all of the output could be written\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        (["--config", "t"], ["run", "t"]),
+        (["--config=t", "--jobs", "2", "-k"], ["run", "t", "--jobs", "2", "-k"]),
+        (["--watch_stdout", "--config", "t", "--set", "A=b"], ["run", "t", "--watch_stdout", "--set", "A=b"]),
+        (
+            ["--config", "t", "--until", "run", "--workspace", "w"],
+            ["--workspace", "w", "run", "t", "--until", "run"],
+        ),
+        (["--workspace=w", "--config", "t", "--json"], ["--workspace=w", "run", "t", "--json"]),
+        (["--workspace", "w", "plan", "t"], ["--workspace", "w", "plan", "t"]),
+        (["image", "create", "--config", "x"], ["image", "create", "--config", "x"]),
+        (["--config"], ["--config"]),
+    ],
+)
+def test_config_is_run_with_all_its_options(typed, read):
+    """The call of the original kantoo-devkit takes what `run` takes; what follows a command is the command's."""
+    context = click.Context(stalker, info_name="stalker")
+
+    assert stalker.as_run(context, typed) == read
+
+
+def test_config_and_a_command_are_refused_together():
+    """A command takes the tree as its argument."""
+    done = CliRunner().invoke(stalker, ["--config", "t", "plan"])
+
+    assert done.exit_code == 2
+    assert "--config TREE runs a tree by itself" in done.output
+
+
+def test_config_reaches_run_with_its_options(tmp_path):
+    """An option of `run` is checked as `run` checks it."""
+    done = CliRunner().invoke(stalker, ["--workspace", str(tmp_path), "--config", "t", "--jobs", "0"])
+
+    assert done.exit_code == 2
+    assert "'--jobs'" in done.output

@@ -7,7 +7,7 @@ import pytest
 from stalker.cli.refs import find_ref
 from stalker.errors import PlanError
 from stalker.model import labels
-from unit.image.forest import TREE, Forest, grown, stalk
+from unit.helpers.forest import TREE, Forest, grown, stalk
 
 
 def found(forest: Forest, ref: str, tree=TREE) -> str:

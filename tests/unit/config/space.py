@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stalker.config.trees import load_tree, read_tree
+from stalker.config.tree.load import checked, load_tree
 from stalker.errors import FilesError
 
 if TYPE_CHECKING:
@@ -66,17 +66,17 @@ class Space:
         """Write a stalk with one step `go` that holds more keys."""
         self.stalk(STEP % keys, top, name)
 
-    def read(self, overrides: dict[str, str] | None = None) -> Tree:
-        return read_tree("t", str(self.root), overrides)
+    def read(self, overrides: dict[str, str] | None = None, *with_files: str) -> Tree:
+        return checked(load_tree("t", str(self.root), overrides or {}, with_files))
 
     def go(self, overrides: dict[str, str] | None = None) -> Step:
         """Read the tree and return the first step of its first stalk."""
         return self.read(overrides).stalks[0].steps[0]
 
-    def problems(self, overrides: dict[str, str] | None = None) -> list[str]:
+    def problems(self, overrides: dict[str, str] | None = None, *with_files: str) -> list[str]:
         """Return all problems of the tree as text, none if it can be read."""
         try:
-            self.read(overrides)
+            self.read(overrides, *with_files)
         except FilesError as error:
             return [str(problem) for problem in error.problems]
         return []

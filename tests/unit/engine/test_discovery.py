@@ -8,48 +8,18 @@ import json
 import os
 import pwd  # noqa: F401
 import socket
-import threading
-from contextlib import contextmanager
 
 import pytest
 
 from stalker.engine.discovery import Candidate, answering, find_address, ping
-from stalker.engine.wire import Address
+from stalker.engine.docker.http import Address
 from stalker.errors import NoEngine
+from unit.helpers.engine_socket import OK, answering_socket
 
-OK = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK"
 
-
-@contextmanager
 def listening(path, answer):
     """A server that gives each caller the same answer; None: it never answers."""
-    server = socket.socket(socket.AF_UNIX)
-    server.bind(str(path))
-    server.listen()
-    callers = []
-
-    def serve():
-        while True:
-            try:
-                caller, _ = server.accept()
-            except OSError:
-                return
-            callers.append(caller)
-            caller.recv(1 << 16)
-            if answer is not None:
-                caller.sendall(answer)
-                caller.close()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield f"unix://{path}"
-    finally:
-        server.shutdown(socket.SHUT_RDWR)
-        server.close()
-        thread.join()
-        for caller in callers:
-            caller.close()
+    return answering_socket(path, lambda _request: answer)
 
 
 def at(url, source="here", *, asked=False):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from stalker.engine.docker.http import image_id
 from stalker.engine.profile import changes_of, is_containerd, layers_max, profile_of
-from stalker.engine.wire import image_id
 
 DOCKER = {"server": "Docker/28.5.2+dfsg4 (linux)", "api-version": "1.51"}
 PODMAN = {"server": "Libpod/5.4.2 (linux)", "libpod-api-version": "5.4.2", "api-version": "1.41"}

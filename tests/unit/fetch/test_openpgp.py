@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stalker.errors import InputError
-from stalker.fetch.files import NotGenuine
+from stalker.errors import InputError, NotGenuine
 from stalker.fetch.openpgp import full_fingerprint, is_inline, verified_text, verify_detached
-from unit.fetch.keys import KeyRing
+from unit.helpers.keys import KeyRing
 
 DATA = b"a root file system" * 1000
 PAST = "20200101T000000"

@@ -9,7 +9,7 @@ import pytest
 from stalker.journal.reader import find_old_log, list_runs, logs_of_step
 from stalker.journal.writer import Journal
 from stalker.model.events import StepFinished, StepStarted
-from unit.journal.story import DB, TUNE, WEB, T, idle_story, run_started, story
+from unit.helpers.story import DB, TUNE, WEB, T, idle_story, run_started, story
 
 
 def keep(log_dir, run, events):

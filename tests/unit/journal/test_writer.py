@@ -17,7 +17,7 @@ from stalker.errors import EngineFull
 from stalker.journal.writer import Journal
 from stalker.model.events import RunFinished, RunStarted, StepFinished, StepStarted
 from stalker.model.tree import StepId
-from unit.journal.story import DB, DUMP, WEB, T, idle_story, run_started, story
+from unit.helpers.story import DB, DUMP, WEB, T, idle_story, run_started, story
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_run_with_nothing_to_do_is_a_few_lines(journal):
 def test_nothing_is_imported_or_written_before_the_run_does_something(tmp_path):
     """Planning is not slowed down by the log."""
     program = (
-        "import sys; from stalker.journal.writer import Journal; from unit.journal.story import idle_story\n"
+        "import sys; from stalker.journal.writer import Journal; from unit.helpers.story import idle_story\n"
         f"j = Journal({str(tmp_path)!r}, 'r1')\n"
         "for e in idle_story()[:-1]: j.on_event(e)\n"
         "print('eliot' in sys.modules)"
@@ -300,3 +300,35 @@ def test_a_blocked_step_fails_its_stalk(journal):
     failed = [m for m in read(journal.path) if m.get("message_type") == "blocked"]
 
     assert [(m["step"], m["cause"]) for m in failed] == [(DUMP, f"{DB} failed")]
+
+
+def test_the_plan_has_its_graph_and_each_attempt_what_was_measured(journal, tmp_path):
+    """So that a report needs nothing but the journal, also when the images are gone."""
+    finished = StepFinished(
+        T + 9,
+        WEB,
+        1,
+        "done",
+        8.0,
+        0,
+        "sha256:2",
+        script_s=7.25,
+        added_bytes=512,
+        cpu_s=1.5,
+        memory_bytes=4096,
+    )
+    tell(journal, [*story()[:6], StepStarted(T + 1, WEB, 1, "logs/web.txt"), finished])
+    journal.close()
+
+    lines = read(tmp_path / "logs/eliot.txt")
+    graph = next(line for line in lines if line.get("message_type") == "plan")["graph"]
+    end = next(line for line in lines if line.get("state") == "done")
+    assert graph["web:nginx"] == {"parent": "base:apt", "estimate_s": 3.0}
+    assert graph["base:apt"]["image"].startswith("sha256:4ca5a981c925")
+    assert {name: end[name] for name in ("script_s", "added_bytes", "cpu_s", "memory_bytes")} == {
+        "script_s": 7.25,
+        "added_bytes": 512,
+        "cpu_s": 1.5,
+        "memory_bytes": 4096,
+    }
+    assert "memory_at_most" not in end

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from stalker.model.diagnostics import Place, Problem
 from stalker.model.escaping import shown, shown_lines
-from stalker.model.places import Place, Problem
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,12 @@ from stalker.model.artifacts import (
     Rootfs,
     Write,
 )
-from stalker.model.places import Place
+from stalker.model.diagnostics import Place
 from stalker.model.tree import secret_marker
-from stalker.plan.actions import select
-from stalker.plan.artifacts import Standing, Version, plan_artifacts, steps_wanted
-from stalker.plan.definitions import definition, proof
+from stalker.plan.artifacts import definition, plan_artifacts, proof, steps_wanted
 from stalker.plan.graph import link_steps, split_name
+from stalker.plan.plan import Standing, Version
+from stalker.plan.verdicts import select
 
 PLACE = Place("trees/t/t.hjson", 9, 1)
 

@@ -10,12 +10,12 @@ import pytest
 from build import PREFIX, stalk, step, tree
 from stalker.engine.fake import FakeEngine
 from stalker.model import labels
-from stalker.model.bases import base_key
+from stalker.model.base_key import base_key
+from stalker.model.diagnostics import Place
 from stalker.model.identity import image_identity
-from stalker.model.places import Place
 from stalker.model.tree import DockerfileBase
 from stalker.plan.bases import find_bases
-from stalker.plan.images import ImageIndex
+from stalker.plan.image_index import ImageIndex
 
 PLACE = Place("trees/t/t.hjson", 1)
 BUILT = DockerfileBase("ctx", PLACE, context_digest="c" * 64)

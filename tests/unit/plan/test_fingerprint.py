@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from build import step
-from stalker.model.places import Place
-from stalker.model.tree import File, Mount, Option, Variable
+from stalker.model.diagnostics import Place
+from stalker.model.tree import File, Mount, Option
+from stalker.model.variables import Variable
 from stalker.plan.fingerprint import differences, hash_fields, shown, step_inputs, whole_history
 
 PLACE = Place("stalks/s/s.hjson", 7)
@@ -24,6 +26,15 @@ def test_the_order_of_fields_does_not_count(fields, random):
     random.shuffle(items)
 
     assert hash_fields(dict(items)) == hash_fields(fields)
+
+
+@given(FIELDS)
+def test_fields_are_framed_by_their_length_in_bytes(fields):
+    """A fingerprint never changes for the same fields, whatever letters are in them: images are found by it."""
+    texts = [text.encode() for name in sorted(fields) for text in (name, fields[name])]
+    framed = b"".join(str(len(text)).encode() + b":" + text for text in texts)
+
+    assert hash_fields(fields) == hashlib.sha256(framed).hexdigest()
 
 
 @given(FIELDS, FIELDS)

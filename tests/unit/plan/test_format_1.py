@@ -14,12 +14,12 @@ from build import BASE, PREFIX, plan, run, stalk, step, tree
 from stalker.config.digests import digest_directory
 from stalker.engine.fake import FakeEngine
 from stalker.model import labels
+from stalker.model.diagnostics import Place
 from stalker.model.images import Image
-from stalker.model.places import Place
 from stalker.model.tree import File, Mount, Option
 from stalker.plan import format_1
 from stalker.plan.graph import link_steps
-from stalker.plan.images import made_from
+from stalker.plan.image_index import made_from
 
 DATA = Path(__file__).parent / "data/format_1.json"
 PLACE = Place("stalks/s/s.hjson", 7)

@@ -6,7 +6,7 @@ import pytest
 
 from build import stalk, tree
 from stalker.errors import PlanError
-from stalker.plan.graph import build_graph, link_steps, remaining_path_s, split_name
+from stalker.plan.graph import link_steps, remaining_path_s, split_name
 
 
 def inputs(made):
@@ -79,10 +79,10 @@ def test_a_circle_is_named_in_order():
     assert caught.value.exit_code == 2
 
 
-def test_the_networkx_graph_tells_parents_from_needs():
+def test_an_edge_is_of_a_parent_or_of_a_need():
     made = tree(stalk("root", "a"), stalk("other", "b", parent="root"), stalk("j", "c", needs=["other"]))
 
-    graph = build_graph(link_steps(made))
+    graph = link_steps(made).graph
 
     kinds = {(a, b): data["kind"] for a, b, data in graph.edges(data=True)}
     assert kinds == {("root:a", "other:b"): "parent", ("other:b", "j:c"): "needs"}

@@ -6,7 +6,7 @@ import pytest
 
 from build import stalk, step, tree
 from stalker.errors import PlanError
-from stalker.model.places import Place
+from stalker.model.diagnostics import Place
 from stalker.model.tree import Mount
 from stalker.plan.graph import link_steps
 from stalker.plan.layers import check_layers, count_layers

@@ -339,3 +339,12 @@ def test_a_stop_while_one_waits_for_the_other_blocks_it():
         [],
         [Block("a2", "enough"), Block("v", "enough"), Block("v2", "enough"), Finish()],
     ]
+
+
+def test_the_states_say_what_became_of_each_step():
+    """Done, done by another step of the run, cancelled, and what grows on that."""
+    state = twice(keep_going=True)
+
+    answers(state, Succeeded("a"), Succeeded("v"), Failed("a2", was_cancelled=True), Failed("v2"))
+
+    assert state.states == {"a": "done", "v": "shared", "a2": "cancelled", "v2": "failed"}

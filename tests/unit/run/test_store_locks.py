@@ -15,7 +15,7 @@ from build import BASE, run, stalk, step, tree
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.errors import LockHeld
 from stalker.model import events
-from stalker.model.places import Place
+from stalker.model.diagnostics import Place
 from stalker.model.tree import Mount
 from stalker.plan.run_state import Taken
 from stalker.run import store_locks

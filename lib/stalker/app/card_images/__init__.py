@@ -1,0 +1,1 @@
+"""Card images: created from a base, injected into, patched, written to a card."""

@@ -1,0 +1,1 @@
+"""What a tree publishes: made, checked, stored, described."""

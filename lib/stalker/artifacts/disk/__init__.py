@@ -1,0 +1,1 @@
+"""Disk images made from the images of steps."""

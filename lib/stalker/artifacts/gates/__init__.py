@@ -1,0 +1,1 @@
+"""What keeps an artifact from being published: passwords, credentials, setuid files."""

@@ -1,0 +1,1 @@
+"""Images booted in QEMU, and what their consoles showed."""

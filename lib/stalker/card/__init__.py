@@ -1,0 +1,1 @@
+"""Card images from a base: sized, assembled, published, described."""

@@ -1,0 +1,1 @@
+"""Commands on what is released: changes, bills of materials, provenance, signatures."""

@@ -1,0 +1,1 @@
+"""Commands that trace how an image became what it is."""

@@ -1,0 +1,1 @@
+"""Artifacts of a stalk: disks, partitions, boot tests, gates."""

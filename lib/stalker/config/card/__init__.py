@@ -1,0 +1,1 @@
+"""Configurations of `image create` and `image inject`."""

@@ -1,0 +1,1 @@
+"""Container options: which there are, and their values."""

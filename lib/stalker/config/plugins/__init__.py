@@ -1,0 +1,1 @@
+"""Plugins of a stalk, and reusable ones: arguments, scripts, files."""

@@ -1,0 +1,1 @@
+"""What each file may hold: the declarations, and the JSON Schema made from them."""

@@ -1,0 +1,1 @@
+"""`service.hjson` in, a Service out."""

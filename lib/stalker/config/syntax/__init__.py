@@ -1,0 +1,1 @@
+"""Hjson and YAML with the place of each value, and the report of all problems."""

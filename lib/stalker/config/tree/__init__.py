@@ -1,0 +1,1 @@
+"""Tree files and stalk files."""

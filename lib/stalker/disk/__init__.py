@@ -1,0 +1,1 @@
+"""Disk images: laid out, formatted, inspected."""

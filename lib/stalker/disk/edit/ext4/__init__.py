@@ -1,0 +1,1 @@
+"""ext4 changed by debugfs in the toolbox."""

@@ -1,0 +1,1 @@
+"""Docker and Podman through their API. No other package imports docker-py."""

@@ -1,0 +1,1 @@
+"""The bases that stalks start from, each kind imported into the engine."""

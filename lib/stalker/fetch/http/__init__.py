@@ -1,0 +1,1 @@
+"""HTTP: one request, one download, resumed where it ended."""

@@ -1,0 +1,1 @@
+"""Container images from registries and archives, without an engine."""

@@ -1,0 +1,1 @@
+"""A disk image written onto a card, and read back."""

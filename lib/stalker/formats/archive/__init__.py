@@ -1,0 +1,1 @@
+"""The members of tar and zip archives, read as they come."""

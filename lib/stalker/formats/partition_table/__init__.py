@@ -1,0 +1,1 @@
+"""MBR and GPT: read, written, resized."""

@@ -1,0 +1,1 @@
+"""Tar headers and streams, byte for byte."""

@@ -1,0 +1,1 @@
+"""The machine stalker runs on: its engine, its emulators, its block devices."""

@@ -1,1 +1,0 @@
-"""What becomes of images: listed, compared, exported, pruned; tar streams passed on, never extracted."""

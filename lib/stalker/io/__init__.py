@@ -1,0 +1,1 @@
+"""Files and bytes of this host: compression, hashing, sparse copies, units, progress."""

@@ -1,0 +1,1 @@
+"""An image's root file system as a tar stream: filtered, compared, exported."""

@@ -1,0 +1,1 @@
+"""A step's script in its container: files placed, run, removed, reported on."""

@@ -1,0 +1,135 @@
+"""Refuse what a pushed tree asks of this machine beyond what its project allows, each with its line."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from stalker.config.syntax.report import Report
+from stalker.errors import FilesError
+from stalker.model.diagnostics import Place
+from stalker.model.tree import DockerfileBase, TarballBase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from stalker.model.service import Allowed
+    from stalker.model.tree import Base, Option, Step, Tree
+
+HARMLESS = frozenset(
+    {
+        "blkio_weight",
+        "cap_drop",
+        "cpu_period",
+        "cpu_quota",
+        "cpu_shares",
+        "cpuset_cpus",
+        "cpuset_mems",
+        "detach",
+        "dns",
+        "dns_opt",
+        "dns_search",
+        "domainname",
+        "entrypoint",
+        "extra_hosts",
+        "group_add",
+        "hostname",
+        "init",
+        "mem_limit",
+        "mem_reservation",
+        "mem_swappiness",
+        "memswap_limit",
+        "nano_cpus",
+        "pids_limit",
+        "remove",
+        "shm_size",
+        "stderr",
+        "stdin_open",
+        "stdout",
+        "tmpfs",
+        "tty",
+        "ulimits",
+        "user",
+        "working_dir",
+    }
+)
+"""Options of DOCKER_OPTS that change the container alone; all others need `privileged`."""
+
+USUAL_NETWORK = "bridge"
+
+
+def refuse_beyond(tree: Tree, allowed: Allowed, roots: Sequence[str]) -> None:
+    """Raise FilesError with all that a tree asks beyond `allowed`.
+
+    `roots` are the directories that it may use: its checkout, and the kept directories of its project.
+    """
+    report = Report()
+    inside = tuple(os.path.realpath(root) for root in roots)
+    permitted = (*inside, *(os.path.realpath(path) for path in allowed.host_paths))
+    for path, place in _host_paths(tree):
+        if not _is_below(os.path.realpath(os.path.join(tree.workspace, path)), permitted):  # noqa: PTH118
+            report.problem(place, f"{path} is outside of the repository", "allow.host_paths of the project")
+    for name, path in (("LOG_DIR", tree.log_dir), ("ARTIFACTS_DIR", tree.artifacts_dir)):
+        if not _is_below(os.path.realpath(os.path.join(tree.workspace, path)), inside):  # noqa: PTH118
+            what = f"{name} is {path}, which is outside of the repository"
+            report.problem(Place(tree.file), what, "the service keeps logs and artifacts")
+    for secret in tree.secrets:
+        if secret.env and secret.env not in allowed.secrets:
+            what = f"the secret {secret.env} is not given to this project"
+            report.problem(secret.place, what, "allow.secrets of the project")
+    for stalk in tree.stalks:
+        for step in stalk.steps:
+            _check_options(step, allowed, report)
+    if report.has_errors:
+        raise FilesError(report.errors(), "`allow` of the project in service.hjson decides")
+
+
+def _check_options(step: Step, allowed: Allowed, report: Report) -> None:
+    network: tuple[str, Place] = (USUAL_NETWORK, step.place)
+    for option in step.options:
+        if option.name == "network_mode":
+            network = (str(json.loads(option.value)), option.place)
+        elif not allowed.is_privileged and _is_power(option):
+            what = f"{option.name} gives rights over the machine"
+            report.problem(option.place, what, "allow: { privileged: true } of the project")
+    if network[0] not in allowed.networks and not allowed.is_privileged:
+        report.problem(
+            network[1], f"the network '{network[0]}' is not allowed", "allow.networks of the project"
+        )
+
+
+def _is_power(option: Option) -> bool:
+    return option.name not in HARMLESS and option.value not in {"false", "null", "[]", "{}"}
+
+
+def _host_paths(tree: Tree) -> Iterator[tuple[str, Place]]:
+    """Give the paths of this machine that a tree reads or mounts, with their places."""
+    for file, _ in tree.files_read:
+        yield file, Place(tree.file)
+    for secret in tree.secrets:
+        if secret.file:
+            yield secret.file, secret.place
+    for stalk in tree.stalks:
+        for base in stalk.bases:
+            for path in _paths_of(base):
+                yield path, base.place
+        for step in stalk.steps:
+            for mount in step.mounts:
+                if mount.kind == "directory":
+                    yield mount.source, mount.place
+            for file_ in (*step.files, *step.copies, *step.late_copies):
+                if file_.host_path:
+                    yield file_.host_path, file_.place
+
+
+def _paths_of(base: Base) -> tuple[str, ...]:
+    if isinstance(base, TarballBase):
+        return tuple(path for path in (base.source, base.signature, *base.keys) if path and "://" not in path)
+    if isinstance(base, DockerfileBase) and not base.commit:
+        return (base.context,)
+    return ()
+
+
+def _is_below(path: str, roots: tuple[str, ...]) -> bool:
+    return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)

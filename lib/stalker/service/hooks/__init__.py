@@ -1,0 +1,1 @@
+"""Pushes of forges: verified, read, and matched with a project; one module for each way of signing."""

@@ -1,0 +1,1 @@
+"""What runs next, and the thread that starts, watches and ends builds."""

@@ -1,0 +1,1 @@
+"""The HTTP side: hooks, pages, the API and the routes of the original tool."""
