@@ -46,7 +46,7 @@ setup: packages engine
 test: test-packages engine service-packages
 	$(PYTEST) $(ARGS)
 
-bench: test-packages engine
+bench: test-packages engine service-packages
 	$(PYTHON) benchmarks/run.py $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 # Ruff and mypy run beside the tests; what they found is shown in one piece, at the end.

@@ -29,6 +29,7 @@ import machine
 import peer as peers
 import plan
 import prune
+import service
 import trivial
 import unchanged
 import writes
@@ -46,6 +47,7 @@ ROWS = {
     "export": export,
     "disk": disk,
     "create": create,
+    "service": service,
 }
 
 

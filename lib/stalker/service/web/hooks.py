@@ -39,7 +39,7 @@ _ANSWERS: Mapping[str, tuple[int, str]] = {
 @router.post("/build/{project}/hook", tags=["hooks"], status_code=202)
 async def hook(request: Request, project: str, web: TheWeb) -> JSONResponse:
     """Take a signed push of a forge."""
-    own, secret = await asyncio.to_thread(_hook_of, web, project)
+    own, secret = _hook_of(web, project)
     body = await _body(request)
     assert own.hook is not None
     try:
