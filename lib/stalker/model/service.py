@@ -119,12 +119,17 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of builds. `parallel` counts trees; `min_free_bytes` is the disk space below which nothing starts."""
+    """Bounds of builds. `parallel` counts trees; `min_free_bytes` is the disk space below which nothing starts.
+
+    `keep_number` builds of a project are kept, and none longer than `keep_s`; 0 keeps all.
+    """
 
     parallel: int = 1
     queued: int = 200
     timeout_s: float = 7200.0
     min_free_bytes: int = 1_000_000_000
+    keep_number: int = 0
+    keep_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,13 @@ SERVICE = Keys(
                 "min_free": Either(
                     (Text(), Whole(maximum=1 << 60)), "disk space below which no build starts; default 1GB"
                 ),
+                "keep": Keys(
+                    {
+                        "number": Whole("builds of each project that are kept", minimum=1),
+                        "age": Either((Text(), Whole(minimum=1)), "how long a build is kept after its end"),
+                    },
+                    "which builds that are over are kept; default: all",
+                ),
             },
             "bounds of builds",
         ),

@@ -188,11 +188,14 @@ class _Reader:
         usual = Limits()
         if node is None:
             return usual
+        keep = node.get("keep")
         return Limits(
             parallel=_whole(node.get("parallel"), usual.parallel),
             queued=_whole(node.get("queued"), usual.queued),
             timeout_s=self._quantity(node.get("timeout"), duration_s, usual.timeout_s),
             min_free_bytes=int(self._quantity(node.get("min_free"), binary_bytes, usual.min_free_bytes)),
+            keep_number=_whole(keep.get("number") if keep else None, usual.keep_number),
+            keep_s=self._quantity(keep.get("age") if keep else None, duration_s, usual.keep_s),
         )
 
     def _quantity(self, node: Node | None, read: Callable[[str], float], default: float) -> float:

@@ -26,6 +26,7 @@ from stalker.service.builds.worker import shown
 from stalker.service.hooks.match import read_stored, wish_of
 from stalker.service.queue.choose import choose
 from stalker.service.queue.ending import record_end, report, succeed
+from stalker.service.queue.expiry import remove_expired
 from stalker.service.queue.prepare import start_build
 from stalker.service.store import builds, deliveries
 
@@ -47,6 +48,9 @@ TURN_S = 0.05
 IDLE_S = 30.0
 """At most this long until the disk and the configuration are looked at again."""
 
+SWEEP_S = 600.0
+"""Time between two looks for builds that are not kept any more."""
+
 
 class Dispatcher:
     """Runs in a thread of its own between `start` and `stop`."""
@@ -61,6 +65,7 @@ class Dispatcher:
         self._retries: dict[str, float] = {}
         self._timed_out: set[str] = set()
         self._busy: set[str] = set()
+        self._swept_at = -SWEEP_S
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
@@ -93,6 +98,7 @@ class Dispatcher:
         self._requeue_due()
         self._accept_waiting()
         self._start_some([build for build in running if not build.is_ended])
+        self._sweep()
 
     def _until_next(self) -> float:
         now = time.monotonic()
@@ -251,6 +257,12 @@ class Dispatcher:
     def _begin(self, build: Build) -> None:
         build = start_build(self._site, build)
         self._watch(build, self._site.service.limits.timeout_s)
+
+    def _sweep(self) -> None:
+        """Remove builds that are not kept any more, in a thread of the pool."""
+        if time.monotonic() - self._swept_at >= SWEEP_S:
+            self._swept_at = time.monotonic()
+            self._pool.submit(remove_expired, self._site)
 
     def _no_space(self) -> str:
         free = shutil.disk_usage(_existing(self._site.places.root)).free

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
-from stalker.service.store.tables import builds
+from stalker.service.store.tables import builds, deliveries, files, messages
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -229,6 +229,41 @@ def listed(
     if only_ended:
         query = query.where(builds.c.state.in_(sorted(ENDED)))
     return [_build(row) for row in connection.execute(query)]
+
+
+def expired(connection: Connection, *, keep_number: int, keep_s: float, limit: int) -> list[Build]:
+    """Return builds that need not be kept any more, the oldest first; 0 is no bound.
+
+    The newest success of each ref stays, since its files and its tag are in use, and a build whose end was not
+    reported everywhere yet.
+    """
+    is_over = builds.c.state.in_(sorted(ENDED))
+    rank = sa.func.row_number().over(partition_by=builds.c.project, order_by=builds.c.number.desc())
+    over = sa.select(builds.c.number, rank.label("rank")).where(is_over).subquery()
+    newest = (
+        sa.select(sa.func.max(builds.c.number))
+        .where(builds.c.state == "success")
+        .group_by(builds.c.project, builds.c.ref)
+    )
+    unsent = sa.select(messages.c.build).where(messages.c.state == "waiting")
+    too_many = over.c.rank > keep_number if keep_number else sa.false()
+    too_old = builds.c.ended < time.time() - keep_s if keep_s else sa.false()
+    query = (
+        sa.select(builds)
+        .join(over, over.c.number == builds.c.number)
+        .where(sa.or_(too_many, too_old), builds.c.number.not_in(newest), builds.c.id.not_in(unsent))
+        .order_by(builds.c.number)
+        .limit(limit)
+    )
+    return [_build(row) for row in connection.execute(query)]
+
+
+def remove(connection: Connection, build_id: str) -> None:
+    """Remove a build that is over; its push stays known by its digest, without its body."""
+    connection.execute(sa.delete(messages).where(messages.c.build == build_id))
+    connection.execute(sa.delete(files).where(files.c.build == build_id))
+    connection.execute(sa.update(deliveries).where(deliveries.c.build == build_id).values(body=b""))
+    connection.execute(sa.delete(builds).where(builds.c.id == build_id, builds.c.state.in_(sorted(ENDED))))
 
 
 def last_starts(connection: Connection) -> dict[str, float]:

@@ -51,6 +51,13 @@ def test_sizes_and_durations_are_read():
     assert (service.limits.timeout_s, service.limits.min_free_bytes) == (5400, 2 * 1024**3)
 
 
+def test_builds_are_kept_by_number_and_age():
+    keep = {"number": 100, "age": "90d"}
+    service = read_service(text(builds={"keep": keep}), "service.hjson", "/w")
+
+    assert (service.limits.keep_number, service.limits.keep_s) == (100, 90 * 86400)
+
+
 def test_published_files_have_names_and_links():
     """`link` beside one file is the link of that file; a mapping has its own."""
     one = read_service(project(publish={"a": "a-{branch}", "link": "a"}), "service.hjson", "/w")

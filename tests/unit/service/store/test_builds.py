@@ -113,3 +113,18 @@ def test_a_list_goes_on_from_a_cursor(put, database):
     assert [(build.id, build.branch, build.push) for build in of_branch] == [
         (made[1].id, "feature/1", {"pusher": "p1"})
     ]
+
+
+def test_builds_beyond_the_newest_and_beyond_an_age_expire(put, database):
+    """The newest success stays whatever its age; one that waits is not over."""
+    ended = [put(commit=str(number) * 40) for number in range(4)]
+    for build, end in zip(ended, ("error", "success", "error", "error"), strict=True):
+        database.write(functools.partial(builds.claim, build_id=build.id))
+        database.write(functools.partial(builds.finish, build_id=build.id, state=end))
+    put()
+
+    by_number = database.read(functools.partial(builds.expired, keep_number=1, keep_s=0, limit=10))
+    by_age = database.read(functools.partial(builds.expired, keep_number=0, keep_s=1e-9, limit=10))
+
+    assert [build.id for build in by_number] == [ended[0].id, ended[2].id]
+    assert [build.id for build in by_age] == [ended[0].id, ended[2].id, ended[3].id]
