@@ -117,7 +117,7 @@ def test_a_list_goes_on_from_a_cursor(put, database):
 
 def test_builds_beyond_the_newest_and_beyond_an_age_expire(put, database):
     """The newest success stays whatever its age; one that waits is not over."""
-    ended = [put(commit=str(number) * 40) for number in range(4)]
+    ended = [put(commit=str(number) * 40, is_newer=False) for number in range(4)]
     for build, end in zip(ended, ("error", "success", "error", "error"), strict=True):
         database.write(functools.partial(builds.claim, build_id=build.id))
         database.write(functools.partial(builds.finish, build_id=build.id, state=end))
