@@ -16,6 +16,7 @@ from stalker.app.settings import Settings
 from stalker.cli import terminal
 from stalker.cli.lazy import LazyGroup
 from stalker.cli.streams import guard_streams
+from stalker.config.locate import find_workspace
 from stalker.errors import StalkerError
 from stalker.model.escaping import shown_lines
 
@@ -110,18 +111,21 @@ class Stalker(LazyGroup):
 @click.group(cls=Stalker, table=COMMANDS, invoke_without_command=True, context_settings=CONTEXT)
 @click.option("--config", metavar="TREE", help="Run this tree: the same as `run TREE`, with all its options.")
 @click.option(
-    "--workspace", metavar="DIR", default=".", help="The directory with trees/ and stalks/; default: here."
+    "--workspace",
+    metavar="DIR",
+    help="The directory with trees/ and stalks/; default: here, else the nearest parent with trees/.",
 )
 @click.version_option(__version__, prog_name="stalker")
 @click.pass_context
 def stalker(
     ctx: click.Context,
     config: str | None,
-    workspace: str,
+    workspace: str | None,
 ) -> None:
     """Build operating-system images as a graph of committed, tagged, resumable steps."""
     ask = terminal.ask if terminal.is_interactive() else None
-    ctx.obj = Settings(os.path.abspath(workspace), ask)  # noqa: PTH100
+    given = os.path.abspath(workspace) if workspace is not None else find_workspace(".")  # noqa: PTH100
+    ctx.obj = Settings(given, ask)
     del config  # `as_run` took it
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

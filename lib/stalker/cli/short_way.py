@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from stalker.config.locate import find_workspace
+
 HARMLESS = {
     "-q",
     "--quiet",
@@ -21,7 +23,7 @@ HARMLESS = {
 def plain_run(argv: list[str]) -> tuple[str, str, bool] | None:
     """Return tree, absolute workspace, and whether to be quiet; None when more than a plain run is requested."""
     config = ""
-    workspace = "."
+    workspace: str | None = None
     is_quiet = False
     words = iter(argv)
     for word in words:
@@ -37,6 +39,7 @@ def plain_run(argv: list[str]) -> tuple[str, str, bool] | None:
             is_quiet = is_quiet or word in {"-q", "--quiet"}
         else:
             return None
-    if not config or config.startswith("-") or not workspace:
+    if not config or config.startswith("-") or workspace == "":
         return None
-    return config, os.path.abspath(workspace), is_quiet  # noqa: PTH100  pathlib takes longer to import
+    # pathlib takes longer to import
+    return config, os.path.abspath(workspace) if workspace else find_workspace("."), is_quiet  # noqa: PTH100

@@ -1,11 +1,38 @@
 """Where the files of a command line are; light, because a warm start needs nothing else of this package."""
 
 # os.path is several times faster than pathlib, and importing it costs nothing.
-# ruff: noqa: PTH100, PTH113, PTH118, PTH119
+# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH118, PTH119, PTH120
 
 from __future__ import annotations
 
 import os
+
+OWN = ("trees", "stalks")
+"""A directory with one of these is a workspace itself."""
+
+
+def find_workspace(start: str) -> str:
+    """Return the absolute path of the workspace that a directory is in: the nearest parent with `trees/`.
+
+    Where there is none, or `start` is a workspace itself, that is `start`. A parent that belongs to another user
+    is not taken: anyone can make `/tmp/trees`.
+    """
+    here = os.path.abspath(start)
+    if any(os.path.isdir(os.path.join(here, name)) for name in OWN):
+        return here
+    parent = os.path.dirname(here)
+    while parent != here:
+        if _is_workspace_of(os.path.join(parent, "trees"), start):
+            return parent
+        here, parent = parent, os.path.dirname(parent)
+    return os.path.abspath(start)
+
+
+def _is_workspace_of(trees: str, start: str) -> bool:
+    """Whether this is a directory that belongs to the user, or to the owner of `start`: root may work for others."""
+    if not os.path.isdir(trees):
+        return False
+    return os.stat(trees).st_uid in {os.geteuid(), os.stat(start).st_uid}
 
 
 def find_file(path: str, workspace: str) -> str:

@@ -69,3 +69,17 @@ def test_config_reaches_run_with_its_options(tmp_path):
 
     assert done.exit_code == 2
     assert "'--jobs'" in done.output
+
+
+def test_a_command_finds_the_workspace_from_a_subdirectory(tmp_path, monkeypatch):
+    """A tree is known by its name anywhere in the workspace."""
+    for name in ("trees/t", "stalks/web/files"):
+        (tmp_path / name).mkdir(parents=True)
+    tree = '{ architecture: { OS: x, ARCH: y, SUBARCH: z }, stalks: { web: { base: { tag: "a:b" } } } }'
+    (tmp_path / "trees/t/t.hjson").write_text(tree)
+    (tmp_path / "stalks/web/web.hjson").write_text("{ plugins: { go: { exec: true, text: '#!/bin/sh' } } }")
+    monkeypatch.chdir(tmp_path / "stalks/web/files")
+
+    done = CliRunner().invoke(stalker, ["check", "t"])
+
+    assert (done.exit_code, done.output) == (0, "2 files read, no problems\n")

@@ -32,3 +32,11 @@ def test_a_plain_run_is_a_tree_and_harmless_options(argv, expected, monkeypatch)
     monkeypatch.setattr("os.getcwd", lambda: "/here")
 
     assert plain_run(argv) == expected
+
+
+def test_a_plain_run_finds_the_workspace_from_a_subdirectory(tmp_path, monkeypatch):
+    for name in ("trees", "stalks/web"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "stalks/web")
+
+    assert plain_run(["run", "t"]) == ("t", str(tmp_path), False)
