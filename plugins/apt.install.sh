@@ -13,7 +13,7 @@ export LC_ALL=C.UTF-8
 check_names() {
     for package in $PACKAGES; do
         case $package in
-        -* | *[!A-Za-z0-9+.:~=/-]*) die "packages: '$package' is no package name" ;;
+        -* | *[!A-Za-z0-9+.:~=/-]*) die "packages: '$package' is not a package name" ;;
         *-) die "packages: '$package' ends with '-', which tells apt to remove it" "this plugin only installs" ;;
         esac
     done

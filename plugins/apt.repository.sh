@@ -12,7 +12,7 @@ KEYS=/etc/apt/keyrings/$NAME
 
 check_arguments() {
     case $NAME in
-    '' | *[!a-z0-9-]*) die "name: '$NAME' is no name for files in /etc/apt" "small letters, digits and hyphens" ;;
+    '' | *[!a-z0-9-]*) die "name: '$NAME' is not a name for files in /etc/apt" "small letters, digits and hyphens" ;;
     esac
     is_true update "$UPDATE" || :
     case $STATE in

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Take out of an image what is no part of it: package lists and downloads, logs, and what must differ from
+# Take out of an image what is not part of it: package lists and downloads, logs, and what must differ from
 # machine to machine, such as host keys and the machine id. What other plugins changed for the making
 # is put back: dpkg waits for the disk again, and packages may start update-initramfs.
 set -euf
@@ -13,7 +13,7 @@ check_arguments() {
         case $path in
         / | */../* | */.. | *//*) die "keep, remove: '$path' is not a path to do that with" ;;
         /*) ;;
-        *) die "keep, remove: '$path' is no absolute path" ;;
+        *) die "keep, remove: '$path' is not an absolute path" ;;
         esac
     done
 }

@@ -59,7 +59,7 @@ unpack_dsc() {
     [ -s "$BUILD/named" ] || die "dsc: $DSC names no files with a SHA-256" "is it a Debian source package?"
     while read -r sha256 name; do
         case $name in
-        '' | .* | */*) die "dsc: $DSC names a file '$name', which cannot be" ;;
+        '' | .* | */*) die "dsc: $DSC names a file '$name', which is not allowed" ;;
         esac
         fetch "${DSC%/*}/$name" "$sha256"
         ln -s "$file" "$BUILD/from/$name"

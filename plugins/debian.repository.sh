@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make a signed repository for apt. It holds what the stalks that this one needs have built in the state
-# that they are in now, and nothing else: it is made anew each time, in a folder of its own.
+# that they are in now, and nothing else: it is made again each time, in a folder of its own.
 set -euf
 KANTOO_NAME=debian.repository
 # shellcheck source=plugins/lib/bash/kantoo.sh

@@ -14,7 +14,7 @@ check_patterns() { # NAME LINES
     printf '%s\n' "$2" | while IFS= read -r pattern; do
         case $pattern in
         '' | /*) ;;
-        *) die "$1: '$pattern' is no absolute path" ;;
+        *) die "$1: '$pattern' is not an absolute path" ;;
         esac
     done
 }

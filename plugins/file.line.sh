@@ -10,7 +10,7 @@ export LC_ALL=C # any byte but a line break may stand in a line
 check_arguments() {
     case $FILE in
     /*) ;;
-    *) die "file: '$FILE' is no absolute path" ;;
+    *) die "file: '$FILE' is not an absolute path" ;;
     esac
     case $LINE in
     *"
@@ -24,7 +24,7 @@ check_arguments() {
     is_true create "$CREATE" || :
     code=0
     printf '' | grep -E -e "$MATCH" 2>/dev/null || code=$?
-    [ "$code" -le 1 ] || die "match: '$MATCH' is no extended regular expression"
+    [ "$code" -le 1 ] || die "match: '$MATCH' is not an extended regular expression"
 }
 
 check_file() {
@@ -33,7 +33,7 @@ check_file() {
         die "file: Docker mounts its own $FILE over that of the image: a change made by a step is lost" \
             "for the host name there is hostname.set; /etc/hosts and /etc/resolv.conf are written at export"
     [ ! -e "$FILE" ] || [ "$(tr -d '\000' <"$FILE" | wc -c)" -eq "$(wc -c <"$FILE")" ] ||
-        die "file: $FILE is no text file: it has zero bytes in it"
+        die "file: $FILE is not text file: it has zero bytes in it"
 }
 
 start_empty() {

@@ -45,7 +45,7 @@ part=${1:-$(findmnt --noheadings --output=SOURCE / | sed 's/\[.*//')}
 part=$(readlink -f "$part")
 name=${part##*/}
 about=/sys/class/block/$name
-[ -e "$about/partition" ] || stop "$part is no partition"
+[ -e "$about/partition" ] || stop "$part is not a partition"
 number=$(cat "$about/partition")
 disk=$(readlink -f "$about/..")
 disk=${disk##*/}
@@ -120,7 +120,7 @@ put() { # FILE MODE: its content on stdin
 need_root
 need systemctl "install systemd in a step before"
 case $LEAVE in
-'' | [!0-9]* | *[!0-9KMG]*) die "leave: '$LEAVE' is no size" "such as 512M" ;;
+'' | [!0-9]* | *[!0-9KMG]*) die "leave: '$LEAVE' is not a size" "such as 512M" ;;
 esac
 install_tools
 write_program | sed "s/@LEAVE@/$(in_sectors "$LEAVE")/" | put "$PROGRAM" 0755

@@ -11,7 +11,7 @@ FILE=/etc/fstab
 check_entry() { # WHAT WHERE TYPE OPTIONS DUMP PASS
     case $2 in
     /* | none | swap) ;;
-    *) die "entries: '$2' is no place to mount on" "an absolute path, or none for swap" ;;
+    *) die "entries: '$2' is not a mount point" "an absolute path, or none for swap" ;;
     esac
     case $3,$2 in
     swap,/*) die "entries: swap is not mounted on '$2'" "write none there" ;;
@@ -21,7 +21,7 @@ check_entry() { # WHAT WHERE TYPE OPTIONS DUMP PASS
     esac
     case $5$6 in
     [01][012]) ;;
-    *) die "entries: '$5 $6' of $2 are no dump (0, 1) and pass (0, 1, 2)" ;;
+    *) die "entries: '$5 $6' of $2 are not a dump (0, 1) and a pass (0, 1, 2)" ;;
     esac
 }
 

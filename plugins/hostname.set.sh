@@ -10,7 +10,7 @@ check_name() {
     # RFC 1123, 2.1: labels of letters, digits and hyphens, no hyphen first or last, at most 63 each
     label='[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
     if [ "$(printf '%s\n' "$NAME" | wc -l)" -ne 1 ] || ! printf '%s\n' "$NAME" | LC_ALL=C grep -q -x -E -e "$label(\.$label)*"; then
-        die "name: '$NAME' is no host name" "letters, digits and hyphens, no hyphen first or last, at most 63 between dots (RFC 1123)"
+        die "name: '$NAME' is not a host name" "letters, digits and hyphens, no hyphen first or last, at most 63 between dots (RFC 1123)"
     fi
     [ "${#NAME}" -le 64 ] || die "name: '$NAME' is longer than the 64 characters that Linux takes"
 }

@@ -193,7 +193,7 @@ make_initramfs() { # VERSION
 check_arguments() {
     case $PACKAGE in
     linux-image-?*) ;;
-    *) die "package: '$PACKAGE' is no kernel's package" "such as linux-image-arm64" ;;
+    *) die "package: '$PACKAGE' is not a kernel package" "such as linux-image-arm64" ;;
     esac
     case $INITRAMFS in
     small | debian) ;;
@@ -201,7 +201,7 @@ check_arguments() {
     esac
     for module in $MODULES; do
         case $module in
-        -* | *[!A-Za-z0-9_-]*) die "modules: '$module' is no name of a module" ;;
+        -* | *[!A-Za-z0-9_-]*) die "modules: '$module' is not a module name" ;;
         esac
     done
 }

@@ -52,7 +52,7 @@ set_variable() { # FILE: give LANG this value in a file of VAR=value lines
 
 need_root
 case $LOCALE in
-'' | -* | *[!A-Za-z0-9_.@-]*) die "locale: '$LOCALE' is no name of a locale" "such as de_DE.UTF-8" ;;
+'' | -* | *[!A-Za-z0-9_.@-]*) die "locale: '$LOCALE' is not a locale name" "such as de_DE.UTF-8" ;;
 esac
 if ! is_there; then
     is_true generate "$GENERATE" || die "locale: '$LOCALE' is not in this image" "say generate: true"

@@ -10,7 +10,7 @@ def main():
     need_root()
     source, target = setting("SOURCE") or packages_dir(), setting("TARGET")
     if not target.startswith("/") or target.rstrip("/") == source.rstrip("/"):
-        raise Failed(f"target: '{target}' is no folder apart from {source}")
+        raise Failed(f"target: '{target}' is not a directory apart from {source}")
     mirror(source, target)
     versions = setting("VERSIONS")
     if versions:

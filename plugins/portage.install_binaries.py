@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Install packages from a folder of binary packages and from nothing else: nothing is compiled, nothing fetched.
-# What is not there is told before anything changes.
+# What is not there is reported before anything changes.
 from kantoo.binhost import needed_version
 from kantoo.portage import install_binaries
 from kantoo.utils import Failed, is_true, listed, need_root, setting, step, words

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Add settings to config.txt and cmdline.txt. They are written anew with each kernel, so settings go where
+# Add settings to config.txt and cmdline.txt. They are rewritten with each kernel, so settings go where
 # they are made from. It runs before or after raspi.firmware.
 set -euf
 KANTOO_NAME=raspi.config
@@ -14,7 +14,7 @@ check_arguments() {
         '' | \[*\]) ;;
         kernel=* | initramfs=*) die "settings: ${line%%=*} is written by raspi.firmware, for the kernel that is installed" ;;
         *=*) [ "${#line}" -le 98 ] || die "settings: '$line' is longer than the 98 characters that the firmware reads of a line" ;;
-        *) die "settings: '$line' is no line of config.txt" "name=value, or [section]" ;;
+        *) die "settings: '$line' is not a line of config.txt" "name=value, or [section]" ;;
         esac
     done
     for word in $CMDLINE; do
@@ -24,7 +24,7 @@ check_arguments() {
     done
 }
 
-put() { # FILE: its content on stdin; none is no file
+put() { # FILE: its content on stdin; no content: no file
     content=$(cat)
     if [ -z "$content" ]; then
         rm -f "$1"

@@ -21,7 +21,7 @@ check_arguments() {
     for console in $CONSOLES; do
         case $console in
         tty?*) ;;
-        *) die "consoles: '$console' is no console" "such as tty0 or ttyAMA0,115200" ;;
+        *) die "consoles: '$console' is not a console" "such as tty0 or ttyAMA0,115200" ;;
         esac
     done
     is_true wireless "$WIRELESS" || :

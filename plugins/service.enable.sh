@@ -70,7 +70,7 @@ check_arguments() {
     [ -n "$(printf '%s' "$SERVICES" | tr -d '[:space:]')" ] || die "services: the list is empty"
     for service in $SERVICES; do
         case $service in
-        -* | *[!A-Za-z0-9@._:-]*) die "services: '$service' is no name of a service" ;;
+        -* | *[!A-Za-z0-9@._:-]*) die "services: '$service' is not a service name" ;;
         esac
     done
     case $INIT in
@@ -84,7 +84,7 @@ check_arguments() {
     openrc)
         need rc-update "install openrc in a step before"
         case $RUNLEVEL in
-        '' | *[!a-z0-9]*) die "runlevel: '$RUNLEVEL' is no name of a runlevel" ;;
+        '' | *[!a-z0-9]*) die "runlevel: '$RUNLEVEL' is not a runlevel name" ;;
         esac
         [ -d "/etc/runlevels/$RUNLEVEL" ] || die "runlevel: OpenRC has no runlevel '$RUNLEVEL'"
         ;;

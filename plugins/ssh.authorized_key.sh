@@ -1,5 +1,5 @@
 #!/bin/sh
-# Put a public key into a user's authorized_keys, or take it out. Keys are told apart by type and
+# Put a public key into a user's authorized_keys, or take it out. Keys are distinguished by type and
 # content: the comment and the options of one that is there are replaced. sshd ignores the file when
 # others can write to it, so folder and file are made private.
 set -euf
@@ -21,16 +21,16 @@ check_key() {
     ssh-ed25519 | ssh-rsa | ecdsa-sha2-nistp256 | ecdsa-sha2-nistp384 | ecdsa-sha2-nistp521) ;;
     sk-ssh-ed25519@openssh.com | sk-ecdsa-sha2-nistp256@openssh.com) ;;
     ssh-dss) die "key: sshd no longer takes DSA keys" "make another: ssh-keygen -t ed25519" ;;
-    *) die "key: '${KEY%% *}' is no type of a public key" "give the line of the .pub file, options apart" ;;
+    *) die "key: '${KEY%% *}' is not a public key type" "give the line of the .pub file, options apart" ;;
     esac
     blob=${KEY#* }
     blob=${blob%% *}
     case $blob in
     AAAA*) ;;
-    *) die "key: what follows ${KEY%% *} is no public key" ;;
+    *) die "key: what follows ${KEY%% *} is not a public key" ;;
     esac
     case $blob in
-    *[!A-Za-z0-9+/=]*) die "key: what follows ${KEY%% *} is no public key" ;;
+    *[!A-Za-z0-9+/=]*) die "key: what follows ${KEY%% *} is not a public key" ;;
     esac
 }
 

@@ -25,7 +25,7 @@ set_name() {
 
 need_root
 case $ZONE in
-'' | /* | */ | *[!A-Za-z0-9_+/-]*) die "zone: '$ZONE' is no name of a time zone" "such as Europe/Berlin" ;;
+'' | /* | */ | *[!A-Za-z0-9_+/-]*) die "zone: '$ZONE' is not a time zone name" "such as Europe/Berlin" ;;
 esac
 [ -d "$DATABASE" ] || die "there is no $DATABASE in this image" "install the package tzdata in a step before"
 if [ ! -f "$DATABASE/$ZONE" ]; then

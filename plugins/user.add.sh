@@ -33,17 +33,17 @@ check_password() {
         esac
         ;;
     \$1\$*) die "password_hash: MD5 (\$1\$) is broken within hours" "make a better one: openssl passwd -6" ;;
-    *) die "password_hash: this is no hash, and a plain password is not taken: it would stand in the files of the tree for all to read" \
+    *) die "password_hash: this is not a hash, and a plain password is not taken: it would stand in the files of the tree for all to read" \
         "make a hash and give that: openssl passwd -6" ;;
     esac
 }
 
 check_arguments() {
     case $NAME in
-    '' | [!a-z_]* | *[!a-z0-9_-]*) die "name: '$NAME' is no login name" "small letters, digits, '_' and '-', a letter first" ;;
+    '' | [!a-z_]* | *[!a-z0-9_-]*) die "name: '$NAME' is not a login name" "small letters, digits, '_' and '-', a letter first" ;;
     esac
     [ "${#NAME}" -le 32 ] || die "name: '$NAME' is longer than 32 characters"
-    [ -z "$USER_ID" ] || is_number "$USER_ID" || die "user_id: '$USER_ID' is no number"
+    [ -z "$USER_ID" ] || is_number "$USER_ID" || die "user_id: '$USER_ID' is not a number"
     case $COMMENT in
     *:* | *"$NEWLINE"*) die "comment: a colon or line break cannot stand in /etc/passwd" ;;
     esac
@@ -51,7 +51,7 @@ check_arguments() {
     '') ;;
     *:* | *"$NEWLINE"*) die "home_dir: a colon or line break cannot stand in /etc/passwd" ;;
     /*) ;;
-    *) die "home_dir: '$HOME_DIR' is no absolute path" ;;
+    *) die "home_dir: '$HOME_DIR' is not an absolute path" ;;
     esac
     [ -z "$LOGIN_SHELL" ] || [ -x "$LOGIN_SHELL" ] ||
         die "login_shell: $LOGIN_SHELL is not in this image" "install it in a step before"

@@ -24,7 +24,7 @@ check_arguments() {
     case $NEW_HASH in
     '' | \$y\$*\$*\$* | \$gy\$*\$*\$* | \$7\$*\$* | \$2[aby]\$*\$* | \$6\$*\$* | \$5\$*\$*) ;;
     \$1\$*) die "new_hash: MD5 (\$1\$) is broken within hours" "make a better one: openssl passwd -6" ;;
-    *) die "new_hash: this is no hash" "make one: openssl passwd -6; or give the password itself as new_password" ;;
+    *) die "new_hash: this is not a hash" "make one: openssl passwd -6; or give the password itself as new_password" ;;
     esac
     case $NEW_HASH in
     *:* | *"$NEWLINE"*) die "new_hash: it has a colon or a line break in it" ;;

@@ -105,7 +105,7 @@ def _plan(links: Links, engine: Engine, **selection: Any) -> Plan:
 
 
 def _bases(made: Tree, index: ImageIndex, needed: frozenset[str] = frozenset()) -> dict[str, BaseAction]:
-    return find_bases(made, index, lambda _base, _platform: "not to be had", needed)
+    return find_bases(made, index, lambda _base, _platform: "not available", needed)
 
 
 def run(

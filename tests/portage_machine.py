@@ -38,7 +38,7 @@ def put_wheel(workspace: Path) -> None:
         check=False,
     )
     if done.returncode:
-        pytest.fail(f"Portage cannot be had: {done.stderr}", pytrace=False)
+        pytest.fail(f"Portage is not available: {done.stderr}", pytrace=False)
 
 
 def link_workspace(path: Path) -> None:

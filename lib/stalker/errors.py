@@ -3,7 +3,7 @@
     StalkerError                    exit code
     ├── FilesError      2           problems in files, all of them at once
     │   └── ArgumentsError  2       problems of what was typed: no file has a place for them
-    ├── PlanError       2           a graph or a selection that cannot be
+    ├── PlanError       2           an impossible graph or selection
     ├── StepFailed      1           a step ended with another exit code than 0, or out of time
     │   └── InputChanged 1          what a step is made of changed while it ran
     ├── LockHeld        1           another run works on the same image names
@@ -19,7 +19,7 @@ Each has three parts: `brief`, one line on what happened and where; `details`, w
 `resolution`, what to do. `main` prints them so. An error must survive pickling: it crosses
 threads and hosts.
 
-Several things tried one after the other, so that all that is wrong is told at once.
+Several things tried one after the other, so that all that is wrong is reported at once.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class ArgumentsError(FilesError):
 
 
 class PlanError(StalkerError):
-    """A graph, an argument or a selection that cannot be."""
+    """An impossible graph, argument or selection."""
 
     exit_code = 2
 

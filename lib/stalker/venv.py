@@ -102,7 +102,7 @@ def build(venv: Path, requirements: bytes, python: str, root: Path, lock: int) -
     pinned = ["--require-hashes", "--no-deps", "-r", str(venv / "requirements.txt")]
     command([inside, "-m", "pip", "install", *options, *pinned], lock, explain_pip)
     packages = next((venv / "lib").glob("python3*/site-packages"))
-    # pip compiles one file after the other; this uses all cores. A file that does not compile is no fault.
+    # pip compiles one file after the other; this uses all cores. A file that does not compile is not an error.
     compile_all = [inside, "-m", "compileall", "-q", "-j", "0", str(packages)]
     subprocess.run(compile_all, check=False, capture_output=True, pass_fds=(lock,))
     (packages / "stalker.pth").write_text(f"{root / 'lib'}\n")

@@ -117,7 +117,7 @@ def spmsync(_given):
 
 
 def repositories():
-    """Return the folders of the repositories that clients are told of, by name."""
+    """Return the folders of the repositories that clients know of, by name."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(glob.glob("/etc/entropy/repositories.conf.d/entropy_*"))
     found = {}
@@ -160,7 +160,7 @@ def split(path):
     with open(path, "rb") as file:
         data = file.read()
     if data[-4:] != b"STOP":
-        refuse(f"{path} is no xpak")
+        refuse(f"{path} is not an xpak")
     length = int.from_bytes(data[-8:-4], "big")
     part = data[-8 - length : -8]
     index_length = int.from_bytes(part[8:12], "big")

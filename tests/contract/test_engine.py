@@ -117,7 +117,7 @@ ABOUT_NOTHING = [
 
 @pytest.mark.parametrize("call", ABOUT_NOTHING)
 def test_what_is_not_there_is_told_as_that(world, call):
-    """An unknown image or container is no riddle in the engine's words."""
+    """An unknown image or container is not a riddle in the engine's words."""
     with pytest.raises(NotThere):
         CALLS[call](world.engine)
 
@@ -307,7 +307,7 @@ def test_a_registry_that_has_not_got_it_is_an_error_of_the_engine(world, call):
 
 
 def test_missing_paths_are_those_that_are_in_no_layer(world):
-    """A mount point that the image lacked is told from one that it had."""
+    """A mount point that the image lacked is reported from one that it had."""
     assert world.engine.missing_paths(world.base, ["/etc", "/etc/passwd", "/none", "/etc/none/x"]) == [
         "/none",
         "/etc/none/x",
@@ -409,7 +409,7 @@ def test_an_export_can_be_left_in_the_middle(world):
 
 
 def test_a_path_below_a_file_is_not_there(world):
-    """As one in a directory that is missing: both are no files of the container."""
+    """As one in a directory that is missing: both are not files of the container."""
     container = world.container()
     assert world.exec(container, "echo x >/f\n", FakeRun(writes={"/f": b"x\n"})).code == 0
 
@@ -493,7 +493,7 @@ def test_containers_are_found_by_all_of_their_labels(world):
 
 
 def test_a_running_container_is_removed_at_once(world):
-    """It is killed, not asked; a second removal is no error."""
+    """It is killed, not asked; a second removal is not an error."""
     container = world.container()
 
     world.engine.remove_container(container)
@@ -844,7 +844,7 @@ def test_a_commit_holds_what_was_written_and_is_tagged_in_one_act(world):
 
 
 def test_a_comment_is_not_passed_on(world):
-    """By its comment an image of ours is told from what others make of it, also where its own parent is unknown."""
+    """By its comment an image of ours is reported from what others make of it, also where its own parent is unknown."""
     name = world.name()
     world.commit(world.container(), name, {labels.STEP: "a:b"})
     container = world.container(name)

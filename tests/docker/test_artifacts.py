@@ -49,7 +49,7 @@ def run(space: Space, *arguments: str, **environ: str) -> Done:
 
 
 def run_long(space: Space) -> tuple[int, str]:
-    """Run what boots a machine; return the exit code and what was told."""
+    """Run what boots a machine; return the exit code and what was reported."""
     running = space.start("run", TREE)
     try:
         told = running.communicate(timeout=BOOT_S)[1]
@@ -109,7 +109,7 @@ def test_a_root_file_system_leaves_the_engine(workspace):
 
 
 def test_two_builds_give_the_same_bytes(workspace):
-    """Everything made anew, a moment later: with SOURCE_DATE_EPOCH nothing tells them apart."""
+    """Everything made again, a moment later: with SOURCE_DATE_EPOCH nothing tells them apart."""
     given(
         workspace, {"root": {"rootfs": "root.tar.gz", "boot": "boot.tar"}}, "mkdir -p /boot; echo k > /boot/k"
     )
@@ -505,7 +505,7 @@ def test_a_disk_holds_another_artifact_and_a_folder_of_the_workspace(workspace):
 
 @pytest.mark.slow
 def test_what_does_not_boot_is_kept_aside_until_its_test_passes(workspace, engine):
-    """The last lines of the console are shown; when the test is mended, nothing is made again."""
+    """The last lines of the console are shown; when the test is repaired, nothing is made again."""
     kernel = kernel_for("amd64")
     rootfs = subprocess.run(
         ["tar", "-c", "-C", kernel.root, "--owner=0", "--group=0", "."], capture_output=True, check=True

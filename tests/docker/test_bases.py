@@ -166,7 +166,7 @@ def test_a_tarball_that_is_none_is_refused(engine, bases, names, tmp_path):
     (tmp_path / "root.tar").write_bytes(data)
     base, name = TarballBase("root.tar", PLACE, sha256=sha256(data)), names()
 
-    with pytest.raises(InputError, match="no root file system"):
+    with pytest.raises(InputError, match="not a root file system"):
         bases.provide(base, name, quiet)
 
     assert engine.image(name) is None

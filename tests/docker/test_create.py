@@ -303,7 +303,7 @@ def test_whatever_fails_leaves_the_old_output_and_nothing_else(space, bases, con
 
 @pytest.mark.parametrize("via", ["direct", "tar"])
 def test_a_checksum_holds_for_archives_and_for_what_is_cached(space, bases, via):
-    """Nothing of a wrong one is kept, and what is kept is held against another checksum too."""
+    """Nothing of a wrong one is kept, and what is kept is checked against another checksum too."""
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("x"), io.BytesIO())
@@ -395,7 +395,7 @@ def test_a_check_makes_nothing(space, bases):
 
 
 def test_a_size_that_cannot_hold_it_is_refused_before_any_download(space, bases):
-    """Both figures are told."""
+    """Both figures are reported."""
     with serving(a=b"x" * 200 * MIB) as server:
         done = space.create(
             f"base: {bases[2]}\noutput: {{size: 150MiB}}\nfiles: [{{to: /data/a, url: '{server.url}/a'}}]\n"

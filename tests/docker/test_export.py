@@ -55,7 +55,7 @@ def containers_of(image: str) -> list[str]:
 
 
 def test_all_that_a_file_system_can_hold_comes_out_as_it_went_in(workspace, engine):
-    """Capabilities, devices, hard links, long names and names that are no UTF-8."""
+    """Capabilities, devices, hard links, long names and names that are not UTF-8."""
     own = [
         folder("bin"),
         (member("bin/ping", mode=0o755, pax_headers=CAPABILITY), b"\x7fELF" * 1000),

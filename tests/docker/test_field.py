@@ -378,7 +378,7 @@ def test_a_script_that_reads_its_input_reads_nothing(workspace):
 
 
 def test_nobody_is_asked_where_nobody_can_answer(workspace):
-    """A question on stdin hung CI: a base that cannot be had is an error at once."""
+    """A question on stdin hung CI: a base that is not available is an error at once."""
     one_stalk(workspace, {"a": "true"}, {"base": {"tag": f"{workspace.prefix}/none:1"}})
 
     done = workspace.run()

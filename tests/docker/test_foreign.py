@@ -168,7 +168,7 @@ def risc(emulated: str, unregistered: None, engine: DockerEngine, workspace: Spa
 
 
 def test_a_step_whose_platform_cannot_run_is_blocked_before_anything_is_done(risc):
-    """The plan names the command that mends it; a run refuses with the same words."""
+    """The plan names the command that fixes it; a run refuses with the same words."""
     risc.tree({"web": {}}, platform=RISC)
     risc.stalk("web", {"one": "true", "two": "true"})
 

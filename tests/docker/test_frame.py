@@ -322,7 +322,7 @@ def test_a_root_that_was_in_use_is_mended(tmp_path: Path, work: Path, tools: Too
 
     said = mend(image, root, tools, OUT, epoch_s=WISH.epoch_s)
 
-    assert said == "partition 2 of the base was not clean; it has been mended"
+    assert said == "partition 2 of the base was not clean; it has been repaired"
     assert is_sound(image, root.start_bytes)
     assert image.stat().st_size == size
     assert [partition_digest(image, 0, root.start_bytes), partition_digest(image, end, size - end)] == outside
@@ -342,7 +342,7 @@ def test_a_boot_partition_with_a_lost_cluster_is_mended(tmp_path: Path, work: Pa
 
     said = mend(image, boot, tools, OUT)
 
-    assert said == "partition 1 of the base was not clean; it has been mended"
+    assert said == "partition 1 of the base was not clean; it has been repaired"
     assert mend(image, boot, tools, OUT) == ""
     assert tool("mtype", "-i", f"{image}@@{boot.start_bytes}", "::/config.txt") == "enable_uart=1\n"
     assert os.listdir(work) == [image.name]

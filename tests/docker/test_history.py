@@ -161,7 +161,7 @@ def test_states_of_layers_equal_the_exports(grown, engine, tmp_path):
 
 
 def test_blame_shows_what_was_only_written_again(grown):
-    """A new time with the same content is no change, but somebody may look for who wrote last."""
+    """A new time with the same content is not a change, but somebody may look for who wrote last."""
     assert [short(one) for one in blamed(grown, "/srv/same", "--all")] == ["A one", "= two"]
 
 

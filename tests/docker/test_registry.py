@@ -157,7 +157,7 @@ def load_and_run(hub, path, name, *command):
 
 
 def test_what_docker_pushed_is_fetched_loaded_and_run(hub, pushed, user, tmp_path):
-    """Under its name, with the id that it had; sizes are those that were told before anything came."""
+    """Under its name, with the id that it had; sizes are those that were reported before anything came."""
     id_before = hub.docker("image", "inspect", "-f", "{{.Id}}", pushed).strip()
     remote = user.look(pushed)
     with user.fetch(pushed) as file:

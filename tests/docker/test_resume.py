@@ -206,7 +206,7 @@ def comments_and_order(space):
 
 @pytest.mark.parametrize("change", [more_memory, new_content_of_a_writable_folder, comments_and_order])
 def test_what_changes_no_result_runs_nothing(forest, change):
-    """More memory, a folder that steps write to, or a comment is no new work."""
+    """More memory, a folder that steps write to, or a comment is not a new work."""
     change(forest)
 
     assert forest.to_run() == {}
@@ -271,7 +271,7 @@ def test_a_stalk_that_is_pretended_is_taken_as_it_is(forest):
 
 
 def test_steps_before_skip_until_are_taken_as_they_are(forest):
-    """From there on the tree is held against its files again."""
+    """From there on the tree is checked against its files again."""
     write_forest(forest, skip_until="c")
     write_root(forest, b="echo other >/b", copy="other")
 

@@ -58,7 +58,7 @@ OUTSIDE = [
     "rm -f /etc/mtab",
     "echo 500 >/proc/$(cut -d' ' -f4 /proc/$PPID/stat)/oom_score_adj",
 ]
-"""What a script may do to what is not in its container's layer, or only there because Docker was told so."""
+"""What a script may do to what is not in its container's layer, or only there because Docker was reported so."""
 
 SEE = """\
 ls -A /dev/shm /scratch /dev/mqueue /vol; ls -A /dev | grep -v stalker

@@ -165,7 +165,7 @@ def enter(terminal, box, *arguments):
 def ask(terminal, line):
     """Type a line and return what it wrote.
 
-    Between marks, because busybox draws its prompt anew when it hears of the window's size.
+    Between marks, because busybox draws its prompt again when it hears of the window's size.
     """
     terminal.sendline(f"{line}; echo e''nd")
     terminal.expect_exact("end\r\n")
@@ -196,7 +196,7 @@ def test_a_command_has_the_environment_files_and_mounts_of_the_step(box):
 
 
 def test_what_the_step_did_to_its_copies_is_what_the_shell_finds(box):
-    """A `copy` is in the image, so it is not placed anew over what the script made of it."""
+    """A `copy` is in the image, so it is not placed again over what the script made of it."""
     ran = box.shell("--", "cat", "/etc/box.conf")
 
     assert ran.stdout == b"from the stalkedited\n"

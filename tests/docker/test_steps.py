@@ -145,7 +145,7 @@ def test_a_retry_starts_from_a_clean_image(workspace, store):
 
 
 def test_a_step_that_has_no_retries_left_has_failed(workspace):
-    """Each attempt is told; the last one decides."""
+    """Each attempt is reported; the last one decides."""
     one_stalk(workspace, {"bad": script("echo try; exit 9", retries=1)})
 
     done = workspace.run()
@@ -269,7 +269,7 @@ def test_what_a_service_makes_of_a_copy_stays(workspace):
 
 
 def test_a_service_that_does_not_come_up_fails(workspace):
-    """Its exit code is told, and what needs it does not run."""
+    """Its exit code is reported, and what needs it does not run."""
     one_stalk(workspace, {"server": script("echo no; exit 3", daemonize=True), "after": "true"})
 
     done = workspace.run()

@@ -28,7 +28,7 @@ def second_for_all(tmp_path_factory):
 
 @pytest.fixture
 def second(second_for_all):
-    """The engine, up and with room; what a test did to it is mended."""
+    """The engine, up and with room; what a test did to it is repaired."""
     engine = second_for_all
     engine.make_room()
     if not engine.is_up:

@@ -70,7 +70,7 @@ def test_an_engine_that_goes_away_ends_the_run_and_the_next_one_goes_on(asleep, 
 
 
 def test_the_next_run_says_what_it_removed(asleep, second):
-    """The killed engine's container is still there after its restart: it goes, and the user is told."""
+    """The killed engine's container is still there after its restart: it goes, and the user is reported."""
     space, running, said = asleep
     kill(second)
     lost = finish(running, said)

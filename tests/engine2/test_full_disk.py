@@ -1,4 +1,4 @@
-"""The engine's disk gets full: the step that did it is told, nothing half-done stays, and the run goes on later."""
+"""The engine's disk gets full: the step that did it is reported, nothing half-done stays, and the run goes on later."""
 
 import pytest
 

@@ -48,7 +48,7 @@ def test_no_engine_is_told_within_a_second(nobody, tmp_path, command):
 
 
 def test_files_are_read_before_an_engine_is_asked(tmp_path):
-    """A slip in a file is told, not the missing engine: exit 2."""
+    """A slip in a file is reported, not the missing engine: exit 2."""
     space = Workspace(tmp_path, "stalker-test", "stalker-test/base:1", f"unix://{tmp_path}/no.sock")
     space.tree({"a": {"bse": 1}})
     space.stalk("a", {"one": "true"})

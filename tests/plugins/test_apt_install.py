@@ -104,15 +104,15 @@ def test_no_network_is_told_after_three_tries(machine):
 
 
 REFUSED = [
-    ({"packages": ["less; reboot"]}, "'less;' is no package name"),
-    ({"packages": ["--allow-downgrades"]}, "is no package name"),
-    ({"packages": ["*"]}, "is no package name"),
+    ({"packages": ["less; reboot"]}, "'less;' is not a package name"),
+    ({"packages": ["--allow-downgrades"]}, "is not a package name"),
+    ({"packages": ["*"]}, "is not a package name"),
     ({"packages": ["dash-"]}, "tells apt to remove it"),
     ({"packages": []}, "the list is empty"),
     ({"packages": ["less"], "update": "maybe"}, "neither true nor false"),
     ({"packages": ["less"], "clean": ""}, "neither true nor false"),
     ({"packages": ["less"], "max_age_h": 24}, "must stay"),
-    ({"packages": ["less"], "clean": False, "max_age_h": "a day"}, "is no number of hours"),
+    ({"packages": ["less"], "clean": False, "max_age_h": "a day"}, "is not a number of hours"),
 ]
 
 

@@ -109,7 +109,7 @@ def test_a_source_package_is_fetched_once_and_verified(builder):
 
 @pytest.mark.parametrize("file", ["boardinfo_1.0.dsc", "boardinfo_1.0.tar.xz"])
 def test_a_file_that_is_another_one_is_not_built(builder, file):
-    """It is told with both checksums, and not kept."""
+    """It is reported with both checksums, and not kept."""
     machine = builder(fingerprint=OTHER)
     machine.read(
         "mkdir /pool; cp -R /usr/src/boardinfo /pool/boardinfo-1.0; cd /pool;"
@@ -281,7 +281,7 @@ REFUSED = [
     ({"name": "ours", "uri": "file:///srv"}, "nothing verifies"),
     ({"name": "ours", "uri": "file:///srv", "key": "/nowhere"}, "no file /nowhere"),
     ({"name": "ours", "from_need": "build_repo"}, "does not need 'build_repo'"),
-    ({"name": "Ours!", "uri": "file:///srv", "key": "/k"}, "no name for files"),
+    ({"name": "Ours!", "uri": "file:///srv", "key": "/k"}, "not a name for files"),
 ]
 
 

@@ -114,7 +114,7 @@ def test_packages_in_the_form_xpak_are_injected_as_they_are(server):
 
 
 def test_a_gpkg_that_is_not_installed_cannot_be_injected(server):
-    """Nothing is called, and the way out is told."""
+    """Nothing is called, and the way out is reported."""
     server.read("rm -rf /var/db/pkg/app-misc/hello-1.0")
 
     ran = server.use("entropy.inject", **SERVER)

@@ -26,7 +26,7 @@ CHANGES = [
     ("a line goes, each time it stands there", "a\nb\na\n", {"line": "a", "state": "absent"}, "b\n"),
     ("what matches goes", "a1\nb\na2\n", {"match": "^a", "state": "absent"}, "b\n"),
     ("the only line goes", "a\n", {"line": "a", "state": "absent"}, ""),
-    ("an absent line is no fault", "b\n", {"line": "a", "state": "absent"}, "b\n"),
+    ("an absent line is not a fault", "b\n", {"line": "a", "state": "absent"}, "b\n"),
     (
         "nothing in a line is special",
         "a\n",
@@ -96,17 +96,17 @@ def test_absent_from_a_file_that_is_not_there_is_done(machine):
 REFUSED = [
     ({"file": "/etc/none.conf", "line": "a"}, "is not there"),
     ({"file": "/none/new.conf", "line": "a", "create": True}, "the folder /none is not there"),
-    ({"file": "etc/passwd", "line": "a"}, "no absolute path"),
+    ({"file": "etc/passwd", "line": "a"}, "not an absolute path"),
     ({"file": "/etc", "line": "a"}, "is a directory"),
     ({"file": "/etc/passwd", "line": ""}, "nothing is given"),
     ({"file": "/etc/passwd", "state": "absent"}, "neither is given"),
     ({"file": "/etc/passwd", "line": "a\nb"}, "line break"),
     ({"file": "/etc/passwd", "line": "a", "state": "gone"}, "neither present nor absent"),
-    ({"file": "/etc/passwd", "line": "a", "match": "("}, "no extended regular expression"),
+    ({"file": "/etc/passwd", "line": "a", "match": "("}, "not an extended regular expression"),
     ({"file": "/etc/passwd", "line": "a", "create": "yes"}, "neither true nor false"),
     ({"file": "/etc/hostname", "line": "a"}, "Docker mounts its own /etc/hostname"),
     ({"file": "/etc/hosts", "line": "a"}, "Docker mounts its own /etc/hosts"),
-    ({"file": "/usr/bin/env", "line": "a"}, "no text file"),
+    ({"file": "/usr/bin/env", "line": "a"}, "not a text file"),
 ]
 
 

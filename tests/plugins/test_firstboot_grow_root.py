@@ -146,7 +146,7 @@ def test_a_root_that_is_no_partition_is_left_alone(ready):
     ran = machine.sh("grow-root")
 
     assert ran.code == 0
-    assert "is no partition" in ran.output
+    assert "is not a partition" in ran.output
 
 
 def test_systemd_takes_the_unit_and_it_is_enabled_once(ready):
@@ -167,4 +167,4 @@ def test_a_size_that_is_none_is_refused(machine):
     ran = machine.use("firstboot.grow_root", leave="lots")
 
     assert ran.code == 1
-    assert "'lots' is no size" in ran.output
+    assert "'lots' is not a size" in ran.output

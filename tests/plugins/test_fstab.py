@@ -44,10 +44,10 @@ def test_what_util_linux_reads_is_what_was_meant(machine):
 
 REFUSED = [
     ([ROOT, "LABEL=x / ext4"], "two are mounted on /"),
-    (["LABEL=x boot vfat"], "no place to mount on"),
+    (["LABEL=x boot vfat"], "not a mount point"),
     (["LABEL=x none ext4"], "not on 'none'"),
     (["LABEL=x /swap swap"], "swap is not mounted"),
-    (["LABEL=x /x ext4 defaults 0 7"], "no dump"),
+    (["LABEL=x /x ext4 defaults 0 7"], "not a dump"),
     (["LABEL=x /x y ext4 defaults 0 1"], "more than six fields"),
 ]
 

@@ -145,8 +145,8 @@ def test_a_boot_partition_is_filled_and_settings_outlive_a_new_kernel(kernel):
 
 
 REFUSED = [
-    ("kernel.debian", {"package": "linux-image-"}, "no kernel's package"),
-    ("kernel.debian", {"package": "linux-image-x", "modules": ["a;b"]}, "no name of a module"),
+    ("kernel.debian", {"package": "linux-image-"}, "not a kernel package"),
+    ("kernel.debian", {"package": "linux-image-x", "modules": ["a;b"]}, "not a module name"),
     ("raspi.firmware", {}, "no kernel in /boot"),
     ("raspi.firmware", {"root": 'LABEL=$(reboot)"'}, "that a shell reads"),
     ("raspi.config", {"settings": ["kernel=mine"]}, "is written by raspi.firmware"),

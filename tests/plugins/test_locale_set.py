@@ -58,8 +58,8 @@ def test_each_distribution_has_its_own_file(machine, prepare, place):
 REFUSED = [
     ({"locale": "de_XX.UTF-8"}, "there are: de_AT.UTF-8"),
     ({"locale": "xx_XX.UTF-8"}, "there is no locale 'xx_XX.UTF-8'"),
-    ({"locale": ""}, "no name of a locale"),
-    ({"locale": "../../etc"}, "no name of a locale"),
+    ({"locale": ""}, "not a locale name"),
+    ({"locale": "../../etc"}, "not a locale name"),
     ({"locale": "de_DE.UTF-8", "generate": False}, "is not in this image"),
     ({"locale": "de_DE.UTF-8", "generate": "perhaps"}, "neither true nor false"),
 ]

@@ -64,7 +64,7 @@ def test_a_file_that_was_one_becomes_a_folder_and_counts_still(gentoo, standin):
 REFUSED = [
     ({"profile": "none/such"}, "there is no 'none/such' in /var/db/repos/standin/profiles"),
     ({"make_conf": 'CFLAGS=-DX="1"'}, "CFLAGS has a quote"),
-    ({"make_conf": "MY-FLAGS=1"}, "'MY-FLAGS' is no name of a variable"),
+    ({"make_conf": "MY-FLAGS=1"}, "'MY-FLAGS' is not a variable name"),
 ]
 
 

@@ -79,7 +79,7 @@ REFUSED = [
     ({"services": ["ssh", "systemd-journald"]}, "cannot be enabled"),
     ({"services": ["ssh", "masked"]}, "'masked' is masked"),
     ({"services": []}, "the list is empty"),
-    ({"services": ["--now"]}, "no name of a service"),
+    ({"services": ["--now"]}, "not a service name"),
     ({"services": ["ssh"], "state": "on"}, "neither enabled nor disabled"),
     ({"services": ["ssh"], "init": "runit"}, "none of auto"),
     ({"services": ["ssh"], "init": "openrc"}, "there is no 'rc-update'"),

@@ -61,10 +61,10 @@ REFUSED = [
     ({"key": "-----BEGIN OPENSSH PRIVATE KEY-----\nabc"}, "this is a private key"),
     ({"key": f"{KEY}\n{OTHER}"}, "line break"),
     ({"key": "ssh-dss AAAAB3 a"}, "DSA"),
-    ({"key": "hello"}, "no type of a public key"),
-    ({"key": "ssh-ed25519 hello"}, "no public key"),
-    ({"key": "ssh-ed25519 AAAA$(id)"}, "no public key"),
-    ({"key": ""}, "no type of a public key"),
+    ({"key": "hello"}, "not a public key type"),
+    ({"key": "ssh-ed25519 hello"}, "not a public key"),
+    ({"key": "ssh-ed25519 AAAA$(id)"}, "not a public key"),
+    ({"key": ""}, "not a public key type"),
     ({"state": "on"}, "neither present nor absent"),
 ]
 

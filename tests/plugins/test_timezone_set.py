@@ -35,9 +35,9 @@ REFUSED = [
     ("Europe/berlin", "is it: Europe/Berlin"),
     ("Mars/Olympus", "there is no time zone 'Mars/Olympus'"),
     ("Europe", "there is no time zone 'Europe'"),
-    ("", "no name of a time zone"),
-    ("../../../etc/passwd", "no name of a time zone"),
-    ("/etc/passwd", "no name of a time zone"),
+    ("", "not a time zone name"),
+    ("../../../etc/passwd", "not a time zone name"),
+    ("/etc/passwd", "not a time zone name"),
 ]
 
 

@@ -95,16 +95,16 @@ def test_a_hash_is_never_shown(machine):
 
 
 REFUSED = [
-    ({"name": "Ada"}, "is no login name"),
-    ({"name": ""}, "is no login name"),
-    ({"name": "-rf"}, "is no login name"),
+    ({"name": "Ada"}, "is not a login name"),
+    ({"name": ""}, "is not a login name"),
+    ({"name": "-rf"}, "is not a login name"),
     ({"name": "a" * 33}, "longer than 32"),
-    ({"name": "ada", "user_id": "-1"}, "is no number"),
+    ({"name": "ada", "user_id": "-1"}, "is not a number"),
     ({"name": "ada", "user_id": 0}, "0 belongs to 'root'"),
     ({"name": "ada", "member_of": ["sudo", "nope", "none"]}, "no such group: nope none"),
     ({"name": "ada", "group": "nope"}, "there is no group 'nope'"),
     ({"name": "ada", "login_shell": "/bin/zsh"}, "/bin/zsh is not in this image"),
-    ({"name": "ada", "home_dir": "home"}, "no absolute path"),
+    ({"name": "ada", "home_dir": "home"}, "not an absolute path"),
     ({"name": "ada", "comment": "a:b"}, "colon"),
     ({"name": "ada", "password_hash": "raspberry"}, "a plain password is not taken"),
     ({"name": "ada", "password_hash": "$1$salt$hash"}, "MD5"),

@@ -49,7 +49,7 @@ REFUSED = [
     ({"account": "root", "new_password": "short"}, "fewer than 8"),
     ({"account": "root", "new_password": "one line\nand another"}, "line break"),
     ({"account": "nobody-here", "new_password": SECRET}, "no 'nobody-here' in this image"),
-    ({"account": "root", "new_hash": "plain-password"}, "this is no hash"),
+    ({"account": "root", "new_hash": "plain-password"}, "this is not a hash"),
     ({"account": "root", "new_hash": "$1$salt$hash"}, "MD5"),
     ({"account": "root", "new_hash": "$6$a$b:c"}, "colon"),
 ]

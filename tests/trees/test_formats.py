@@ -47,7 +47,7 @@ def steps(tree):
 
 
 def test_a_comment_behind_a_value_without_quotes_is_the_one_thing_to_mend(workspace):
-    """It is told at its place, with the remedy, and nothing else is wrong."""
+    """It is reported at its place, with the remedy, and nothing else is wrong."""
     with pytest.raises(FilesError) as caught:
         read_tree("kantoo", str(workspace), GIVEN)
 

@@ -283,7 +283,7 @@ def test_two_at_once_make_one_environment(fresh):
 
 
 def test_a_kill_in_the_middle_does_no_harm(fresh):
-    """All its processes end by kill -9 while packages are installed: the next call begins anew."""
+    """All its processes end by kill -9 while packages are installed: the next call begins again."""
     process = fresh.begin()
     deadline = time.monotonic() + 30
     while not list(fresh.root.glob(".venv.d/*/requirements.txt")):

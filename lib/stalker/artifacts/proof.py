@@ -131,7 +131,7 @@ class Proof:
         self.refused = f"the boot test failed: {result.reason}"
         self.last_lines = result.last_lines
         self.has_log = True
-        self.resolution = "look at its console, then mend the image, or the test in the tree file"
+        self.resolution = "look at its console, then fix the image, or the test in the tree file"
 
 
 def remedies(findings: Iterable[Finding]) -> str:

@@ -58,7 +58,7 @@ def made_of(plan: Plan, step: StepId, images: Mapping[StepId, str]) -> dict[str,
 
 
 def _base(action: BaseAction) -> dict[str, Any]:
-    """Return a base: its image, what it was, and what it was held against."""
+    """Return a base: its image, what it was, and what it was checked against."""
     found: dict[str, Any] = {"stalk": action.stalk, "name": action.name, "image": action.image}
     if action.base is not None:
         found["base"] = describe_base(action.base)

@@ -108,12 +108,12 @@ def told(folder: Path) -> Iterator[None]:
         raise StalkerError(
             f"an artifact could not be written to {folder}",
             str(error.strerror or error),
-            "make room or mend the rights there; what was published before stays",
+            "free space or fix the permissions there; what was published before stays",
         ) from error
 
 
 def _refuse_strangers(shelf: Shelf) -> None:
-    """Raise StalkerError when something that is no link of ours has the artifact's name."""
+    """Raise StalkerError when something that is not a link of ours has the artifact's name."""
     if shelf.target() is None and (shelf.link.exists() or shelf.link.is_symlink()):
         raise StalkerError(
             f"{shelf.link} is in the way",

@@ -30,7 +30,7 @@ def unpack(chunks: Iterable[bytes | memoryview], folder: Path, on_bytes: Callabl
 
     Raises:
         StalkerError: it holds what a repository has not: devices, links that lead out, hostile names.
-        InputError: the stream is no tar or ends early. OSError: it could not be written.
+        InputError: the stream is not a tar or ends early. OSError: it could not be written.
     """
     folder.mkdir()
     root = os.open(folder, FOLDER)

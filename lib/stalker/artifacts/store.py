@@ -2,11 +2,11 @@
 
 artifacts/<tree>/<stalk>/<artifact>                      link to the published version; always resolves
 artifacts/<tree>/<stalk>/<artifact>-<digest>/            a version: its files, .sha256, manifest.json
-artifacts/<tree>/<stalk>/<artifact>-<digest>-2/          the same made anew while the damaged one is linked
+artifacts/<tree>/<stalk>/<artifact>-<digest>-2/          the same made again while the damaged one is linked
 artifacts/<tree>/<stalk>/<artifact>-<digest>.unproven/   made, but a gate or the boot test refused it
 artifacts/<tree>/<stalk>/.<artifact>-<run>.part/         being made by a run
 
-The place of an artifact: held against other runs, and cleared of what dead runs left and of old versions.
+The place of an artifact: locked against other runs, and cleared of what dead runs left and of old versions.
 
 A run holds a lock on the directory that it fills, so that runs which do not see each other's processes, but
 share the directory, know what is in use.
@@ -189,7 +189,7 @@ def stalk_folder(tree: Tree, stalk: str) -> Path:
 def look_at_all(
     tree: Tree, cache: Path, say: Callable[[str], None] = lambda _text: None
 ) -> dict[ArtifactId, Standing]:
-    """Look what of a tree's artifacts is on the host; `say` is told when files have to be read for long."""
+    """Look what of a tree's artifacts is on the host; `say` is called when files have to be read for long."""
     began_s = time.monotonic()
     has_said = False
 

@@ -1,6 +1,6 @@
 """Kernel, first file system and device tree, taken out of a disk where it lies: nothing is mounted.
 
-From FAT by mtools, from ext4 by debugfs, both told where in the disk the partition begins.
+From FAT by mtools, from ext4 by debugfs, both given the offset of the partition in the disk.
 """
 
 from __future__ import annotations
@@ -290,5 +290,5 @@ def _debugfs(tool: Runs, disk: str, part: Part, request: str) -> bytes:
 def _plain(path: str) -> str:
     """Return a path that a tool takes as it is."""
     if not path.isprintable() or '"' in path or path.startswith("-"):
-        raise NotBootable(f"{path!r} is a name that no tool can be told")
+        raise NotBootable(f"{path!r} is a name that no tool accepts")
     return path

@@ -7,7 +7,7 @@ program's output, are taken out where a pattern is looked for, unless it matches
 A command is typed as `sh -c '...' </dev/null` between two marks that the typed line itself does not
 contain, so its echo is not taken for output, and the exit code is the command's own.
 
-The plain text of a console: no escape sequences, one kind of line end, kernel messages told apart.
+The plain text of a console: no escape sequences, one kind of line end, kernel messages separated.
 
 What is typed into a shell to run a command there, and to know what came of it.
 """

@@ -115,14 +115,14 @@ def find_trouble(text: str, before: str = "", *, of_kernel_only: bool = False) -
 
 
 def find_prompt(line: str) -> str:
-    """Return why a machine waits at a prompt that is no login's, empty for any other line."""
+    """Return why a machine waits at a prompt that is not a login, empty for any other line."""
     return _first(line, PROMPTS)
 
 
 def find_hint(text: str, *, out_of_time: bool = False) -> str:
     """Return what a text says about why nothing more came, empty for nothing.
 
-    A machine that is only slow is told when it is `out_of_time`; until then it may go on.
+    A machine that is only slow is reported when it is `out_of_time`; until then it may go on.
     """
     if not text.strip():
         return "the console was silent: is it that of the kernel's `console=`?"

@@ -64,5 +64,5 @@ def _checked(value: Any, kind: type) -> Any:
     if kind is float and isinstance(value, int):
         value = float(value)
     if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is no {kind.__name__}")
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
     return value

@@ -75,7 +75,7 @@ def boot_disk(
 ) -> BootResult:
     """Boot a raw disk image as its test says; the transcript goes to `log`, without secrets.
 
-    `partitions` are those of its manifest. `tell` is told what is waited for. Takes as long as the machine:
+    `partitions` are those of its manifest. `tell` receives what is waited for. Takes as long as the machine:
     seconds on `virt`, a minute or two for a whole Debian on `raspi2b`.
 
     Raises:

@@ -81,7 +81,7 @@ def _in_tree(ref: str, tree: Tree) -> str:
 
 
 def _names(ref: str, named: str) -> list[str]:
-    """Return the names to look for, in order. Bare digits are no name: the engine takes them for an id."""
+    """Return the names to look for, in order. Bare digits are not a name: the engine takes them for an id."""
     if named:
         return [named]
     if _HEX.fullmatch(ref.removeprefix("sha256:")):

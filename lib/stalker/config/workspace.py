@@ -119,14 +119,14 @@ class Workspace:
         return document
 
     def read(self, name: str, asked_at: Place, *, limit_bytes: int = SOURCE_MAX_BYTES) -> bytes | None:
-        """Return the bytes of a regular file; None when it cannot be read, told at `asked_at`."""
+        """Return the bytes of a regular file; None when it cannot be read, reported at `asked_at`."""
         absolute = self.absolute(name)
         shown = self.shown(name)
         before = stat_of(absolute)
         try:
             found = os.stat(absolute)
             if not stat_bits.S_ISREG(found.st_mode):
-                self.report.problem(asked_at, f"{shown} is no regular file")
+                self.report.problem(asked_at, f"{shown} is not a regular file")
                 return None
             if found.st_size > limit_bytes:
                 self.report.problem(

@@ -1,6 +1,6 @@
 """Checksums of published files: computed once, trusted as long as nobody touched the file since.
 
-A disk image has gigabytes, and a run with nothing to do has a tenth of a second. So what `stat` told
+A disk image has gigabytes, and a run with nothing to do has a tenth of a second. So what `stat` returned
 of a file when its checksum was computed is noted in the user's cache; a file of which it tells the same
 is taken for unchanged, any other one is read again.
 """
@@ -29,7 +29,7 @@ SETTLED_NS = 50_000_000
 
 
 def sha256_of(path: Path, on_bytes: Callable[[int], None] = lambda _count: None) -> str:
-    """Return the SHA-256 (hex) of a file; `on_bytes` is told how many were read. Raises OSError."""
+    """Return the SHA-256 (hex) of a file; `on_bytes` receives how many were read. Raises OSError."""
     state = hashlib.sha256()
     buffer = bytearray(CHUNK_BYTES)
     view = memoryview(buffer)

@@ -1,6 +1,6 @@
 """manifest.json: what a version of an artifact is, what it was made of, and what says that it may be used.
 
-It stands beside the files, and is the last that is written: a folder without a whole one is no version.
+It stands beside the files, and is the last that is written: a folder without a whole one is not a version.
 Its schema is a contract with programs; names may be added, none is taken away.
 """
 

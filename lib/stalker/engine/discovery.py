@@ -116,7 +116,7 @@ def ping(candidate: Candidate, *, timeout_s: float = http.PING_S) -> Pong:
     """Ask one engine whether it is there. Raises NoEngine, whose details say why it is not."""
     brief = f"no engine answers at {candidate.address.url or candidate.source}"
     if candidate.problem:
-        raise NoEngine(brief, candidate.problem, f"mend it, or unset it; {UP} starts an engine on this host")
+        raise NoEngine(brief, candidate.problem, f"fix it, or unset it; {UP} starts an engine on this host")
     try:
         first, headers = http.ping(candidate.address, timeout_s)
     except NoEngine as error:

@@ -537,7 +537,7 @@ def _is_path(name: str) -> bool:
 
 
 def _unpacked(archive: bytes) -> tuple[dict[str, bytes], dict[str, _Owned]]:
-    """Return the files of a tar by absolute path, and whose they are; nothing for what is no tar."""
+    """Return the files of a tar by absolute path, and whose they are; nothing for what is not a tar."""
     files: dict[str, bytes] = {}
     owned: dict[str, _Owned] = {}
     with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(archive)) as found:

@@ -141,7 +141,7 @@ class Engine(Protocol):
         """Ask the image's registry for the digest of `name`. Raises NotThere when it has none."""
 
     def pull(self, name: str, platform: str, progress: Callable[[str], None]) -> Image:
-        """Pull an image; `progress` is told a line now and then."""
+        """Pull an image; `progress` receives a line now and then."""
 
     def push(self, name: str, progress: Callable[[str], None]) -> str:
         """Push a tag to its registry and return its digest."""
@@ -209,7 +209,7 @@ class Engine(Protocol):
 
         `stdin` is sent to the program, and then the end of its input. It is read here, in the caller's
         thread, and what it raises comes out; `on_output` and `stop` are called in another one then. Of a
-        program that ends early the rest of `stdin` is not read: that is no error.
+        program that ends early the rest of `stdin` is not read: that is not an error.
 
         With `tty` the program has a terminal for input, output and errors. Its two streams are one
         then, passed on as `on_output(data, False)`, with the line ends of a terminal, CR LF. Nothing is
@@ -309,7 +309,7 @@ class BaseProvider(Protocol):
     """Who can get a stalk's first image; `stalker.fetch` does, a test gives its own."""
 
     def obstacle(self, base: object) -> str:
-        """Say why this base cannot be had here, empty when nothing is known against it.
+        """Return why this base is not available here, empty when no reason is known.
 
         May ask a registry or look at a file; changes nothing.
         """

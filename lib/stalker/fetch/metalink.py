@@ -48,7 +48,7 @@ def parse_metalink(body: bytes, url: str) -> Metalink:
     try:
         reader.read(body)
     except (expat.ExpatError, ValueError) as error:
-        raise InputError(f"{shown(url)} is no metalink", str(error), "check the URL") from error
+        raise InputError(f"{shown(url)} is not a metalink", str(error), "check the URL") from error
     wanted = posixpath.basename(unquote(urlsplit(without_ending(url)).path))
     named = [one for one in reader.files if one.name == wanted]
     if not named and len(reader.files) != 1:

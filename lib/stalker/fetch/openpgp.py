@@ -29,7 +29,7 @@ _REASONS = {
     "ERRSIG": "the signature cannot be checked",
     "NO_PUBKEY": "no key file holds the key that signed",
     "NODATA": "it holds no OpenPGP signature",
-    "UNEXPECTED": "it is no OpenPGP signature",
+    "UNEXPECTED": "it is not an OpenPGP signature",
     "BADARMOR": "its ASCII armor is damaged",
 }
 
@@ -64,7 +64,7 @@ def full_fingerprint(text: str) -> str:
     plain = "".join(text.split()).upper().removeprefix("0X")
     if not _FULL.fullmatch(plain):
         raise InputError(
-            f"{text!r} is no full OpenPGP fingerprint",
+            f"{text!r} is not a full OpenPGP fingerprint",
             f"it has {len(plain)} digits; a full one has 40 (or 64) hexadecimal digits",
             "write the full fingerprint that the signer states: gpg --show-keys --with-fingerprint KEYFILE",
         )

@@ -49,7 +49,7 @@ class RemoteSize:
 class SizeAsked:
     """A source whose size is asked for.
 
-    `is_packed` None is told by its name; of a zip, `image_only` wants the size of the disk image in it.
+    `is_packed` None is decided by its name; of a zip, `image_only` wants the size of the disk image in it.
     """
 
     source: Source
@@ -63,7 +63,7 @@ def sizes_of(
     """Return the sizes of several sources, `concurrency` of them asked for at a time.
 
     Raises:
-        InputError: some cannot be had; the details name all of them.
+        InputError: some is not available; the details name all of them.
     """
     stop = stop or Stop()
     questions = [one if isinstance(one, SizeAsked) else SizeAsked(one) for one in asked]
@@ -84,7 +84,7 @@ def sizes_of(
             stop.set()
             raise
     if failures:
-        raise as_one(failures, f"{len(failures)} of {len(distinct)} sources cannot be had")
+        raise as_one(failures, f"{len(failures)} of {len(distinct)} sources are not available")
     return [found[question] for question in questions]
 
 
@@ -169,7 +169,7 @@ def _ask_any(urls: Sequence[str], question: SizeAsked, cache: Cache, stop: Stop 
         raise failures[0]
     kind = NotReached if all(isinstance(one, NotReached) for one in failures) else InputError
     raise kind(
-        f"{shown(urls[0])} is not to be had, nor at its mirrors",
+        f"{shown(urls[0])} is not available, nor at its mirrors",
         "\n".join(f"{one.brief}: {one.details}".rstrip(": ") for one in failures),
         failures[0].resolution,
     )
@@ -241,7 +241,7 @@ class _Ranges:
 
 
 def _length(answer: Answer) -> int | None:
-    """Return how long a body is as it stands on the server, None when that is not told."""
+    """Return how long a body is as it stands on the server, None when that is not declared."""
     if answer.headers.get("content-encoding", "identity") not in {"", "identity"}:
         return None
     text = answer.headers.get("content-length", "")

@@ -1,6 +1,6 @@
 """Sources as a configuration names them, made into what the cache is asked for.
 
-A checksum that is a URL is read there, anew each time: one that is out of date would refuse what is right.
+A checksum that is a URL is read there each time: one that is out of date would refuse what is right.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def request_of(source: Source, cache: Cache, *, stop: Stop | None = None) -> Req
     A checksum by URL is fetched, as is a metalink; what the latter stands for is cached under its own URL.
 
     Raises:
-        InputError: one of them cannot be had or read.
+        InputError: one of them is not available or cannot be read.
     """
     name = posixpath.basename(unquote(urlsplit(without_ending(source.url)).path))
     checksum = None

@@ -60,7 +60,7 @@ def digest_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def locked(path: Path, say: Say, what: str, stop: Stop | None = None) -> Iterator[None]:
-    """Hold the lock `.<name>.lock` beside `path` against other threads and processes.
+    """Hold the lock `.<name>.lock` next to `path`: other threads and processes wait.
 
     The lock goes with its holder, however that one ends; the empty file stays, since removing it
     would let two hold it at once. Waiting for it ends with Interrupted once `stop` is set.

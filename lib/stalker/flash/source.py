@@ -208,7 +208,7 @@ def _other_map(file: Path | None, details: str) -> InputError:
 
 
 def check_digest(source: Source, on_bytes: Callable[[int], None]) -> None:
-    """Hold the file against the `.sha256` beside it, before anything is written.
+    """Check the file against the `.sha256` next to it, before anything is written.
 
     A map has checksums of its own for an unpacked image. Raises InputError.
     """
@@ -222,14 +222,14 @@ def check_digest(source: Source, on_bytes: Callable[[int], None]) -> None:
 
 
 def _piece(start: int, data: bytes, *, keeps_zeros: bool) -> Piece:
-    """Return a piece; one of nothing but zeros is told as such, unless a map says that it holds data."""
+    """Return a piece; one of nothing but zeros is marked as such, unless a map says that it holds data."""
     if not keeps_zeros and not data.strip(b"\0"):
         return Piece(start, len(data), None)
     return Piece(start, len(data), data)
 
 
 def _checked(pieces: Iterator[Piece], blocks: BlockMap, path: Path) -> Iterator[Piece]:
-    """Pass pieces on, and hold each range of a map against its checksum."""
+    """Pass pieces on, and check each range of a map against its checksum."""
     ranges = iter(blocks.ranges)
     now = next(ranges, None)
     state = hashlib.new(blocks.checksum)

@@ -123,7 +123,7 @@ def verify_card(number: int, device: Device, written: Written, reporter: Reporte
 
 
 def reread_table(number: int) -> bool:
-    """Let the kernel look at the new partition table; False when it does not want to, which is no harm."""
+    """Let the kernel look at the new partition table; False when it does not want to, which is harmless."""
     try:
         fcntl.ioctl(number, BLKRRPART)
     except OSError:

@@ -22,7 +22,7 @@ def public_keys(text: str) -> list[str]:
     """Return the keys of a text, a line each; empty lines and comments are left out.
 
     Raises:
-        ValueError: it holds a private key, or a line is no public key; the text says why and shows no key.
+        ValueError: it holds a private key, or a line is not a public key; the text says why and shows no key.
     """
     if _PRIVATE.search(text):
         raise ValueError(
@@ -55,7 +55,7 @@ def _checked(line: str) -> str:
     try:
         blob = base64.b64decode(parts[1], validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError(f"what stands behind {kind} is no base64; is the key cut off?") from None
+        raise ValueError(f"what stands behind {kind} is not base64; is the key cut off?") from None
     _check_blob(kind, blob)
     return line
 
@@ -63,22 +63,22 @@ def _checked(line: str) -> str:
 def _no_key(line: str) -> str:
     form = "a line has a type, the key and a comment: ssh-ed25519 AAAA... name"
     if line.startswith(("/", "~", "./")) or line.endswith(".pub"):
-        return f"a path is no key; write what stands in the file: {form}"
+        return f"a path is not a key; write what stands in the file: {form}"
     if any(word in _FIELDS for word in _BLANKS.split(line)):
         return f"what stands before the key does not end; is a quotation mark missing? {form}"
     words = [word for word in _BLANKS.split(line)[:2] if _TYPE.match(word) and "-" in word]
-    return f"'{words[0]}' is no type of a key; {form}" if words else f"this is no public key; {form}"
+    return f"'{words[0]}' is not a key type; {form}" if words else f"this is not a public key; {form}"
 
 
 def _check_blob(kind: str, blob: bytes) -> None:
-    """Hold a key against its type. Raises ValueError."""
+    """Check a key against its type. Raises ValueError."""
     fields = _split(blob)
     inner = fields[0] if fields else b""
     if inner != kind.encode():
         shown = inner.decode("ascii", "replace")
         if fields and _TYPE.match(shown):
             raise ValueError(f"the line says {kind}, and the key in it is {shown}")
-        raise ValueError(f"what stands behind {kind} is no key; is it cut off?")
+        raise ValueError(f"what stands behind {kind} is not a key; is it cut off?")
     if len(fields) != 1 + len(_FIELDS[kind]):
         raise ValueError(f"this {kind} is cut off, or more stands behind it")
     for field, is_right in zip(fields[1:], _FIELDS[kind], strict=True):

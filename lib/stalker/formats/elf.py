@@ -98,7 +98,7 @@ def try_to_run(word: str) -> str:
     """
     if word not in MACHINES:
         return ""
-    # Without close-on-exec: an emulator that is told the path opens it again.
+    # Without close-on-exec: an emulator that receives the path opens it again.
     file = os.memfd_create(f"stalker-{word}", 0)
     try:
         os.write(file, smallest_program(word))
@@ -130,7 +130,7 @@ def try_to_run(word: str) -> str:
 def needs_loader(program: Path) -> bool:
     """Say whether a program is loaded by another one (`ld.so`): then it is of no use in a container.
 
-    Also True for what is no ELF file of this machine's own word size and order: nothing is known of it.
+    Also True for what is not an ELF file of this machine's own word size and order: nothing is known of it.
     """
     try:
         with program.open("rb") as file:

@@ -79,7 +79,7 @@ def see_device(path: str, sys: str = "/sys", proc: str = "/proc") -> Device:
     """Look at a device; changes nothing.
 
     Raises:
-        PlanError: there is no such device, or it is no disk.
+        PlanError: there is no such device, or it is not a disk.
     """
     try:
         found = Path(path).stat()
@@ -96,7 +96,7 @@ def see_device(path: str, sys: str = "/sys", proc: str = "/proc") -> Device:
         resolution = "lsblk lists the disks of this machine"
         if stat.S_ISREG(found.st_mode):
             resolution += "; a plain image is made by zstd -d or cp, a disk of a file by losetup and --fixed"
-        raise PlanError(f"{path} is no block device", f"it is {what}", resolution)
+        raise PlanError(f"{path} is not a block device", f"it is {what}", resolution)
     number = os.major(found.st_rdev), os.minor(found.st_rdev)
     folder = Path(sys, "dev/block", f"{number[0]}:{number[1]}").resolve()
     if (folder / "partition").exists():
@@ -109,7 +109,7 @@ def see_device(path: str, sys: str = "/sys", proc: str = "/proc") -> Device:
     why = next((text for start, text in NO_DISKS.items() if name.startswith(start)), "")
     if why:
         raise PlanError(
-            f"{path} is no disk that images are written to", why, "lsblk lists the disks of this machine"
+            f"{path} is not a disk that images are written to", why, "lsblk lists the disks of this machine"
         )
     kind, is_fixed = _kind(folder, name)
     parts = tuple(
@@ -155,7 +155,7 @@ def check_writable(device: Device, needed_bytes: int | None, *, allow_fixed: boo
     if device.is_fixed and not allow_fixed:
         raise PlanError(
             f"{device.path} is a fixed disk",
-            f"{device.title}: it cannot be taken out, so it is no card or stick",
+            f"{device.title}: it cannot be taken out, so it is not a card or stick",
             "look again at lsblk; if it is meant: --fixed",
         )
 

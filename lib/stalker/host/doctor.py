@@ -1,4 +1,4 @@
-"""What is wrong with this machine for stalker, and the command that mends it.
+"""What is wrong with this machine for stalker, and the command that fixes it.
 
 `gather` looks, `judge` decides: a pure function over what was seen, so that each judgement is tested
 without an engine. `diagnose` is one after the other.
@@ -177,12 +177,12 @@ def _ask_engine(
         dead = tuple(one.name for one in ours if is_left_over(one.labels.get(labels.RUN, ""), one.state))
         return engine.info(), engine.disk_free_bytes(), dead
     except StalkerError:
-        # The ping told of it already, or will be told of at the next call that matters.
+        # The ping reported it already, or the next call that matters will.
         return None, None, ()
 
 
 def judge(facts: Facts) -> list[Finding]:
-    """Decide what of all this is wrong, in the order in which it is worth mending."""
+    """Decide what of all this is wrong, in the order in which it is worth fixing."""
     findings = [_judge_engine(facts)]
     if facts.address:
         findings += [
@@ -227,7 +227,7 @@ def _judge_storage(facts: Facts) -> list[Finding]:
                 "warning",
                 f"{driver} {SLOW_STORAGE[driver]}",
                 'set {"storage-driver": "overlay2"} in /etc/docker/daemon.json and restart Docker; '
-                "its images are then made anew",
+                "its images are then made again",
             )
         ]
     note = (

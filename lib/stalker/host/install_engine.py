@@ -90,7 +90,7 @@ def install(host: Host, *, yes: bool, ask: Callable[[str], bool] | None, say: Ca
         line = " ".join(command)
         failure = failure or host.run(command, LIMIT_S)
     if failure is not None:
-        raise NoEngine("the engine could not be installed", failure, f"mend that, then: {line}")
+        raise NoEngine("the engine could not be installed", failure, f"fix that, then: {line}")
 
 
 def _command(host: Host, installer: Installer) -> list[str]:

@@ -1,6 +1,6 @@
 """Whether containers of a platform run on an engine, and what of them goes wrong there.
 
-What cannot work is told before a build starts, each with its remedy: 32-bit ARM in an emulator fails in
+What cannot work is reported before a build starts, each with its remedy: 32-bit ARM in an emulator fails in
 ways that look like faults of the build. A hazard has a name (`HAZARDS`), by which a tree waives it.
 
 no_emulator      programs of that architecture do not run at all
@@ -54,7 +54,7 @@ MENDED = frozenset({"no_emulator", "emulator_flags", "emulator_fails"})
 
 @dataclass(frozen=True, slots=True)
 class Hazard:
-    """What is wrong (a build will fail) or doubtful (a warning) with a platform, and what mends it."""
+    """What is wrong (a build will fail) or doubtful (a warning) with a platform, and what fixes it."""
 
     name: str
     state: Literal["warning", "wrong"]

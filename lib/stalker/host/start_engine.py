@@ -46,7 +46,7 @@ def engine_up(
     """Return an engine that answers; start or install one when there is none.
 
     `ask` puts a yes-or-no question to the user, None where there is no terminal; `yes` answers it.
-    `say` is told each thing that is done.
+    `say` receives each thing that is done.
 
     Raises:
         NoEngine: there is none, with the command that the user must run, if there is one.
@@ -227,7 +227,7 @@ def _clear_the_way(say: Callable[[str], None]) -> bool:
                 is_starting = True
         elif Path(file).exists():
             Path(file).unlink(missing_ok=True)
-            say(f"removed {file}: process {pid or '?'} is no {program}")
+            say(f"removed {file}: process {pid or '?'} is not {program}")
     return is_starting
 
 
@@ -250,4 +250,4 @@ def _log_file(name: str) -> Path:
     for folder in ("/var/log", tempfile.gettempdir()):
         if os.access(folder, os.W_OK):
             return Path(folder) / f"{name}.log"
-    raise NoEngine("no folder for the engine's log", "/var/log cannot be written", "mend its rights")
+    raise NoEngine("no folder for the engine's log", "/var/log cannot be written", "fix its permissions")

@@ -48,7 +48,7 @@ def draw_up(engine: Engine, stalks: Sequence[Stalk], limits: Limits, now_s: floa
 def carry_out(engine: Engine, pruning: Pruning, shown: Collection[str], now_s: float) -> Pruned:
     """Remove what is planned and was shown (by image id), children first; nothing else.
 
-    A name that points elsewhere by now is left alone. What the engine refuses is told and passed over,
+    A name that points elsewhere by now is left alone. What the engine refuses is reported and passed over,
     together with what it grows on.
 
     Raises:

@@ -153,7 +153,7 @@ class _Planner:
         found = set()
         for (kind, _), images in groups.items():
             images.sort(key=lambda image: (bool(image.tags), image.created_s), reverse=True)
-            # A shell that lost its tag to another is no build to keep.
+            # A shell that lost its tag to another is not a build to keep.
             kept = (self.limits.keep or 0) if kind != "shell" or images[0].tags else 0
             for image in images[kept:]:
                 older_s = self.limits.older_than_s

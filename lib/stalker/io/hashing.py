@@ -41,12 +41,10 @@ class Checksum:
         name = algorithm.strip().lower().replace("-", "").replace("_", "")
         digits = value.strip().lower()
         if name not in ALGORITHMS:
-            raise InputError(
-                f"{algorithm!r} is no checksum that is known here", "", f"known: {', '.join(ALGORITHMS)}"
-            )
+            raise InputError(f"{algorithm!r} is not a known checksum", "", f"known: {', '.join(ALGORITHMS)}")
         if not re.fullmatch(rf"[0-9a-f]{{{ALGORITHMS[name]}}}", digits):
             raise InputError(
-                f"{value!r} is no {name}",
+                f"{value!r} is not a valid {name}",
                 f"it has {ALGORITHMS[name]} hexadecimal digits",
                 "write the checksum that the publisher states",
             )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MASK = "***"
 SHORTEST_LINE = 8
-"""Shorter lines of a longer secret are no secrets by themselves: `}`, `EOF`."""
+"""Shorter lines of a longer secret are not secrets by themselves: `}`, `EOF`."""
 
 Span = tuple[int, int]
 """Start and end of what is covered; a start of -1 says that its `***` has been passed on already."""

@@ -2,7 +2,7 @@
 
 Bytes of files copied without being looked at: shared where the file system can, the data alone where it cannot.
 
-What is no data is a hole in the copy too, so a copy never takes more room than what it is of.
+What is not data is a hole in the copy too, so a copy never takes more space than its source.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ FICLONE = 0x40049409
 """ioctl_ficlone(2): the copy shares the blocks of the original until one of them is written."""
 
 AT_ONCE_BYTES = 64 << 20
-"""How much the kernel copies before progress is told and an interruption is seen."""
+"""How much the kernel copies before progress is reported and an interruption is seen."""
 
 BY_HAND_BYTES = 1 << 20
 
@@ -100,7 +100,7 @@ def take_base(
 ) -> None:
     """Bring a base into the new file `target`, whether it is packed or not.
 
-    `on_bytes` is told of the bytes of the file `path`, packed or not: all of them in the end.
+    `on_bytes` counts the bytes of the file `path`, packed or not: all of them in the end.
 
     Raises:
         InputError: it is damaged.
@@ -116,7 +116,7 @@ def copy_image(
 ) -> None:
     """Copy a file into the new file `target`; `check` is called now and then and may raise.
 
-    `on_bytes` is told of holes too, so that it comes to the size of the file.
+    `on_bytes` counts holes too, so that it comes to the size of the file.
 
     Raises:
         StalkerError: it cannot be read, or the copy not be written.
@@ -171,7 +171,7 @@ def unpack_base(
 ) -> None:
     """Unpack a file into the new file `target`, sparse: what is zeros becomes holes.
 
-    `on_bytes` is told of the bytes of the packed file: what it unpacks to is not always known before.
+    `on_bytes` counts the bytes of the packed file: what it unpacks to is not always known before.
 
     Raises:
         InputError: it is damaged or cut, or a zip holds no image, or several.
@@ -234,5 +234,5 @@ def _told(path: Path, target: BinaryIO) -> Iterator[None]:
         raise StalkerError(
             f"{path} could not be copied to {target.name}",
             error.strerror or str(error),
-            "make room there, or mend the rights" if error.errno != errno.EIO else "look after the disk",
+            "free space there, or fix the permissions" if error.errno != errno.EIO else "look after the disk",
         ) from error

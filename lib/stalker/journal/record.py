@@ -47,7 +47,7 @@ class _OpenStalk:
 
 @dataclass
 class _OpenStep:
-    """A step's action and its open attempts by number: one, unless threads told of things late."""
+    """A step's action and its open attempts by number: one, unless threads reported late."""
 
     action: Action
     attempts: dict[int, Action] = field(default_factory=dict)

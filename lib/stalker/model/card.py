@@ -42,7 +42,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Something to be had: a URL (http, https, file) or an absolute path, and mirrors that have the same."""
+    """A download: a URL (http, https, file) or an absolute path, and mirrors that have the same."""
 
     url: str
     digest: Digest | None = None
@@ -73,7 +73,7 @@ class Output:
     """What is wanted of the image file.
 
     `size_bytes` None is as small as the content allows; `size_words` the size as written. With `shrinks` the
-    file is cut to what the content needs, though the size was asked for. `format` empty is told by the name of
+    file is cut to what the content needs, though the size was asked for. `format` empty is decided by the name of
     the file; `compresses` was written without saying how.
     """
 

@@ -116,7 +116,7 @@ class BaseProgress:
 
 @dataclass(frozen=True, slots=True)
 class BaseFinished:
-    """The first image of a stalk is there, or it could not be had (`error`)."""
+    """The first image of a stalk is there, or it is not available (`error`)."""
 
     at: float
     stalk: str
@@ -303,7 +303,7 @@ Event = (
 
 
 class Observer(Protocol):
-    """Anyone who is told of events."""
+    """A receiver of events."""
 
     def on_event(self, event: Event) -> None:
         """Take one event; never raise."""

@@ -24,4 +24,4 @@ step's image inherits the image's labels, the run too: only this tells ours from
 
 COMMENT = "stalker step "
 """What the commit comment of a step's image starts with; the fingerprint follows. A derived image
-inherits labels but not the comment of its own top, so a stranger is told from the work itself."""
+inherits labels but not the comment of its own top, so a foreign image is known from the work itself."""

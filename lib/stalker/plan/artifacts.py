@@ -7,7 +7,7 @@ files that are there.
 
 The rules, in the order in which they are asked:
 
-1. An artifact whose image cannot be had, or that holds another one which cannot, is BLOCKED.
+1. An artifact whose image is not available, or that contains an artifact without one, is BLOCKED.
 2. MAKE it when its step or an artifact in it is made; when it is not there, or damaged, or made of other
    things, or of an image that was replaced since.
 3. PROVE it when its files are right, and what says that they may be published is not.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 REASONS_MAX = 3
-"""More differences than this are counted, not told."""
+"""More differences than this are counted, not listed."""
 
 
 def artifact_steps(tree: Tree) -> dict[ArtifactId, StepId | None]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ImageIndex:
-    """What one listing of the engine told.
+    """The result of one listing of the engine.
 
     Images derived from ours by other tools inherit our labels. `made_by_us` tells them apart: our
     own commit sits directly on the image that its container started from, and says in its comment

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stalker.plan.graph import Link, Links
 
 REASONS_MAX = 3
-"""More differences than this are counted, not told."""
+"""More differences than this are counted, not listed."""
 
 
 def select(

@@ -52,7 +52,7 @@ class Entry:
 class Change:
     """One path that is only in the new image (A), only in the old one (D), or not the same in both (C).
 
-    `path` is absolute; bytes that are no UTF-8 are surrogates in it. `notes` name what else than the
+    `path` is absolute; bytes that are not UTF-8 are surrogates in it. `notes` name what else than the
     content changed: `mode 0644 -> 0755`.
     """
 

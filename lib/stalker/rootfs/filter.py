@@ -119,7 +119,7 @@ class Content:
         `again` gives the engine's stream a second time, where a hard link needs that.
 
         Raises:
-            EngineError: the stream ended early or is no tar.
+            EngineError: the stream ended early or is not a tar.
             StalkerError: the image has not what the artifact names, or `again` is needed and not given.
         """
         self.entries = [0] * len(self.parts)
@@ -164,7 +164,7 @@ class Content:
             kind = found[1].decode()
             if kind not in KINDS:
                 raise StalkerError(
-                    f"{path_text(path)} holds {found[0].decode('utf-8', 'replace')}, and {kind} is no kind of mark",
+                    f"{path_text(path)} holds {found[0].decode('utf-8', 'replace')}, and {kind} is not a kind of mark",
                     "",
                     did_you_mean(kind, KINDS, "kinds"),
                 )
@@ -365,8 +365,8 @@ class Passing:
         """Raise StalkerError when the image lacks what the artifact names."""
         self._unseen_mounts -= self._missing
         for paths, what in (
-            (sorted(self._unseen_mounts), "is no folder of the image"),
-            (sorted(self._unfilled), "is to be filled in, and is no file of the image"),
+            (sorted(self._unseen_mounts), "is not a folder of the image"),
+            (sorted(self._unfilled), "is to be filled in, but is not a file of the image"),
         ):
             for path in paths:
                 raise StalkerError(

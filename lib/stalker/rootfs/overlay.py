@@ -18,7 +18,7 @@ STUBS = frozenset((b"etc/hosts", b"etc/hostname", b"etc/resolv.conf"))
 
 MTAB, MTAB_TARGET = b"etc/mtab", b"/proc/mounts"
 """Docker makes this link in each container, in no layer, also where the image has another one: what that
-was, no export tells. systemd and OpenRC make it anew when a system starts."""
+was, no export tells. systemd and OpenRC make it again when a system starts."""
 
 TOUCHED = frozenset((b"", b"etc", b"dev", b"proc", b"sys"))
 """What Docker makes or changes in each container that it creates."""

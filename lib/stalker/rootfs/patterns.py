@@ -63,11 +63,11 @@ def check_name(path: bytes) -> None:
 
 
 def check_can_be_filled(header: Header) -> None:
-    """Raise StalkerError for what is no plain file of a size that marks are filled in."""
+    """Raise StalkerError for what is not a plain file of a size that marks are filled in."""
     name = path_text(header.path)
     if not header.is_file or is_sparse(header):
         raise StalkerError(
-            f"{name} is to be filled in, and is no plain file of its own",
+            f"{name} is to be filled in, but is not a plain file of its own",
             f"it is a link to {header.link.decode('utf-8', 'replace')}" if header.link else "",
             "name the file itself",
         )
@@ -85,5 +85,5 @@ def is_sparse(header: Header) -> bool:
 
 
 def cannot_write(path: bytes, details: str, resolution: str) -> StalkerError:
-    """Return the error of a file that an artifact writes where it cannot be."""
+    """Return the error of a file that an artifact cannot write there."""
     return StalkerError(f"{path_text(path)} cannot be written into the artifact", details, resolution)

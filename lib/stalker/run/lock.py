@@ -31,13 +31,15 @@ def lock_dir() -> Path:
             pass
         if path.is_dir() and os.access(path, os.W_OK):
             return path
-    raise LockHeld("no folder for lock files", "/run/lock and /tmp cannot be written", "mend their rights")
+    raise LockHeld(
+        "no folder for lock files", "/run/lock and /tmp cannot be written", "fix their permissions"
+    )
 
 
 def engine_key(address: str, ask_id: Callable[[], str]) -> str:
     """Return what tells one engine from another for a lock: its socket's own identity, or its id.
 
-    To ask an engine for its id takes 20 to 100 ms; a socket on this host is told by its inode.
+    To ask an engine for its id takes 20 to 100 ms; a socket on this host is known by its inode.
     """
     if address.startswith("unix://"):
         with contextlib.suppress(OSError):
@@ -57,7 +59,7 @@ def hold_names(
     since_s: float = 0.0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[bool]:
-    """Hold the image names of some stalks, or other names; `who` is what others are told.
+    """Hold the image names of some stalks, or other names; `who` is what others see.
 
     `stop` is asked several times a second while it waits. Yields whether another run held one of them since `since_s` (Unix time): then what was known of the
     images may no longer be so.

@@ -162,7 +162,7 @@ def _provide(
     emit: Callable[[Event], None],
     cancel: threading.Event,
 ) -> None:
-    """Try the stalk's bases from the chosen one on; the next serves when one is not to be had."""
+    """Try the stalk's bases from the chosen one on; the next is used when one is not available."""
     stalk = plan.links.tree.stalk(action.stalk)
     assert action.base is not None
     candidates = stalk.bases[stalk.bases.index(action.base) :]
@@ -204,7 +204,7 @@ def execute(
 ) -> RunResult:
     """Run what the plan says, and return what became of it; raises nothing of ours.
 
-    `on_done` is told of each step that ran, and its image, as soon as that is there.
+    `on_done` is called for each step that ran, and its image, as soon as that is there.
     """
     return _Run(plan, engine, secrets, emit, options, on_done).go(executor)
 
@@ -374,7 +374,7 @@ class _Run:
         future.add_done_callback(lambda done: self._end(done, action.id))
 
     def _end(self, done: Future[Outcome], name: StepId) -> None:
-        """Hand an outcome to the main thread; a worker that raises is a bug, and told as one."""
+        """Hand an outcome to the main thread; a worker that raises is a bug, and reported as one."""
         error = done.exception()
         if error is None:
             self._outcomes.put(done.result())

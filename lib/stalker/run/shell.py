@@ -2,7 +2,7 @@
 
 It is removed whatever happens. It carries the label of a run, so what a kill leaves is swept by the
 next run. What is kept holds nothing of ours: files are taken away, mount points swept, and the labels
-that told of a step emptied.
+that described a step emptied.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Opening:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that the step's script had, but for secrets that are not to be had."""
+        """The variables that the step's script had, except secrets that are not available."""
         if self.step is None:
             return {}
         found = dict(self.step.environment)
@@ -212,7 +212,7 @@ def _with_term(program: Program) -> Program:
 def keep(engine: Engine, container: str, spec: ContainerSpec, opening: Opening, tag: str) -> str:
     """Commit what the shell left, with the image's own configuration; return the image id.
 
-    Labels that told of a step are emptied: no plan finds it by fingerprint, step or base.
+    Labels that described a step are emptied: no plan finds it by fingerprint, step or base.
     """
     from stalker.engine.docker.container_options import mount_points
 

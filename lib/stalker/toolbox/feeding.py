@@ -34,7 +34,7 @@ BATCH_PIECES = 1000
 
 
 class Fed(threading.Thread):
-    """A program that runs in a thread of its own; one that wants no more input is no error."""
+    """A program that runs in a thread of its own; one that wants no more input is not an error."""
 
     def __init__(self, execute: Execute, argv: Sequence[str]) -> None:
         """Start it; `execute(argv, stdin)` runs a program to its end and returns its exit code."""

@@ -34,7 +34,7 @@ apt_remove_traces() { # take away what apt keeps for the next time; it would onl
 
 kantoo_check_age() {
     case ${MAX_AGE_H:-0} in
-    *[!0-9]*) die "max_age_h: '$MAX_AGE_H' is no number of hours" ;;
+    *[!0-9]*) die "max_age_h: '$MAX_AGE_H' is not a number of hours" ;;
     esac
 }
 

@@ -85,7 +85,7 @@ def test_a_board_has_what_it_has(more):
 
 
 def test_a_card_has_a_size_that_qemu_takes():
-    """QEMU refuses an SD card whose size is no power of two; any other disk stays as it is."""
+    """QEMU refuses an SD card whose size is not a power of two; any other disk stays as it is."""
     sizes = [1, 2 * MIB, 3 * MIB, 1093 * MIB]
 
     assert [card_bytes(boots("raspi2b"), size) for size in sizes] == [1, 2 * MIB, 4 * MIB, 2048 * MIB]

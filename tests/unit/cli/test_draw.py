@@ -22,7 +22,7 @@ GROWN = tree(
 
 
 def test_a_drawing_has_the_steps_their_bases_and_both_kinds_of_edges():
-    """A root's base is a node; `needs` is told from `starts from`."""
+    """A root's base is a node; `needs` is reported from `starts from`."""
     drawn = draw(GROWN, None)
 
     assert [(node.id, node.label, node.stalk) for node in drawn.nodes] == [

@@ -16,7 +16,7 @@ def test_files_without_problems_give_none(space):
 
 
 def test_a_stalk_by_itself_may_inherit_anything(space):
-    """Which tree sets the variable is not known here; other slips are told."""
+    """Which tree sets the variable is not known here; other slips are reported."""
     space.step("WHO: ''\n timeout: never")
 
     assert checked(space, "stalks/web/web.hjson") == [

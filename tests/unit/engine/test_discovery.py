@@ -120,7 +120,7 @@ def test_a_broken_or_default_docker_configuration_leaves_the_usual_places(conten
 
 
 def test_a_configuration_that_may_not_be_read_leaves_the_usual_places(tmp_path):
-    """A home of somebody else, as `su` leaves it, is no reason to fail."""
+    """A home of somebody else, as `su` leaves it, is not a reason to fail."""
     (tmp_path / ".docker/config.json").mkdir(parents=True)
 
     found = find_address({}, str(tmp_path))
@@ -176,7 +176,7 @@ def test_an_engine_that_cannot_be_used_is_passed_over_and_named(tmp_path):
 
 
 def test_when_none_answers_each_is_listed_with_its_reason(tmp_path):
-    """A missing socket, one left by a dead engine, and one that is no engine are told apart."""
+    """A missing socket, one left by a dead engine, and one that is not an engine are told apart."""
     socket.socket(socket.AF_UNIX).bind(str(tmp_path / "dead"))
     with listening(tmp_path / "odd", b"SSH-2.0-OpenSSH\r\n\r\n") as odd, pytest.raises(NoEngine) as caught:
         answering(

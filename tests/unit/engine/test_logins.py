@@ -134,7 +134,7 @@ def test_what_is_secret_is_not_shown_by_chance(home):
 
 
 def test_a_damaged_entry_hides_no_other(home):
-    """One login that cannot be read is no reason to be refused everywhere."""
+    """One login that cannot be read is not a reason to be refused everywhere."""
     auths = {"bad": {"auth": "%%%"}, "worse": "x", "none": {"auth": "YW5u"}, "host": ANN}
 
     assert home({"auths": auths}).login_of("host")[0] == Login("ann", "open:sesame")

@@ -193,7 +193,7 @@ def test_a_short_id_is_refused(ring, tmp_path, key, cut):
     """Short ids can be forged; the last digits are not enough."""
     signature = ring.sign("good", DATA, tmp_path / "sig")
 
-    with pytest.raises(InputError, match="no full OpenPGP fingerprint"):
+    with pytest.raises(InputError, match="not a full OpenPGP fingerprint"):
         verify_detached("x", [DATA], signature, [key("good")], [ring.fingerprint("good")[-cut:]])
 
 

@@ -85,7 +85,7 @@ def test_a_source_becomes_what_the_cache_is_asked_for(cache, tmp_path):
         with cache.get(wanted) as file:
             assert file.path.read_bytes() == BODY
     assert request_of(Source(str(tmp_path / "a.meta4")), cache).source == str(tmp_path / "a.meta4")
-    with pytest.raises(InputError, match="no sha256"):
+    with pytest.raises(InputError, match="not a valid sha256"):
         request_of(Source(url, Digest("sha256", "12")), cache)
 
 
@@ -128,12 +128,12 @@ def test_the_checksum_of_the_author_comes_before_that_of_a_metalink(cache):
     [
         (metalink(space="http://www.metalinker.org/"), "not of version 4"),
         (metalink("<url>http://a/b</url>", before='<!DOCTYPE metalink [<!ENTITY a "b">]>'), "document type"),
-        (metalink("<url>http://a/b</url>", name="b.zim")[:-10], "no metalink"),
+        (metalink("<url>http://a/b</url>", name="b.zim")[:-10], "not a metalink"),
         (metalink("<url>file:///etc/passwd</url>"), "names no server"),
-        (metalink(f'<hash type="sha-256">{MD5}</hash><url>http://a/b</url>'), "no metalink"),
+        (metalink(f'<hash type="sha-256">{MD5}</hash><url>http://a/b</url>'), "not a metalink"),
         (b'<metalink xmlns="urn:ietf:params:xml:ns:metalink"/>', "does not tell of a.zim"),
-        (b"<html/>", "no metalink"),
-        (b"", "no metalink"),
+        (b"<html/>", "not a metalink"),
+        (b"", "not a metalink"),
         (b"x" * 1_100_000, "too large"),
     ],
 )  # fmt: skip

@@ -141,7 +141,7 @@ def test_without_the_map_every_byte_is_written(image, device, backing):
 
 
 def test_progress_goes_up_to_the_end(image, device):
-    """Of writing, then of reading back; what is told is on the card."""
+    """Of writing, then of reading back; what is reported is on the card."""
     seen = Seen()
 
     write(image, device, reporter=seen)
@@ -238,7 +238,7 @@ def test_a_fixed_disk_is_refused_unless_it_is_meant(device):
 
 
 @pytest.mark.parametrize(
-    ("path", "said"), [("/dev/null", "no block device"), ("/tmp", "a folder"), ("/none", "No such file")]
+    ("path", "said"), [("/dev/null", "not a block device"), ("/tmp", "a folder"), ("/none", "No such file")]
 )
 def test_what_is_no_disk_is_refused(path, said):
     with pytest.raises(PlanError) as caught:
@@ -336,7 +336,7 @@ def test_half_an_image_is_noticed(image, device, ending, has_map):
 
 
 def test_a_table_is_read_again_where_the_kernel_can(device):
-    """A loop device without partitions says no, which is no harm."""
+    """A loop device without partitions says no, which is harmless."""
     with held(see_device(device)) as number:
         assert reread_table(number) in {True, False}
 

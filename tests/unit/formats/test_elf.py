@@ -43,7 +43,7 @@ def test_the_first_bytes_tell_the_architecture(word):
 
 
 def test_a_program_of_this_machine_runs():
-    """What cannot be run is told apart from what can."""
+    """What cannot be run is reported separately from what can."""
     assert try_to_run(platform.machine()) == ""
 
 
@@ -73,7 +73,7 @@ def test_an_emulator_that_fails_is_told_with_its_words(monkeypatch, script, said
 
 
 def test_nothing_is_said_of_an_architecture_without_a_program():
-    """Not knowing is no fault."""
+    """Not knowing is not a fault."""
     assert try_to_run("mips64el") == ""
 
 

@@ -58,7 +58,7 @@ ENTRIES = [
 
 
 class Outcome(NamedTuple):
-    """What an edit came to: made, refused, a signal or an exception; and what e2fsck says anew."""
+    """What an edit came to: made, refused, a signal or an exception; and what e2fsck says again."""
 
     how: str
     harm: tuple[str, ...] = ()

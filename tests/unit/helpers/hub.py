@@ -276,7 +276,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def _refuse(self, status, code, **headers):
             if hub.retry_after:
                 headers["Retry-After"] = hub.retry_after
-            body = {"errors": [{"code": code, "message": f"{hub.login.partition(':')[2]} is no good"}]}
+            body = {"errors": [{"code": code, "message": f"{hub.login.partition(':')[2]} is not a good"}]}
             self._send(status, json.dumps(body).encode(), **headers)
 
         def _send(self, status, body, cut=None, **headers):

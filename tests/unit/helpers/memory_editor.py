@@ -117,7 +117,7 @@ class MemoryEditor:
     def _put(self, entry: Entry) -> None:
         parts = entry.path.split("/")
         if entry.path != "/" and {"", ".", ".."} & set(parts[1:]):
-            raise StalkerError(f"{entry.path} is no normal path")
+            raise StalkerError(f"{entry.path} is not a normal path")
         self._make_above(entry.path)
         there = self._nodes.get(entry.path)
         if there is not None and there[0].kind == "folder":
@@ -137,7 +137,7 @@ class MemoryEditor:
         if above != path:
             self._make_above(above)
             if self._nodes.setdefault(above, Folder())[0].kind != "folder":
-                raise StalkerError(f"{path} leads through {above}, which is no folder")
+                raise StalkerError(f"{path} leads through {above}, which is not a folder")
 
 
 class MemoryEditors:

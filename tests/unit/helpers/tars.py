@@ -1,4 +1,4 @@
-"""Tar archives made and read by Python's own tarfile, the other implementation that ours is held against."""
+"""Tar archives made and read by Python's own tarfile, the other implementation that ours is checked against."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def changed(seen=FILE, mtime_s=100, **fields):
     ],
 )
 def test_a_touch_is_a_difference_to_the_state_before(sights, found):
-    """A directory's time changes with what is in it: that is no touch of its own."""
+    """A directory's time changes with what is in it: that is not a touch of its own."""
     seen = touches("/x", STATES[: len(sights)], sights)
 
     assert " ".join(f"{one.letter}{STATES.index(one.state)}" for one in seen) == found

@@ -26,7 +26,7 @@ class Known:
 
 
 def test_the_way_leads_down_parents_and_needs_to_what_changed():
-    """Each cause once; what only follows from another cause is no cause of its own."""
+    """Each cause once; what only follows from another cause is not a cause of its own."""
     known = Known(
         {
             "c1": {"script": S1, "parent": "b1", "needs r:f": "r1"},

@@ -91,7 +91,7 @@ def refusal(machine, needed=1000, *, allow_fixed=False):
 
 
 def test_a_card_in_a_reader_may_be_written(machine):
-    """Its make, size, kind and partitions are told for the question."""
+    """Its make, size, kind and partitions are reported for the question."""
     machine.partition(1, 8192, 524288)
     machine.partition(10, 8192 + 524288, 1000)
     machine.partition(2, 532480, 4000)
@@ -135,7 +135,7 @@ def test_what_can_be_taken_out_is_told_from_what_is_built_in(
 @pytest.mark.parametrize("name", ["dm-0", "md127", "zram0", "sr0", "nbd0", "mtdblock0", "ram0"])
 def test_what_is_no_disk_at_all_is_refused(tmp_path, name):
     """Not even --fixed means an array or a disc."""
-    with pytest.raises(PlanError, match="no disk that images are written to"):
+    with pytest.raises(PlanError, match="not a disk that images are written to"):
         Machine(tmp_path, name, "virtual").see()
 
 
@@ -217,7 +217,7 @@ def test_an_image_that_fits_exactly_fits(machine):
 
 
 def test_use_outweighs_everything(machine):
-    """A read-only, fixed, mounted disk is told as mounted: the other two would not help."""
+    """A read-only, fixed, mounted disk is reported as mounted: the other two would not help."""
     machine.mount("8:16", "/", "ext4", "/dev/none")
     found = replace(machine.see(), is_read_only=True, is_fixed=True)
 

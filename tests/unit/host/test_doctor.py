@@ -1,4 +1,4 @@
-"""What the doctor finds, and the command that mends it."""
+"""What the doctor finds, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_variant_that_the_engine_does_not_keep_is_a_warning():
     ],
 )  # fmt: skip
 def test_each_fault_is_found_alone_with_its_remedy(change, name, state, what, remedy):
-    """One thing is wrong: one finding says so, with the command that mends it."""
+    """One thing is wrong: one finding says so, with the command that fixes it."""
     found = [finding for finding in judge(replace(WELL, **change)) if finding.state != "ok"]
 
     assert [(finding.name, finding.state) for finding in found] == [(name, state)]
@@ -141,7 +141,7 @@ def test_a_workspace_needs_trees_and_stalks_alone(tmp_path):
 
 
 def test_a_workspace_that_is_not_there_is_a_finding(tmp_path):
-    """A wrong --workspace is told, no crash."""
+    """A wrong --workspace is reported, no crash."""
     found = diagnose(None, str(tmp_path / "nowhere"), environ={"DOCKER_HOST": f"unix://{tmp_path}/none"})
 
     assert any(finding.name == "workspace" and finding.state == "wrong" for finding in found)

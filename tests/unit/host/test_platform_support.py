@@ -81,7 +81,7 @@ def test_a_native_platform_is_told_from_a_foreign_one(platform, architecture, ru
     ],
 )
 def test_each_hazard_of_emulated_arm_is_found_alone_with_its_remedy(seen, hazards, what):
-    """What will break a build is told before it starts."""
+    """What will break a build is reported before it starts."""
     found, _ = judge_platform("linux/arm/v7", seen)
 
     assert told(found) == hazards
@@ -162,7 +162,7 @@ def test_only_a_large_xfs_will_number_past_four_bytes(tmp_path, monkeypatch, kin
 
 
 def test_positions_in_folders_are_read_from_the_kernel(tmp_path):
-    """Procfs counts its entries: small. What is no folder has none."""
+    """Procfs counts its entries: small. What is not a folder has none."""
     assert has_wide_offsets("/proc/self/task") is False
     assert has_wide_offsets(str(tmp_path / "none")) is False
 

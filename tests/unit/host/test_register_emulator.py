@@ -258,7 +258,7 @@ def test_an_architecture_that_nobody_knows_is_refused(machine):
 
 
 def test_the_hazards_that_a_registration_mends_are_hazards():
-    """A name that is misspelt here would be mended never."""
+    """A name that is misspelt here would be repaired never."""
     from stalker.model.platforms import HAZARDS
 
     assert set(HAZARDS) >= register_emulator.MENDED

@@ -93,7 +93,7 @@ def test_never_more_is_held_back_than_the_longest_secret_less_one(data, secrets)
     ],
 )
 def test_what_counts_as_a_secret(secrets, text, masked):
-    """Blank values are none; a trailing newline is no part; each long line of a key is one."""
+    """Blank values are none; a trailing newline is not part; each long line of a key is one."""
     masker = Masker(secrets)
 
     streamed = masker.feed(text.encode()) + masker.flush()

@@ -55,7 +55,7 @@ def test_runs_come_newest_first_and_foreign_things_are_passed_over(tmp_path):
 
 
 def test_without_logs_there_are_no_runs(tmp_path):
-    """A fresh workspace is no error."""
+    """A fresh workspace is not an error."""
     assert list_runs(tmp_path / "none") == []
     assert find_old_log(tmp_path / "none", "web", "nginx", "a-b") is None
 

@@ -57,7 +57,7 @@ def test_the_name_of_a_package_is_told_from_its_version(cpv):
 
 
 def test_an_index_is_read(store):
-    """The header is no package."""
+    """The header is not a package."""
     hello, db = read_index(str(store))
 
     assert (hello.cpv, hello.name, hello.path, hello.size_bytes) == (

@@ -98,7 +98,7 @@ def test_a_failure_ends_the_step_with_what_to_do(capsys):
     """Two lines on stderr, exit code 1; a bug keeps its traceback."""
 
     def fail():
-        raise Failed("it is broken", "mend it")
+        raise Failed("it is broken", "repair it")
 
     with pytest.raises(SystemExit) as caught:
         utils.step("a.plugin", fail)
@@ -106,7 +106,7 @@ def test_a_failure_ends_the_step_with_what_to_do(capsys):
         utils.step("a.plugin", lambda: 1 / 0)
 
     assert caught.value.code == 1
-    assert capsys.readouterr().err == "a.plugin: it is broken\n  mend it\n"
+    assert capsys.readouterr().err == "a.plugin: it is broken\n  repair it\n"
 
 
 def test_a_file_is_replaced_whole(tmp_path):

@@ -50,7 +50,7 @@ def test_different_bases_have_different_keys():
 
 @pytest.mark.parametrize("base", BASES)
 def test_the_place_does_not_count(base):
-    """Moving a base to another line or file makes nothing anew."""
+    """Moving a base to another line or file makes nothing again."""
     assert base_key(replace(base, place=THERE)) == base_key(base)
 
 
@@ -67,12 +67,12 @@ def test_the_place_does_not_count(base):
     ],
 )
 def test_where_the_same_content_comes_from_does_not_count(one, same):
-    """Another mirror or another order is no other base."""
+    """Another mirror or another order is not an other base."""
     assert base_key(one) == base_key(same)
 
 
 def test_a_key_stays_what_it_was():
-    """Keys stand in images: changing them makes every base of every user anew."""
+    """Keys stand in images: changing them makes every base of every user again."""
     assert base_key(BootstrapBase("bookworm", HERE)) == (
         "4f1318f89e925a8b111b5af234a7fa8104b2d77c46529d5f37bba6c507f19567"
     )

@@ -379,7 +379,7 @@ def test_a_base_that_nobody_can_give_blocks_before_anything_runs(engine):
     drawn = plan(made, engine)
 
     assert drawn.bases["root"].verdict == "BLOCKED"
-    assert verdicts(drawn)["root:a"] == ("BLOCKED", "image nowhere:1: not to be had")
+    assert verdicts(drawn)["root:a"] == ("BLOCKED", "image nowhere:1: not available")
     assert verdicts(drawn)["x:b"] == ("BLOCKED", "root:a is blocked")
 
 

@@ -97,7 +97,7 @@ def test_an_export_that_breaks_off_is_no_list_of_removed_files():
 
 
 def test_when_one_export_fails_the_other_is_not_read_to_its_end():
-    """An engine that went away is told at once, not after gigabytes."""
+    """An engine that went away is reported at once, not after gigabytes."""
     engine = FakeEngine()
     old, new = engine.add_image("x:1"), engine.add_image("x:2")
     closed = []

@@ -36,7 +36,7 @@ def artifact(kind: Any = None, **more: Any) -> Artifact:
 
 
 def streamed(data: bytes, made: Artifact, **more: Any) -> list[dict[str, Any]]:
-    """Read each part's tar of an image's export as tarfile does, the counts held against it."""
+    """Read each part's tar of an image's export as tarfile does, the counts checked against it."""
     content = Content(made, made_s=MADE_S, **more)
     parts = [io.BytesIO() for _ in content.parts]
     for part, piece in content.stream(pieces(data, 1000, 7, 512), lambda: pieces(data, 4096)):
@@ -228,7 +228,7 @@ def test_a_file_that_is_written_where_no_partition_is():
 
 @pytest.mark.parametrize("part", ["/data", "/boot/vmlinuz"])
 def test_a_partition_of_a_folder_that_is_not_there(part):
-    with pytest.raises(StalkerError, match=f"{part} is no folder of the image"):
+    with pytest.raises(StalkerError, match=f"{part} is not a folder of the image"):
         streamed(board(), artifact(), parts=("/", part))
 
 
@@ -259,9 +259,9 @@ def test_only_the_named_files_are_filled():
     ("fill", "marks", "said"),
     [
         ("/etc/fstab", {"@LABEL:boot@": "b"}, "/etc/fstab holds @LABEL:root@, which no partition has"),
-        ("/etc/nothing", MARKS, "/etc/nothing is to be filled in, and is no file"),
-        ("/boot/firmware/overlays/b", MARKS, "no plain file of its own"),
-        ("/etc", MARKS, "no plain file of its own"),
+        ("/etc/nothing", MARKS, "/etc/nothing is to be filled in, but is not a file"),
+        ("/boot/firmware/overlays/b", MARKS, "not a plain file of its own"),
+        ("/etc", MARKS, "not a plain file of its own"),
     ],
 )
 def test_what_cannot_be_filled_is_said(fill, marks, said):
@@ -271,7 +271,7 @@ def test_what_cannot_be_filled_is_said(fill, marks, said):
 
 def test_a_misspelt_mark_is_not_published_as_text():
     """Whether it stands in a file of the image that is filled, or in a written one."""
-    said = "/etc/fstab holds @LABLE:root@, and LABLE is no kind of mark"
+    said = "/etc/fstab holds @LABLE:root@, and LABLE is not a kind of mark"
     image = make_tar(folder("etc"), (member("etc/fstab"), b"LABEL=@LABLE:root@ / ext4\n"))
     for data, made in (
         (image, artifact(disk("/etc/fstab"))),

@@ -131,7 +131,7 @@ def test_what_is_kept_has_no_label_that_a_plan_looks_for(mounts):
 
 
 def test_the_prompt_cannot_be_broken_by_a_name():
-    """What is no plain character of a name is a line."""
+    """What is not a plain character of a name is a line."""
     assert "PS1='a_b_ $PWD# '" in settings_of_shell("a'b$")
 
 

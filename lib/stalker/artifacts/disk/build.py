@@ -501,5 +501,5 @@ def _unwritable(target: Path, error: OSError) -> StalkerError:
     return StalkerError(
         f"could not write {target}",
         f"{error.strerror or error}",
-        "make room or mend the rights there; what was published before is untouched",
+        "free space or fix the permissions there; what was published before is untouched",
     )

@@ -28,7 +28,7 @@ def put_xattrs(
     """Set (path, name, value) in the ext4 of `device`; `folder` is a writable one in the container.
 
     Raises:
-        StalkerError: a path cannot be told to debugfs, or it refused one.
+        StalkerError: a path cannot be passed to debugfs, or it refused one.
     """
     lines = []
     buffer = io.BytesIO()

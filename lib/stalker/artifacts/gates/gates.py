@@ -40,7 +40,7 @@ ENGINE_RESOLVER = "127.0.0.11"
 """Docker's own resolver, which is nowhere but in its networks."""
 
 SHOWN_MAX = 100
-"""Of one gate more findings than this are counted, not told."""
+"""Of one gate more findings than this are counted, not listed."""
 
 HEAPS_MAX = 200
 ACCOUNTS_MAX = 1000
@@ -122,7 +122,7 @@ class Finding:
 
 @dataclass(slots=True)
 class _Heap:
-    """Files of one folder that are too many to be told one by one."""
+    """Files of one folder that are too many to be listed one by one."""
 
     count: int = 0
     size_bytes: int = 0
@@ -219,7 +219,7 @@ class Hygiene:
             elif account.is_locked:
                 continue
             elif not account.is_hash:
-                self._tell("clear_passwords", path, f"the password of {account.name} is no hash")
+                self._tell("clear_passwords", path, f"the password of {account.name} is not a hash")
             elif (account.name, account.field) not in self._hashes and len(self._hashes) < ACCOUNTS_MAX:
                 self._hashes.add((account.name, account.field))
                 to_try.append(account)

@@ -106,7 +106,7 @@ class Account:
 
 
 def read_accounts(file: bytes, content: bytes) -> Iterator[Account]:
-    """Yield the accounts of `/etc/passwd`, `/etc/shadow` and their like; what is no such line is passed over."""
+    """Yield the accounts of `/etc/passwd`, `/etc/shadow` and their like; other lines are skipped."""
     for line in content.splitlines():
         fields = line.split(b":")
         if len(fields) > 2 and fields[0] and not line.startswith((b"#", b"+", b"-")):

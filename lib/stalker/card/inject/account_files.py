@@ -98,7 +98,7 @@ class AccountFiles:
             return None
         if len(row) < 7 or not row[2].isdecimal() or not row[3].isdecimal():
             raise StalkerError(
-                f"the line of {name} in /etc/passwd of the image is broken", "", "mend the base"
+                f"the line of {name} in /etc/passwd of the image is broken", "", "repair the base"
             )
         return Account(name, int(row[2]), int(row[3]), row[5], row[6])
 
@@ -163,7 +163,7 @@ class AccountFiles:
         return row is not None and len(row) > 1 and row[1][:1] not in {"", "!", "*", "x"}
 
     def set_password(self, name: str, secret: str, day: int) -> None:
-        """Set the field of an account's password; `day` is when that was, in days, 0 for not told."""
+        """Set the field of an account's password; `day` is when that was, in days, 0 for unknown."""
         row = self.passwd.get(name)
         assert row is not None
         if self.shadow is None:

@@ -48,10 +48,10 @@ def put_users(
 ) -> list[str]:
     """Make or change accounts in a root file system, and return what was done, in words.
 
-    `day` is the day of now, counted from 1970, 0 for not told.
+    `day` is the day of now, counted from 1970, 0 for unknown.
 
     Raises:
-        StalkerError: a name, number, shell, group or password that cannot be, or an image without accounts.
+        StalkerError: an invalid name, number, shell, group or password, or an image without accounts.
     """
     draft.know(_asked_for(users))
     files = AccountFiles(draft)
@@ -106,7 +106,7 @@ def _asked_for(users: Sequence[User]) -> list[str]:
 
 
 def _check(draft: Draft, files: AccountFiles, user: User) -> None:
-    """Raise StalkerError for what cannot be."""
+    """Raise StalkerError for invalid accounts."""
     place = str(user.place)
     if not NAME.fullmatch(user.name):
         raise StalkerError(
@@ -120,7 +120,7 @@ def _check(draft: Draft, files: AccountFiles, user: User) -> None:
     if user.shell:
         found = draft.find(user.shell)
         if found is None or found.kind != "file" or not found.mode & 0o111:
-            why = "there is no such program in the image" if found is None else "it is no program"
+            why = "there is no such program in the image" if found is None else "it is not a program"
             raise StalkerError(
                 f"{user.name}: {user.shell} cannot be a shell", f"{place}: {why}", _try_shell(draft)
             )
@@ -137,7 +137,7 @@ def _check(draft: Draft, files: AccountFiles, user: User) -> None:
         owner = files.owner_of(user.uid)
         if not 0 <= user.uid <= UID_MAX or user.uid in NOBODY:
             raise StalkerError(
-                f"{user.name}: {user.uid} is no account's number", place, "1000 and up are people's"
+                f"{user.name}: {user.uid} is not a valid uid", place, "1000 and up are people's"
             )
         if owner and owner != user.name:
             raise StalkerError(

@@ -119,7 +119,7 @@ def _refuse_second(path: str, editor: Editor, stocks: Sequence[tuple[Editor, Sto
     if fold_path(path) in map(fold_path, paths):
         raise PlanError(
             f"{path} of boot is wanted twice",
-            "injections.files puts a file where offspot, of the configuration, comes to stand",
+            "injections.files puts a file where offspot, of the configuration, is written",
             "leave one of them out",
         )
 

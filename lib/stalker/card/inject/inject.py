@@ -107,7 +107,7 @@ def inject(
     salts of passwords, at random by default.
 
     Raises:
-        StalkerError: what is asked for cannot be, all of it told.
+        StalkerError: requests that are impossible, all of them.
     """
     drafts = _Drafts(editors, mtime_s)
     attempts = Attempts()
@@ -196,7 +196,7 @@ def _put_file(drafts: _Drafts, file: InjectedFile, source: Path | None) -> list[
         if stands is not None and stands.kind != "folder":
             raise StalkerError(
                 f"{file.to} cannot be put into {file.partition}",
-                f"{file.place}: {above} is no folder",
+                f"{file.place}: {above} is not a folder",
                 "name another path",
             )
     other = draft.other_spelling(real)

@@ -75,7 +75,7 @@ def add_keys(draft: Draft, account: Account, lines: Sequence[str]) -> str:
     """Add keys to an account, each once, and return what was done.
 
     Raises:
-        StalkerError: a line is no public key, or the account has no home.
+        StalkerError: a line is not a public key, or the account has no home.
     """
     name, uid, gid, home, _ = account
     if home in NO_HOME:
@@ -110,6 +110,6 @@ def _key(line: str, name: str) -> str:
     found = KEY.search(line.strip())
     if found is None or not line.strip().isprintable():
         raise StalkerError(
-            f"a key for {name} is no public key of SSH", "", "give a line as ssh-keygen writes to .pub"
+            f"a key for {name} is not an SSH public key", "", "give a line as ssh-keygen writes to .pub"
         )
     return " ".join(found[1].split())

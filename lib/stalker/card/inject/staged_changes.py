@@ -109,7 +109,7 @@ class Draft:
         if found is not None:
             if found.kind != "file":
                 raise StalkerError(
-                    f"{path} is no file in the image", f"it is a {_word(found)}", "take another base"
+                    f"{path} is not a file in the image", f"it is a {_word(found)}", "take another base"
                 )
             mode, uid, gid = found.mode, found.uid, found.gid
         self.place(real, content, mode=mode, uid=uid, gid=gid)
@@ -134,7 +134,7 @@ class Draft:
         if found is not None:
             if found.kind != "folder":
                 raise StalkerError(
-                    f"{path} is no folder in the image", f"it is a {_word(found)}", "take another path"
+                    f"{path} is not a folder in the image", f"it is a {_word(found)}", "take another path"
                 )
             return False
         self._put(Bytes(Entry(self.real(path), "folder", 0, mode, uid, gid, self._mtime_s), b""), None)

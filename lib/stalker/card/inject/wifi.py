@@ -1,4 +1,4 @@
-"""Wi-Fi of one machine, told to whichever program of the image joins networks."""
+"""Wi-Fi of one machine, written for the program of the image that joins networks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def put_wifi(
     `refused` is why there is no `root`, where there is a partition for it.
 
     Raises:
-        StalkerError: nothing in the image joins networks, or a name or password cannot be.
+        StalkerError: nothing in the image joins networks, or a name or password is invalid.
     """
     attempts = Attempts()
     networks: list[Network] = []

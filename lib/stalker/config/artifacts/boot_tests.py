@@ -88,7 +88,7 @@ class _Reading:
                 hint = did_you_mean(name, MACHINES, "machines")
                 more = "another machine of QEMU needs 'architecture', like architecture: arm"
                 self.report.problem(
-                    node.place, f"'{name}' is no machine known here", f"{hint}\n  {more}".strip()
+                    node.place, f"'{name}' is not a known machine", f"{hint}\n  {more}".strip()
                 )
             return given
         if given and given not in machine.architectures:
@@ -219,7 +219,7 @@ class _Reading:
         kinds = [key for key in _KINDS if node.get(key) is not None]
         if len(kinds) != 1:
             if node.value.keys() - EXPECTATION.keys.keys():
-                return None  # an unknown key, which was told
+                return None  # an unknown key, which was reported
             what = f"one of {', '.join(_KINDS)}" + (f", not {' and '.join(kinds)}" if kinds else "")
             self.report.problem(node.place, what, "each is an item of its own" if kinds else "")
             return None

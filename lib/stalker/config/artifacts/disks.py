@@ -31,7 +31,7 @@ _MARK = re.compile(r"@([A-Z]+):([^@\s]+)@")
 
 
 def read_disk(node: Node, file: str, writes: Sequence[Write], reader: ArtifactReader) -> Disk | None:
-    """Read an artifact with `disk`; None where its partitions cannot be had, which is told."""
+    """Read an artifact with `disk`; None where its partitions are invalid, which is reported."""
     table: Table = "gpt" if text_of(node.get("table")) == "gpt" else "mbr"
     align_bytes = _align(node.get("align"), reader)
     given = node.get("partitions")
@@ -81,7 +81,7 @@ def _disk_id(text: str, table: str) -> str:
     if table == "gpt":
         return uuid_of(text)
     if not re.fullmatch(r"(?:0x)?[0-9a-fA-F]{8}", text) or int(text, 16) == 0:
-        raise ValueError(f"'{text}' is no disk id of an MBR: eight digits of 0-9a-f, not all zero")
+        raise ValueError(f"'{text}' is not an MBR disk id: eight digits of 0-9a-f, not all zero")
     return text.removeprefix("0x").lower()
 
 
@@ -204,7 +204,7 @@ def _tell_marks(disk: Disk, node: Node, writes: Sequence[Write], reader: Artifac
             one = partitions.get(name)
             if kind not in _MARKS:
                 hint = did_you_mean(kind, _MARKS, "kinds")
-                reader.report.problem(place, f"@{kind}:{name}@: {kind} is no kind of mark", hint)
+                reader.report.problem(place, f"@{kind}:{name}@: {kind} is not a kind of mark", hint)
             elif one is None:
                 hint = did_you_mean(name, partitions, "partitions")
                 reader.report.problem(place, f"@{kind}:{name}@: there is no partition '{name}'", hint)

@@ -31,7 +31,7 @@ TAR_ENDINGS = (".tar", ".tar.zst", ".tar.xz", ".tar.gz")
 
 
 def read_artifacts(node: Node | None, stalk: Stalk, reader: ArtifactReader) -> tuple[Artifact, ...]:
-    """Read the `artifacts` of a node; what is wrong is told, the rest is returned."""
+    """Read the `artifacts` of a node; what is wrong is reported, the rest is returned."""
     found: list[Artifact] = []
     if node is None or not isinstance(node.value, dict):
         return ()
@@ -126,7 +126,7 @@ def _repo(node: Node, given: Node, reader: ArtifactReader) -> Repo | None:
         reader.report.problem(node.key_place, "'repo' needs 'from': the folder as the steps see it")
     elif path == "/":
         reader.report.problem(
-            source.place, "the whole root is no repository", "a whole image is rootfs: FILE"
+            source.place, "the whole root is not a repository", "a whole image is rootfs: FILE"
         )
         return None
     return Repo(folder, path) if folder and path else None
@@ -140,7 +140,7 @@ def _not_in_image(path: str, mount: str) -> tuple[str, str]:
 
 
 def _file(node: Node | None, endings: tuple[str, ...], reader: ArtifactReader) -> str:
-    """Return the name of a published file, empty where it cannot be, which is told."""
+    """Return the name of a published file, empty where it is invalid, which is reported."""
     if node is None or not isinstance(node.value, str):
         return ""
     name = reader.told(node, names.published_name)
@@ -177,7 +177,7 @@ def _epoch(variables: tuple[Variable, ...], reader: ArtifactReader) -> int | Non
     else:
         return None
     if not value.isascii() or not value.isdigit() or int(value) > EPOCH_MAX:
-        what = f"{EPOCH} is '{value}', which is no number of seconds since 1970"
+        what = f"{EPOCH} is '{value}', which is not a Unix timestamp in seconds"
         reader.report.problem(place, what, "a whole number, like 1700000000")
         return None
     return int(value)
@@ -260,7 +260,7 @@ def _write(path: str, node: Node, variables: tuple[Variable, ...], reader: Artif
                 mode = int(wanted.text, 8)
             else:
                 hint = 'permission bits in octal, like "0644"'
-                reader.report.problem(wanted.place, f"'{wanted.text}' is no mode", hint)
+                reader.report.problem(wanted.place, f"'{wanted.text}' is not a mode", hint)
         if given is None:
             return None
         text = given
@@ -277,5 +277,5 @@ def _tell_braces(text: Node, own: tuple[Variable, ...], reader: ArtifactReader) 
     mine = {one.name for one in own}
     for name in dict.fromkeys(_BRACED.findall(text.text)):
         if name not in mine and (name in reader.scope.settings or name in reader.scope.secrets):
-            what = f"{{{name}}} stays as it is: {name} is no variable of this artifact"
+            what = f"{{{name}}} stays as it is: {name} is not a variable of this artifact"
             reader.report.warning(text.place, what, f"{name}: '' beside 'write' puts its value in")

@@ -41,7 +41,7 @@ class PartitionReader:
     reader: ArtifactReader
 
     def read(self) -> Partition:
-        """Return the partition, as good as it is; what is wrong is told."""
+        """Return the partition, as good as it is; what is wrong is reported."""
         node, reader = self.node, self.reader
         if not _NAME.match(self.name):
             what = f"'{self.name}' cannot name a partition: letters, digits, _ and -, at most 36"
@@ -140,7 +140,7 @@ class PartitionReader:
         return (0, size) if size is not None else (MARGIN_PERCENT, MARGIN_BYTES)
 
     def label(self, filesystem: FileSystem) -> str:
-        """Return the label, empty for none; one that does not fit is told."""
+        """Return the label, empty for none; one that does not fit is reported."""
         node = self.node.get("label")
         if node is None or not isinstance(node.value, str):
             return ""
@@ -196,7 +196,7 @@ class PartitionReader:
         if not kind:
             tell_missing(node, reader.workspace, reader.report)
         elif kind not in {"directory", "bad"}:
-            reader.report.problem(node.place, f"{node.text} is no folder", "name the folder it is in")
+            reader.report.problem(node.place, f"{node.text} is not a folder", "name the folder it is in")
         if kind != "directory":
             return "", ""
         return reader.workspace.shown(node.text), reader.workspace.directory_digest(node.text, node.place)
@@ -242,7 +242,7 @@ def label_problem(text: str, filesystem: FileSystem) -> tuple[str, str]:
         )
     if filesystem == "vfat":
         if not text.isascii() or _NOT_IN_FAT.search(text) or text != text.strip():
-            return f"'{text}' is no label of a FAT", "A-Z, 0-9, _ and -, with blanks between them"
+            return f"'{text}' is not a FAT label", "A-Z, 0-9, _ and -, with blanks between them"
         if text != text.upper():
             return (
                 f"the label '{text}' has small letters, which not every system finds on a FAT",
@@ -262,11 +262,11 @@ def uuid_of(text: str, filesystem: FileSystem = "") -> str:
     if filesystem == "vfat":
         serial = text.upper()
         if not _SERIAL.match(serial) or int(serial.replace("-", ""), 16) == 0:
-            raise ValueError(f"'{text}' is no serial number of a FAT: 1A2B-3C4D, eight digits of 0-9A-F")
+            raise ValueError(f"'{text}' is not a FAT serial number: 1A2B-3C4D, eight digits of 0-9A-F")
         return f"{serial[:4]}-{serial[-4:]}"
     lower = text.lower()
     if not _UUID.match(lower) or not int(lower.replace("-", ""), 16):
-        raise ValueError(f"'{text}' is no UUID: 8-4-4-4-12 digits of 0-9a-f, as uuidgen prints them")
+        raise ValueError(f"'{text}' is not a UUID: 8-4-4-4-12 digits of 0-9a-f, as uuidgen prints them")
     return lower
 
 
@@ -281,11 +281,11 @@ def type_of(text: str, table: str) -> str:
         return EFI_SYSTEM[table]
     if table == "gpt":
         if not _UUID.match(lower):
-            raise ValueError(f"'{text}' is no type of a GPT, which is a GUID; leave it out for the usual one")
+            raise ValueError(f"'{text}' is not a GPT partition type (a GUID); leave it out for the usual one")
         return lower
     lower = lower.removeprefix("0x")
     if not _MBR_TYPE.match(lower):
-        raise ValueError(f"'{text}' is no type of an MBR: two digits of 0-9a-f, like \"0c\"")
+        raise ValueError(f"'{text}' is not an MBR partition type: two digits of 0-9a-f, like \"0c\"")
     if lower in EXTENDED:
         raise ValueError(
             f"'{text}' is an extended partition, which is not made; more than four need table: gpt"

@@ -1,4 +1,4 @@
-"""What reading any artifact of a node needs: paths, patterns, sizes and times, each told where it is wrong."""
+"""What reading any artifact of a node needs: paths, patterns, sizes and times, each reported where it is wrong."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class ArtifactReader:
     mounts: tuple[str, ...] = ()
 
     def told(self, node: Node, read: Callable[[str], _Read]) -> _Read | None:
-        """Return what `read` makes of a text or number; None where it raises ValueError, which is told."""
+        """Return what `read` makes of a text or number; None where it raises ValueError, which is reported."""
         if not isinstance(node.value, str | int) or isinstance(node.value, bool):
             return None
         return self.report.attempt(node.place, read, node.text)
 
     def path(self, node: Node | None) -> str:
-        """Return a path in the image, normalised; empty where there is none that can be, which is told."""
+        """Return a path in the image, normalised; empty where there is none that can be, which is reported."""
         return (self.told(node, names.image_path) or "") if node is not None else ""
 
     def paths(self, node: Node | None, read: Callable[[str], str] = names.image_path) -> tuple[str, ...]:
-        """Return one path or pattern or a list of them; those that are written twice are told."""
+        """Return one path or pattern or a list of them; those that are written twice are reported."""
         found: dict[str, None] = {}
         for child in items_of(node):
             path = self.told(child, read)
@@ -61,11 +61,11 @@ class ArtifactReader:
         return self.paths(node, names.path_pattern)
 
     def excluded(self, node: Node | None) -> tuple[str, ...]:
-        """Return the patterns of what is left out; one that leaves nothing is told."""
+        """Return the patterns of what is left out; one that leaves nothing is reported."""
         return self.paths(node, names.excluded_pattern)
 
     def size(self, node: Node | None, read: Callable[[str], int] = exact_bytes) -> int | None:
-        """Return a size; None for none, for `auto`, and for one that cannot be, which is told."""
+        """Return a size; None for none, for `auto`, and for an invalid one, which is reported."""
         if node is None or node.text == "auto":
             return None
         size = self.told(node, read)

@@ -81,7 +81,7 @@ def _check_uid(node: Node, name: str, reader: CreationReader) -> None:
     if (node.value == 0) != (name == ROOT):
         reader.report.problem(node.place, "0 is the number of root, and of nobody else", "leave it out")
     elif node.value in {OVERFLOW_UID, OVERFLOW_UID + 1}:
-        reader.report.problem(node.place, f"{node.value} is no account's number", "1000 and up are people's")
+        reader.report.problem(node.place, f"{node.value} is not a valid uid", "1000 and up are people's")
 
 
 def read_password(node: Node | None, reader: CreationReader) -> SecretText | None:

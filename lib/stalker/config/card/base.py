@@ -76,7 +76,9 @@ def _read_source(node: Node, around: Node | None, reader: CreationReader) -> Sou
         named, digest = reader.path(node), None
     elif isinstance(node.value, bool) or not isinstance(node.value, str | int | float):
         if isinstance(node.value, bool):
-            reader.report.problem(node.place, f"'{node.text}' is no image", "a version, an address or a path")
+            reader.report.problem(
+                node.place, f"'{node.text}' is not an image", "a version, an address or a path"
+            )
         return None
     elif _VERSION.match(text) and not _IMAGE_ENDING.search(text):
         named = _of_version(node, pattern, reader)
@@ -116,7 +118,7 @@ def _of_address(node: Node, reader: CreationReader) -> str:
     hint = "1.2.3, https://..., or a path with a / in it"
     if _WORD.match(text) and not text[0].isdigit():
         hint += f"; a tree is base: {{ tree: {text} }}"
-    reader.report.problem(node.place, f"'{text}' is no version, address or path", hint)
+    reader.report.problem(node.place, f"'{text}' is not a version, address or path", hint)
     return ""
 
 
@@ -128,7 +130,7 @@ def tree_artifact(text: str) -> TreeArtifact:
     """
     found = _TREE.match(text.strip())
     if found is None:
-        raise ValueError(f"'{text}' is no disk of a tree; TREE, TREE:STALK or TREE:STALK/ARTIFACT")
+        raise ValueError(f"'{text}' is not a disk of a tree; TREE, TREE:STALK or TREE:STALK/ARTIFACT")
     return TreeArtifact(found["tree"], found["stalk"] or "", found["artifact"] or "")
 
 

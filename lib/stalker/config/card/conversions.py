@@ -51,7 +51,7 @@ def checked_url(text: str) -> str:
     """
     found = SCHEME.match(text)
     if found is None:
-        shown = f"'{text}' is no address" if text else "the address is empty"
+        shown = f"'{text}' is not an address" if text else "the address is empty"
         raise ValueError(f"{shown}; https://..., or file: with a path of this machine")
     if CONTROL.search(text):
         raise ValueError("an address cannot hold control characters")
@@ -75,7 +75,7 @@ def algorithm_of(text: str) -> str:
     """Return the name of an algorithm without the dash: `SHA-256` is `sha256`. Raises ValueError."""
     name = text.strip().lower().replace("-", "").replace("_", "")
     if name not in DIGITS:
-        raise ValueError(f"'{text}' is no checksum that is known here; {did_you_mean(name, DIGITS, 'known')}")
+        raise ValueError(f"'{text}' is not a known checksum; {did_you_mean(name, DIGITS, 'known')}")
     return name
 
 
@@ -118,7 +118,7 @@ def partition_name(text: str) -> str:
     """Return boot, root, data or a number from 1. Raises ValueError."""
     if text not in PARTITIONS and not re.fullmatch(r"[1-9]\d{0,2}", text):
         hint = did_you_mean(text, PARTITIONS, "names")
-        raise Invalid(f"'{text}' is no partition", f"{hint}; or a number from 1")
+        raise Invalid(f"'{text}' is not a partition", f"{hint}; or a number from 1")
     return text
 
 
@@ -166,9 +166,9 @@ def hostname(text: str) -> str:
 def country_code(text: str) -> str:
     """Return a country as ISO 3166-1 has it: two capital letters. Raises ValueError."""
     if text.upper() == "UK":
-        raise ValueError("'UK' is no country in ISO 3166; did you mean GB?")
+        raise ValueError("'UK' is not a country code of ISO 3166; did you mean GB?")
     if not _COUNTRY.match(text):
-        raise ValueError(f"'{text}' is no country: two letters, as DE, GB, FR")
+        raise ValueError(f"'{text}' is not a country code: two letters, such as DE, GB, FR")
     return text.upper()
 
 
@@ -216,7 +216,7 @@ def key_lines(text: str) -> tuple[str, ...]:
 def mode_bits(text: str) -> int:
     """Return permission bits of `0644`. Raises ValueError."""
     if not _MODE.match(text) or int(text, 8) > 0o7777:
-        raise ValueError(f"'{text}' is no mode: three or four digits of 0-7, like \"0644\"")
+        raise ValueError(f"'{text}' is not a mode: three or four digits of 0-7, like \"0644\"")
     return int(text, 8)
 
 
@@ -225,7 +225,7 @@ def owner(text: str) -> tuple[int, int]:
     found = _OWNER.match(text)
     if found is None:
         raise ValueError(
-            f"'{text}' is no owner: two numbers, \"1000:1000\"; names are known to the image alone"
+            f"'{text}' is not an owner: two numbers, \"1000:1000\"; names are known to the image alone"
         )
     uid, gid = int(found[1]), int(found[2])
     if max(uid, gid) > _OWNER_MAX:

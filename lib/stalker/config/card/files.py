@@ -54,12 +54,12 @@ def _decoded(content: bytes, node: Node, reader: CreationReader) -> bytes:
     except binascii.Error as error:
         given = node.get("content")
         assert given is not None
-        reader.report.problem(given.place, f"this is no base64: {str(error)[:1].lower()}{str(error)[1:]}")
+        reader.report.problem(given.place, f"this is not base64: {str(error)[:1].lower()}{str(error)[1:]}")
         return b""
 
 
 def tell_covered(files: Sequence[tuple[str, Place, bool]], root: str, reader: CreationReader) -> None:
-    """Tell files that stand at the same path, or below one that is no folder.
+    """Tell files that stand at the same path, or below one that is not a folder.
 
     Each is its path below `root`, where it was written, and whether it is a folder.
     """

@@ -59,7 +59,7 @@ def _read_wifi(node: Node | None, reader: CreationReader) -> tuple[Wifi, ...]:
 
 
 def _passphrase(secret: SecretText | None, node: Node | None, reader: CreationReader) -> SecretText | None:
-    """Hold what is known of a password against WPA2; it is never shown."""
+    """Check what is known of a password against WPA2; it is never shown."""
     if secret is None or node is None or isinstance(node.value, dict):
         return secret
     text = secret.text

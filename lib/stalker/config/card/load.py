@@ -105,7 +105,7 @@ def _read(
         return None, report
     halves = [node for node in walk(root) if _HALF_PAIR.search(node.text)]
     for node in halves:
-        report.problem(node.place, "half of a surrogate pair, which is no character")
+        report.problem(node.place, "half of a surrogate pair, which is not a character")
     _leave_out_empty(root)
     if needs_base is None:
         needs_base = not {"injections"} <= root.value.keys() <= {"injections", "root"}

@@ -1,7 +1,7 @@
 """What reading any part of an image's configuration needs: addresses, paths, checksums, sizes, secrets.
 
 Each function tells what is wrong where it stands and returns a value that does no further harm, so that all
-is told at once. Values of a wrong kind were told by their shape and are passed over.
+is reported at once. Values of a wrong kind were reported by their shape and are skipped.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class CreationReader:
         return self.checked_source(named or "", node)
 
     def missing(self, node: Node, known: Mapping[str, Shape], what: str, hint: str) -> None:
-        """Tell that none of some keys is there; an unknown key, which was told, may be the one that was meant."""
+        """Tell that none of some keys is there; an unknown key, which was reported, may be the one that was meant."""
         if isinstance(node.value, dict) and node.value.keys() <= known.keys():
             self.report.problem(node.place, what, hint)
 
@@ -83,7 +83,7 @@ class CreationReader:
             if takes_url and text.lower().startswith("file:"):
                 return self.told(node, checked_url) or ""
             hint = "an address is url, or of a base source" if takes_url else "write the path alone"
-            self.report.problem(node.place, "an address is no path", hint)
+            self.report.problem(node.place, "an address is not a path", hint)
             return ""
         if CONTROL.search(text):
             self.report.problem(node.place, "a path here cannot hold control characters")
@@ -117,14 +117,16 @@ class CreationReader:
             return Digest(algorithm, url, is_url=True) if algorithm and url else None
         if SCHEME.match(value.text):
             self.report.problem(
-                value.place, "an address is no checksum", "add kind: url, if the checksum is read there"
+                value.place, "an address is not a checksum", "add kind: url, if the checksum is read there"
             )
             return None
         if algorithm is None:
             return None
         digits = value.text.strip().lower()
         if not re.fullmatch(r"[0-9a-f]+", digits) or len(digits) != DIGITS[algorithm]:
-            self.report.problem(value.place, f"'{value.text}' is no {algorithm}", _digits(algorithm, digits))
+            self.report.problem(
+                value.place, f"'{value.text}' is not a valid {algorithm}", _digits(algorithm, digits)
+            )
             return None
         return Digest(algorithm, digits)
 
@@ -145,7 +147,7 @@ class CreationReader:
         assert env is not None
         if isinstance(env.value, str) and not _ENV.fullmatch(env.text):
             # It may be the secret itself, so it is not shown.
-            self.report.problem(env.place, "this is no name of an environment variable", "A-Z, 0-9 and _")
+            self.report.problem(env.place, "this is not an environment variable name", "A-Z, 0-9 and _")
             return None
         return SecretText(env=env.text, place=node.place)
 
@@ -173,7 +175,7 @@ def content_or_source(
 def _content_of(node: Node, reader: CreationReader) -> bytes | None:
     """Return `content` exactly as it is; None where there is none, or only blanks beside a source.
 
-    What else stands there and says how to fetch or unpack it has no effect, as in image-creator, and is told.
+    What else stands there and says how to fetch or unpack it has no effect, as in image-creator, and is reported.
     """
     content = node.get("content")
     if content is None or not isinstance(content.value, str | int | float):

@@ -228,7 +228,7 @@ def _settle(key: str, row: Row, node: Node, report: Report) -> None:
     if not isinstance(node.value, bool):
         report.problem(node.place, f"must be true or false, is {node.kind}")
     elif key == "detach" and not node.value:
-        report.problem(node.place, f"'detach: false' cannot be: {row.why}")
+        report.problem(node.place, f"'detach: false' is not possible: {row.why}")
     elif _SETTLED.get(key) is node.value:
         report.warning(node.place, f"'{key}: {node.text}' has no effect: {row.why}")
 

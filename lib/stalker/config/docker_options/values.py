@@ -73,7 +73,7 @@ def capabilities(node: Node) -> list[str]:
     names = [text(child).upper().removeprefix("CAP_") for child in _many(node)]
     for name in names:
         if not _CAPABILITY.match(name):
-            raise ValueError(f"'{name}' is no capability; they are written like SYS_PTRACE")
+            raise ValueError(f"'{name}' is not a capability; write it like SYS_PTRACE")
     return sorted(set(names))
 
 
@@ -81,7 +81,7 @@ def network(node: Node) -> str:
     """A network: none, bridge, host, container:NAME, or a name."""
     name = text(node)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:-]*", name):
-        raise ValueError(f"'{name}' is no network's name")
+        raise ValueError(f"'{name}' is not a network name")
     return name
 
 
@@ -90,7 +90,7 @@ def tmpfs(node: Node) -> dict[str, str]:
     pairs = _pairs(node, split=True)
     for path in pairs:
         if not path.startswith("/"):
-            raise ValueError(f"'{path}' is no absolute path")
+            raise ValueError(f"'{path}' is not an absolute path")
     return pairs
 
 
@@ -120,21 +120,21 @@ def size_or_unlimited(node: Node) -> int:
 def cpus(node: Node) -> str:
     """Numbers of processors: `0-3,5`."""
     if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", word(node)):
-        raise ValueError(f"'{node.text}' is no list of processors; write it like 0-3,5")
+        raise ValueError(f"'{node.text}' is not a list of processors; write it like 0-3,5")
     return node.text
 
 
 def user(node: Node) -> str:
     """A user, by name or number, with or without a group."""
     if not _USER.match(word(node)):
-        raise ValueError(f"'{node.text}' is no user; write name, uid, or user:group")
+        raise ValueError(f"'{node.text}' is not a user; write name, uid, or user:group")
     return node.text
 
 
 def folder(node: Node) -> str:
     """An absolute path."""
     if not text(node).startswith("/"):
-        raise ValueError(f"'{node.text}' is no absolute path")
+        raise ValueError(f"'{node.text}' is not an absolute path")
     return posixpath.normpath(node.text)
 
 
@@ -143,7 +143,7 @@ def devices(node: Node) -> list[str]:
     found = texts(node)
     for name in found:
         if not re.fullmatch(r"/[^:]+(:/[^:]+)?(:[rwm]+)?", name):
-            raise ValueError(f"'{name}' is no device; write /dev/host[:/dev/there[:rwm]]")
+            raise ValueError(f"'{name}' is not a device; write /dev/host[:/dev/there[:rwm]]")
     return found
 
 
@@ -229,12 +229,12 @@ def _address(name: str) -> str:
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
-        raise ValueError(f"'{name}' is no IP address") from None
+        raise ValueError(f"'{name}' is not an IP address") from None
 
 
 def _ulimit(name: str, value: str) -> dict[str, Any]:
     found = _ULIMIT.match(value)
     if not name or found is None:
-        raise ValueError(f"'{name}={value}' is no limit; write name: soft or name: soft:hard")
+        raise ValueError(f"'{name}={value}' is not a limit; write name: soft or name: soft:hard")
     soft = int(found[1])
     return {"Name": name, "Soft": soft, "Hard": int(found[2]) if found[2] else soft}

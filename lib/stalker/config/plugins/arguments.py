@@ -83,7 +83,7 @@ class Argument:
 
 
 def declared_argument(name: str, node: Node, report: Report) -> Argument | None:
-    """Return an argument as a sidecar declares it; None when it is none, which is told."""
+    """Return an argument as a sidecar declares it; None when it is none, which is reported."""
     if not isinstance(node.value, dict):
         return None
     if not VARIABLE.match(name.upper().replace("-", "_")):
@@ -114,7 +114,7 @@ def _refuse_taken(name: str, node: Node, report: Report) -> None:
 
 
 def argument_value(node: Node, argument: Argument, report: Report) -> str | None:
-    """Return a given argument as the script gets it; None when it is wrong, which is told.
+    """Return a given argument as the script gets it; None when it is wrong, which is reported.
 
     A text that came from a variable counts as the number, the word, or the lines of a list or mapping
     that it spells.
@@ -229,7 +229,7 @@ class Filled(Node):
     """A text that held variables, with their values put in.
 
     `origin` says for messages which variables they were and where they were set. `is_hidden`: the value
-    is not known yet (a secret, or a stalk that is checked without a tree), so nothing can be held
+    is not known yet (a secret, or a stalk that is checked without a tree), so nothing can be checked
     against it.
     """
 

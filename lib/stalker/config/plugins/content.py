@@ -63,7 +63,7 @@ def text_source(node: Node, *, is_template: bool) -> Source:
 def file_source(
     node: Node, workspace: Workspace, report: Report, *, is_template: bool, is_read: bool
 ) -> Source | None:
-    """Return the content of the file that a `path` names; None when it cannot be read, which is told.
+    """Return the content of the file that a `path` names; None when it cannot be read, which is reported.
 
     A large file stays on the host unless `is_read`, so does a binary one.
     """
@@ -89,7 +89,7 @@ def _digest(data: bytes, *, is_template: bool) -> str:
 
 
 def filled(source: Source, variables: tuple[Variable, ...], report: Report) -> bytes | None:
-    """Return the content with `{NAME}` or Jinja2 put in; None when that fails, which is told.
+    """Return the content with `{NAME}` or Jinja2 put in; None when that fails, which is reported.
 
     None too for what stays on the host: large files, and binary ones that nothing is put into.
     """
@@ -121,7 +121,7 @@ def _rendered(source: Source, variables: tuple[Variable, ...], report: Report) -
 def script_of(
     source: Source, variables: tuple[Variable, ...], report: Report, *, is_as_it_is: bool = False
 ) -> Script | None:
-    """Make a script of a content; None when it has no usable shebang line, which is told.
+    """Make a script of a content; None when it has no usable shebang line, which is reported.
 
     In a script for a POSIX shell braces are the shell's and nothing is put in, nor with `is_as_it_is`.
     """
@@ -145,7 +145,7 @@ def script_of(
 def usable_path(node: Node, workspace: Workspace, report: Report) -> str:
     """Return what a `path` leads to: file, directory, other, or empty for nothing.
 
-    `bad` where the path is not possible, which is told.
+    `bad` where the path is not possible, which is reported.
     """
     if not node.text:
         report.problem(node.place, "the path is empty")
@@ -218,7 +218,7 @@ def render(source: str, variables: Iterable[Variable]) -> str:
     """Render a Jinja2 template, sandboxed, with the variables as text.
 
     Raises:
-        TemplateProblem: its syntax, a name that is no variable, or anything else it stumbles over.
+        TemplateProblem: its syntax, a name that is not a variable, or anything else it stumbles over.
     """
     from jinja2 import StrictUndefined, TemplateSyntaxError  # 40 ms; most stalks have no template
     from jinja2.sandbox import SandboxedEnvironment

@@ -42,7 +42,7 @@ class Plugins:
 
 
 def read_plugins(node: Node | None, scope: Scope, workspace: Workspace, report: Report) -> Plugins:
-    """Read the `plugins` of a stalk file; what is wrong is told, the rest is returned."""
+    """Read the `plugins` of a stalk file; what is wrong is reported, the rest is returned."""
     reader = PluginReader(scope, workspace, report)
     found = Plugins()
     copies: list[File] = []
@@ -86,7 +86,7 @@ READY_S = 60.0
 
 @dataclass(slots=True)
 class Exec:
-    """An exec plugin as read; `script` is None where it is wrong, which was told."""
+    """An exec plugin as read; `script` is None where it is wrong, which was reported."""
 
     name: str
     place: Place
@@ -101,7 +101,7 @@ class Exec:
 
 
 def read_exec(name: str, node: Node, reader: PluginReader) -> Exec:
-    """Read an exec plugin; what is wrong is told."""
+    """Read an exec plugin; what is wrong is reported."""
     report = reader.report
     reader.check_keys(node, "exec")
     reader.targets.append(Target(f"{PLUGINS_DIR}/{name}", node.key_place, "file"))

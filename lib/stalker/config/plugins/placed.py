@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_placed(name: str, node: Node, reader: PluginReader) -> File | Mount | None:
-    """Read a plugin that is no step; None when it cannot be had, which is told."""
+    """Read a plugin that is not a step; None when it is invalid, which is reported."""
     path = node.get("path")
     if node.get("store") is not None:
         return _store(name, node, reader)
@@ -152,5 +152,5 @@ def _permissions(node: Node | None, reader: PluginReader) -> int | None:
     if 3 <= len(node.text) <= 4 and all(digit in "01234567" for digit in node.text):
         return int(node.text, 8)
     hint = 'permission bits in octal, like "0644"'
-    reader.report.problem(node.place, f"'{node.text}' is no mode", hint)
+    reader.report.problem(node.place, f"'{node.text}' is not a mode", hint)
     return None

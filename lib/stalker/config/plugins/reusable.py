@@ -110,7 +110,7 @@ def _hides_shipped(script: str, folders: tuple[str, ...], workspace: Workspace) 
 
 
 def read_sidecar(root: Node, name: str, script: str, report: Report) -> PluginInfo | None:
-    """Check a sidecar and return what it tells; None when its root is no mapping."""
+    """Check a sidecar and return what it tells; None when its root is not a mapping."""
     if not check(root, tree.SIDECAR, tree.NAMED, report) or not isinstance(root.value, dict):
         return None
     arguments = root.get("arguments")

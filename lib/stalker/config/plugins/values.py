@@ -53,7 +53,7 @@ class PluginReader:
             self.report.warning(child.key_place, what, hint)
 
     def has_one_of(self, node: Node, *keys: str) -> bool:
-        """Whether exactly one of the keys gives the content; told where not."""
+        """Whether exactly one of the keys gives the content; reported where not."""
         given = [child for child in (node.get(key) for key in keys) if child is not None]
         if len(given) == 1:
             return isinstance(given[0].value, str)
@@ -67,7 +67,7 @@ class PluginReader:
     def source(self, node: Node, *, is_read: bool) -> Source | None:
         """Return the content of `text` or `path`, exactly one of which is there.
 
-        None when it cannot be had, which is told. With `is_read` large files are read, too.
+        None when it is invalid, which is reported. With `is_read` large files are read, too.
         """
         text, path = node.get("text"), node.get("path")
         is_template = node.get("template") is not None
@@ -78,7 +78,7 @@ class PluginReader:
         if not kind:
             tell_missing(path, self.workspace, self.report)
         elif kind not in {"file", "bad"}:
-            self.report.problem(path.place, f"{path.text} is no file")
+            self.report.problem(path.place, f"{path.text} is not a file")
         if kind != "file":
             return None
         is_template = is_template or path.text.endswith(".j2")

@@ -72,7 +72,7 @@ def _keys(shape: Keys) -> dict[str, Any]:
     if shape.variables:
         found["patternProperties"] = {"^[A-Z_][A-Z0-9_]*$": {"type": ["string", "number", "boolean"]}}
         known = sorted(key for key in shape.keys if key.isupper())
-        if known:  # DOCKER_OPTS is no variable
+        if known:  # DOCKER_OPTS is not a variable
             alternatives = "|".join(known)
             found["patternProperties"] = {
                 f"^(?!(?:{alternatives})$)[A-Z_][A-Z0-9_]*$": {"type": ["string", "number", "boolean"]}

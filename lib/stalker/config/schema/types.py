@@ -96,7 +96,7 @@ class Keys(_Declared):
 
     `variables` allows keys in upper case; `others` is the shape under any other key, None when other
     keys are errors. `only_mappings` narrows `others` to keys that hold a mapping, so that a slip in
-    a plain key is told as an unknown key.
+    a plain key is reported as an unknown key.
     """
 
     keys: Mapping[str, Shape] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Keys(_Declared):
 
 @dataclass(frozen=True, slots=True)
 class Either(_Declared):
-    """One of several shapes, told apart by the kind of value (text, mapping, list, ...)."""
+    """One of several shapes, distinguished by the kind of value (text, mapping, list, ...)."""
 
     shapes: tuple[Shape, ...]
     help: str = ""
@@ -137,7 +137,7 @@ Shape = Text | Scalar | Flag | Whole | Anything | Items | Keys | Either | Named 
 def check(node: Node, shape: Shape, named: Mapping[str, Shape], report: Report) -> bool:
     """Report where a value departs from its shape; return whether its own kind is right.
 
-    Each value that is wrong is told once; what is below it is not looked at.
+    Each value that is wrong is reported once; what is below it is not looked at.
     """
     if isinstance(shape, Named):
         return check(node, named[shape.name], named, report)
@@ -264,7 +264,7 @@ def formed(pattern: str, what: str) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if not form.fullmatch(text):
-            raise ValueError(f"'{text}' is no {what}")
+            raise ValueError(f"'{text}' is not a valid {what}")
         return text
 
     return read

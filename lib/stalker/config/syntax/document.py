@@ -48,7 +48,7 @@ class Node:
         return self.document.place(self.body_at).line
 
     def get(self, key: str) -> Node | None:
-        """Return the value under `key` of a mapping, None when there is none or it is no mapping."""
+        """Return the value under `key` of a mapping, None when there is none or it is not a mapping."""
         return self.value.get(key) if isinstance(self.value, dict) else None
 
     def items(self) -> Iterator[tuple[str, Node]]:

@@ -2,7 +2,7 @@
 
 Hjson read with positions: every value knows its line, its column and the keys that lead to it.
 
-The values are those of hjson-py 3.1, which tests hold this reader against, except that
+The values are those of hjson-py 3.1, which tests compare this reader with, except that
 
 - text without quotes in a mapping or list that is closed on the line on which it was opened ends
   there before the next comma or closing bracket: `{ OS: debian, ARCH: arm }` is what it looks like.
@@ -93,7 +93,7 @@ class Scalars:
         raise Broken(at, path, what, hint)
 
     def fail_unended(self, at: int, path: str, what: str, hint: str) -> NoReturn:
-        """Fail on what may have several lines and does not end: in a line that is no slip."""
+        """Fail on what may have several lines and does not end: in a line that is not a slip."""
         self.fail(self.end if self.in_line else at, path, what, hint)
 
     def shown(self, at: int) -> str:
@@ -115,7 +115,7 @@ class Scalars:
             return raw, end + 1
         value = _ESCAPE.sub(_unescape, raw)
         if HALF_PAIR.search(value):
-            self.fail(at, path, "half of a surrogate pair, which is no character")
+            self.fail(at, path, "half of a surrogate pair, which is not a character")
         return value, end + 1
 
     def fail_quoted(self, at: int, end: int, path: str) -> NoReturn:
@@ -131,7 +131,7 @@ class Scalars:
             self.fail(
                 end,
                 path,
-                f"'{self.text[end : end + 2]}' is no escape",
+                f"'{self.text[end : end + 2]}' is not an escape",
                 "write \\\\ for a backslash, or use '''",
             )
         name = "a tab" if self.text[end] == "\t" else f"the control character {self.text[end]!r}"
@@ -285,7 +285,7 @@ _KEY = re.compile(r"([^ \t\n\r{}\[\],:]++)[ \t\n\r]*+:")
 def read_hjson(text: str, file: str) -> Document:
     """Read a document; never raises.
 
-    Only the first slip in the syntax is told, since all that follows hangs on it; keys given twice
+    Only the first syntax error is reported, since all that follows hangs on it; keys given twice
     are all told.
     """
     document = Document(file, text)
@@ -459,7 +459,7 @@ class _Reader(Scalars):
             self.fail(
                 at,
                 path,
-                f"'{line.split(':')[0].strip()}' is no key",
+                f"'{line.split(':')[0].strip()}' is not a key",
                 "quote keys that hold blanks or one of {}[],",
             )
         self.fail(

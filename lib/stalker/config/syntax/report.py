@@ -22,7 +22,7 @@ class Invalid(ValueError):
 
 
 class Report:
-    """What is wrong in the files, in the order found; the same thing is told once."""
+    """What is wrong in the files, in the order found; the same thing is reported once."""
 
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
@@ -34,7 +34,7 @@ class Report:
         self._found[Problem(place, what, hint)] = None
 
     def problem_instead(self, place: Place, what: str, hint: str = "") -> None:
-        """Add an error that stands for all that was told of what is below: it was meant as something else."""
+        """Add an error that replaces all that was reported of what is below: it was meant as something else."""
         below = f"{place.path}."
         self._found = {
             one: None

@@ -66,7 +66,7 @@ def read_yaml(text: str, file: str) -> Document:
 def _slip(error: yaml.MarkedYAMLError, document: Document) -> Problem:
     """Turn what the parser says into a problem with a place."""
     mark = error.problem_mark or error.context_mark
-    what = error.problem or error.context or "this is no YAML"
+    what = error.problem or error.context or "this is not YAML"
     hint = ""
     if "\\t" in what:
         what, hint = "a tab cannot indent", "use blanks"

@@ -49,7 +49,7 @@ def nearest_tags(tag: str) -> list[str]:
 
 
 def read_bases(node: Node, scope: Scope, workspace: Workspace, report: Report) -> tuple[Base, ...]:
-    """Read a node's `base`: one or a list, tried in order; what is wrong is told and left out."""
+    """Read a node's `base`: one or a list, tried in order; what is wrong is reported and left out."""
     reader = _Reader(scope, workspace, report)
     children = items_of(node)
     if not children:
@@ -77,7 +77,7 @@ class _Reader:
             return None
         kinds = [key for key in node.value if key in tree.BASES]
         if not kinds and not node.value.keys() <= tree.BASE.keys.keys():
-            return None  # an unknown key, which was told
+            return None  # an unknown key, which was reported
         if len(kinds) != 1:
             what = f"a base is one of {', '.join(tree.BASES)}" + (
                 f", not {' and '.join(kinds)}" if kinds else ""
@@ -145,7 +145,7 @@ class _Reader:
 
     def stage3(self, node: Node, around: Node) -> Base | None:
         if isinstance(node.value, bool) and not node.value:
-            self.report.problem(node.place, "'stage3: false' is no base", "leave it out")
+            self.report.problem(node.place, "'stage3: false' is not a base", "leave it out")
             return None
         values = {name: self.scope.value(name) for name in STAGE3_VARIABLES}
         unset = [name for name, value in values.items() if not value]
@@ -156,7 +156,7 @@ class _Reader:
         url = "/".join((values["DIST"].rstrip("/"), *(values[name] for name in STAGE3_VARIABLES[1:])))
         found = _URL.match(url)
         if found is None or found[1] not in {"http", "https"}:
-            what = f"DIST is '{values['DIST']}', which is no http or https address"
+            what = f"DIST is '{values['DIST']}', which is not an http or https URL"
             place = self.scope.settings["DIST"].place if "DIST" in self.scope.settings else node.place
             self.report.problem(place, what, "a stage3 is fetched from DIST/ARCH/SUBARCH/STAGE3_ARCHIVE")
             return None
@@ -198,7 +198,7 @@ class _Reader:
         )
 
     def is_source(self, node: Node) -> bool:
-        """Whether a path or URL is possible; told where not."""
+        """Whether a path or URL is possible; reported where not."""
         found = _URL.match(node.text)
         if found is not None:
             if found[1].lower() in {"http", "https"}:
@@ -216,7 +216,7 @@ class _Reader:
             elif kind == "file" and self.workspace.read(child.text, child.place) is not None:
                 found.append(child.text)
             elif kind != "bad":
-                self.report.problem(child.place, f"{child.text} is no file")
+                self.report.problem(child.place, f"{child.text} is not a file")
         return tuple(found)
 
     def bootstrap(self, node: Node) -> Base | None:
@@ -246,7 +246,9 @@ class _Reader:
         if not kind:
             tell_missing(node, self.workspace, self.report)
         elif kind in {"file", "other"}:
-            self.report.problem(node.place, f"{node.text} is no folder", "name the folder of the Dockerfile")
+            self.report.problem(
+                node.place, f"{node.text} is not a folder", "name the folder of the Dockerfile"
+            )
         elif kind == "directory":
             if self.workspace.kind(f"{node.text}/{file}") != "file":
                 self.report.problem(node.place, f"there is no {file} in {node.text}")

@@ -78,7 +78,7 @@ def volume_name(name: str) -> str:
 def platform_name(name: str) -> str:
     """Return a platform. Raises ValueError, which says why."""
     if not _PLATFORM.match(name):
-        raise ValueError(f"'{name}' is no platform; write os/architecture[/variant], like linux/arm/v7")
+        raise ValueError(f"'{name}' is not a platform; write os/architecture[/variant], like linux/arm/v7")
     return name
 
 
@@ -133,7 +133,7 @@ def path_pattern(text: str) -> str:
     """Return a pattern of paths in an image, normalised: `*` within a name, `**` for any folders.
 
     Raises:
-        ValueError: it is no such pattern; the text says why.
+        ValueError: it is not such a pattern; the text says why.
     """
     pattern = image_path(text)
     if any("**" in part and part != "**" for part in pattern.split("/")):
@@ -147,7 +147,7 @@ def excluded_pattern(text: str) -> str:
     """Return a pattern of paths that are left out, normalised.
 
     Raises:
-        ValueError: it is no pattern, or leaves nothing; the text says so.
+        ValueError: it is not a pattern, or leaves nothing; the text says so.
     """
     path = image_path(text)
     if [part for part in path.split("/") if part not in {"", "**"}] in ([], ["*"]):
@@ -200,7 +200,7 @@ def capability(text: str) -> str:
 def sha256(text: str) -> str:
     """Return a SHA-256 in small letters. Raises ValueError."""
     if not _SHA256.match(text):
-        raise ValueError(f"'{text}' is no SHA-256: 64 digits of 0-9a-f")
+        raise ValueError(f"'{text}' is not a SHA-256: 64 digits of 0-9a-f")
     return text.lower()
 
 
@@ -211,7 +211,7 @@ def fingerprint(text: str) -> str:
         what = f"'{text}' is a short key id, which anybody can forge"
         raise Invalid(what, "write the full fingerprint, 40 digits")
     if not _FINGERPRINT.match(name):
-        raise ValueError(f"'{text}' is no fingerprint: 40 digits of 0-9A-F")
+        raise ValueError(f"'{text}' is not a fingerprint: 40 digits of 0-9A-F")
     return name
 
 

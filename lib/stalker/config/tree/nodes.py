@@ -77,7 +77,7 @@ class Trunk:
     def grow(
         self, name: str, node: Node, parent: str, inherited: Mapping[str, Setting], platform: str
     ) -> None:
-        """Read a node and all that is nested in it; one that was meant as a key of its node is told once."""
+        """Read a node and all that is nested in it; one that was meant as a key of its node is reported once."""
         if parent and (meant := self.meant_key(name, node)):  # what stands right in `stalks` can be no key
             self.report.problem_instead(node.key_place, f"no stalk file {_stalk_path(name)}", meant)
             return
@@ -106,7 +106,7 @@ class Trunk:
         return near if near.startswith("did") else ""
 
     def read_platform(self, node: Node | None) -> str:
-        """Return a platform, empty when it is none, which is told."""
+        """Return a platform, empty when it is none, which is reported."""
         return bind(node, tree.NODE.keys["platform"], self.report) or ""
 
     def read_node(
@@ -157,7 +157,7 @@ class Trunk:
         )
 
     def repository(self, name: str, node: Node) -> str:
-        """Return the image name of a node without a tag, empty when it cannot be one, which is told."""
+        """Return the image name of a node without a tag, empty when it cannot be one, which is reported."""
         part = self.report.attempt(node.key_place, names.repository_part, name)
         if part is None:
             return ""
@@ -173,7 +173,7 @@ class Trunk:
         return repository
 
     def stalk_file(self, name: str, asked_at: Place) -> Node | None:
-        """Return the root of a stalk file; None when there is no usable one, which is told."""
+        """Return the root of a stalk file; None when there is no usable one, which is reported."""
         path = _stalk_path(name)
         if "/" in name or name in {".", ".."} or "\0" in name:
             self.report.problem(asked_at, f"'{name}' cannot name a stalk file", "a name, not a path")

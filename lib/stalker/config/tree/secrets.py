@@ -70,7 +70,7 @@ def read_secrets(tree: Tree, names: Iterable[str], environ: Mapping[str, str]) -
     Those that are to be generated are made the first time that they are asked for.
 
     Raises:
-        FilesError: some cannot be had; all of them are named, none with its value.
+        FilesError: some are not available; all of them are named, none with its value.
     """
     sources = {source.name: source for source in tree.secrets}
     report = Report()

@@ -46,7 +46,7 @@ class Scope:
 
 
 def settings_of(node: Node | None, *, without: Iterable[str] = ()) -> dict[str, Setting]:
-    """Return the variables among a mapping's keys; those that cannot be one are told elsewhere."""
+    """Return the variables among a mapping's keys; those that cannot be one are reported elsewhere."""
     return {
         key: Setting(child.text, child.key_place)
         for key, child in (node.items() if node is not None else ())

@@ -66,7 +66,7 @@ class FatEditor:
         """Return the whole content of a file. Raises StalkerError when it is none, or larger than 16 MiB."""
         contents = self._tree.find(_parts(path))
         if not contents or contents.attributes & FOLDER:
-            raise StalkerError(f"{path} is no file of the FAT file system", "", "look for its name")
+            raise StalkerError(f"{path} is not a file of the FAT file system", "", "look for its name")
         if contents.size_bytes > READ_BYTES:
             size = size_text(contents.size_bytes)
             raise StalkerError(

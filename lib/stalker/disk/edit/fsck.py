@@ -1,4 +1,4 @@
-"""File systems of a base looked at before anything is put into them: damage is mended if that is safe, or refused."""
+"""File systems of a base looked at before anything is put into them: damage is repaired if that is safe, or refused."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def mend(
     epoch_s: int = 0,
     check: Callable[[], None] = nothing,
 ) -> str:
-    """Make sure that a file system may be changed; return in words what was mended, empty for nothing.
+    """Make sure that a file system may be changed; return in words what was repaired, empty for nothing.
 
     One that is sound is not written to. `out` is the image's folder as the tools see it.
 
     Raises:
-        StalkerError: it is damaged beyond what a tool mends by itself.
+        StalkerError: it is damaged beyond what a tool repairs by itself.
     """
     kind = one.filesystem.kind
     try:
@@ -49,10 +49,12 @@ def mend(
         raise StalkerError(
             f"partition {one.entry.number} of the base is damaged, so nothing can be put into it",
             f"{error.brief}: {error.details}",
-            "fetch the base again, or mend it: "
+            "fetch the base again, or repair it: "
             + ("e2fsck -f" if kind.startswith("ext") else "fsck.vfat -w -r"),
         ) from error
-    return f"partition {one.entry.number} of the base was not clean; it has been mended" if was_mended else ""
+    return (
+        f"partition {one.entry.number} of the base was not clean; it has been repaired" if was_mended else ""
+    )
 
 
 def _mend_ext(
@@ -63,7 +65,7 @@ def _mend_ext(
     file = f"{out}/{image.name}?offset={one.start_bytes}"
     if shape is not None and shape.is_clean and _is_sound(tool, ["e2fsck", "-fn", file]):
         return False
-    # When it has replayed a journal, e2fsck opens the file anew and forgets the offset.
+    # When it has replayed a journal, e2fsck opens the file again and forgets the offset.
     with _apart(image, one, check) as own:
         mended(tool, ["e2fsck", "-fp", f"{out}/{own}"], times(epoch_s, shape.latest_s if shape else 0))
     return True

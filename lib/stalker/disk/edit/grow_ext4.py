@@ -39,7 +39,7 @@ def grow_ext4(
     environment: Mapping[str, str],
     check: Callable[[], None] = nothing,
 ) -> bool:
-    """Let the ext4 at `start` of an image fill `new_bytes`; say whether it was mended on the way.
+    """Let the ext4 at `start` of an image fill `new_bytes`; return whether it was repaired on the way.
 
     The image has to be long enough already. `out` is its folder as the tools see it.
 
@@ -64,7 +64,7 @@ def grow_ext4(
         raise StalkerError(
             "the data partition of the base cannot be made larger",
             f"{error.brief}: {error.details}",
-            "mend it (e2fsck -f), or take a base without a data partition",
+            "repair it (e2fsck -f), or take a base without a data partition",
         ) from error
     finally:
         part.unlink(missing_ok=True)

@@ -625,7 +625,7 @@ def _text_dict(value: object) -> dict[str, str]:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Split `repo:tag` or `repo@digest`; the colon of a registry's port is no tag."""
+    """Split `repo:tag` or `repo@digest`; the colon of a registry's port is not a tag."""
     if "@" in name:
         repository, _, digest = name.partition("@")
         return repository, digest

@@ -1,7 +1,7 @@
 """A program in a container that talks to our terminal, or to our pipes.
 
 In a terminal the container has a terminal of its own (a pty) and ours is raw: each key goes there
-unread, Ctrl-C too, and what comes back is shown as it is. The size is told at the start and whenever
+unread, Ctrl-C too, and what comes back is shown as it is. The size is sent at the start and whenever
 our window changes. Ours is as it was before when this is over, however it ends.
 
 In pipes nothing is changed on the way: standard input goes in and is closed at its end, so that
@@ -49,7 +49,7 @@ KILLED = 137
 
 DETACH_KEYS = "ctrl-@,ctrl-^,ctrl-@,ctrl-_,ctrl-@"
 """The engine leaves a program on Ctrl-P Ctrl-Q and holds back every Ctrl-P for that, which shells and
-editors need. It cannot be told to leave none, so it gets one that nobody types."""
+editors need. It cannot be turned off, so it is one that is never typed."""
 
 RESIZE_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 """An engine refuses a size as long as the program has not quite started."""
@@ -374,5 +374,5 @@ class _Resizer:
                     with self._engine._translated("resize a terminal"):  # noqa: SLF001
                         client.exec_resize(self._exec_id, height=size.lines, width=size.columns)
                 except EngineError:
-                    continue  # a wrong size is no reason to end a shell
+                    continue  # a wrong size is not a reason to end a shell
                 break

@@ -246,7 +246,7 @@ def get_stream(
     """GET a tar of any size, in pieces as they come; a generator to be closed.
 
     It is asked for as in HTTP/1.0: without chunks both sides take a third less time. That a body broke off
-    is told by nothing but the end of the archive, which did not come.
+    shows only in the end of the archive, which did not come.
 
     Raises NoEngine, NotThere, EngineError.
     """

@@ -110,9 +110,9 @@ def settle_architecture(base: BootstrapBase, platform: str) -> BootstrapBase:
 def bootstrap_obstacle(base: BootstrapBase, *, may_install: bool) -> str:
     """Say why this base cannot be bootstrapped here, empty when nothing is known against it."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", base.suite):
-        return f"{base.suite!r} is no name of a Debian suite"
+        return f"{base.suite!r} is not a Debian suite name"
     if base.mirror and not re.match(r"(https?|ftp|file|copy)://[^\s]+$", base.mirror):
-        return f"the mirror {base.mirror!r} is no URL"
+        return f"the mirror {base.mirror!r} is not a URL"
     if not tool_for(base) and not (may_install and can_install()):
         return f"mmdebstrap is not installed: {' '.join(INSTALL)}"
     if os.geteuid() != 0 and not _has_subordinate_ids():

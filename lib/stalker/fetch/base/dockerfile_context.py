@@ -60,7 +60,7 @@ def folder_context(folder: Path, dockerfile: str, planned: str = "") -> Iterator
 
 
 def context_obstacle(context: str, commit: str, dockerfile: str, workspace: Path) -> str:
-    """Say why a Dockerfile cannot be had, empty when nothing is known against it."""
+    """Return why a Dockerfile is not available, empty when no reason is known."""
     if commit:
         try:
             _repository(context, commit, workspace)
@@ -100,7 +100,7 @@ def git_context(
         found = _git(folder, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}")
         if found.decode().strip() != commit.lower():
             raise InputError(
-                f"{commit[:12]} is no commit of {shown(context)}",
+                f"{commit[:12]} is not a commit of {shown(context)}",
                 f"it stands for {found.decode().strip()}",
                 "write the full id of the commit itself: git rev-parse 'NAME^{commit}'",
             )
@@ -136,7 +136,7 @@ def _repository(context: str, commit: str, workspace: Path) -> str:
     """Return what git is to fetch from, checked: git would run a program for some addresses."""
     if not re.fullmatch(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}", commit):
         raise InputError(
-            f"{commit!r} is no full commit id",
+            f"{commit!r} is not a full commit id",
             "branches, tags and short ids move; a full id has 40 (or 64) hexadecimal digits",
             "write the full id: git rev-parse NAME",
         )
@@ -154,7 +154,7 @@ def _repository(context: str, commit: str, workspace: Path) -> str:
     path = workspace / context
     if not path.is_dir():
         raise InputError(
-            f"there is no repository {path}", "it is no URL and no folder", "correct the context"
+            f"there is no repository {path}", "it is neither a URL nor a directory", "correct the context"
         )
     return str(path.absolute())
 

@@ -124,7 +124,7 @@ class Maker:
                 # An engine that refuses a stream hangs up: one that still answers did refuse.
                 self._engine.info()
             raise InputError(
-                f"{self._what} is no root file system that the engine takes",
+                f"{self._what} is not a root file system that the engine accepts",
                 error.details or error.brief,
                 "check that it is a tar file, compressed or not",
             ) from error
@@ -172,7 +172,7 @@ class _Watched:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Split a name into repository and tag; the colon of a registry's port is no tag."""
+    """Split a name into repository and tag; the colon of a registry's port is not a tag."""
     name = name.partition("@")[0]
     head, colon, tag = name.rpartition(":")
     return (head, tag) if colon and "/" not in tag else (name, "latest")

@@ -69,7 +69,7 @@ class Bases:
         self._platform = platform
 
     def obstacle(self, base: object) -> str:
-        """Say why this base cannot be had here, empty when nothing is known against it."""
+        """Return why this base is not available here, empty when no reason is known."""
         match base:
             case ImageBase():
                 return self._image_obstacle(base)
@@ -231,7 +231,7 @@ PATIENCE_S = 5.0
 
 
 def tarball_obstacle(base: TarballBase, workspace: Path, cache_dir: Path) -> str:
-    """Say why a tarball cannot be had or verified here, empty when nothing is known against it."""
+    """Return why a tarball is not available or cannot be verified here, empty when no reason is known."""
     try:
         check_is_pinned(base)
         for fingerprint in base.fingerprints:

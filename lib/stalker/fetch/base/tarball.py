@@ -35,7 +35,7 @@ def verified_tarball(
     ends with InputError, not with an end of file.
 
     Raises:
-        InputError: it cannot be had, or is not what the tree says; a download of it is then removed.
+        InputError: it is not available, or is not what the tree says; a download of it is then removed.
     """
     check_is_pinned(base)
     remote = _remote(base, workspace)
@@ -64,7 +64,7 @@ def check_is_pinned(base: TarballBase) -> None:
     """Refuse a tarball that nothing vouches for. Raises InputError."""
     if base.sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", base.sha256):
         raise InputError(
-            f"{base.sha256!r} is no SHA-256", "it has 64 hexadecimal digits", f"correct it at {base.place}"
+            f"{base.sha256!r} is not a SHA-256", "it has 64 hexadecimal digits", f"correct it at {base.place}"
         )
     if not base.sha256 and not base.signature:
         raise InputError(

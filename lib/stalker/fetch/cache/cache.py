@@ -83,7 +83,7 @@ class Cache:
         `task` counts bytes as they come, else a line a second is printed; `stop` ends the waiting.
 
         Raises:
-            InputError: it cannot be had, or is not what it must be.
+            InputError: it is not available, or is not what it must be.
         """
         local = local_path(wanted.source, Path()) if wanted.kind == "file" and not wanted.urls else None
         if local is not None:
@@ -143,7 +143,7 @@ class Cache:
     def find(self, wanted: Request, told: Validators | None = None) -> Fetched | None:
         """Return what is there and fresh, verified; None when it has to come.
 
-        `told` is what its origin says of it now: then that decides, and not the time since the last check.
+        `told` is the current answer of its origin: then that decides, and not the time since the last check.
         """
         if self.keeper.policy.policy.ruling(wanted.kind, wanted.source).refusal:
             return None

@@ -3,7 +3,7 @@
     sources/<digest>.json   an entry; its name is the digest of kind and source
     locks/index.lock        held while entries change, and content with them
 
-A file is replaced in one act, so reading needs no lock. One that cannot be read is no entry: its content is
+A file is replaced in one act, so reading needs no lock. One that cannot be read is not an entry: its content is
 found again by its digest.
 """
 

@@ -38,13 +38,13 @@ def fetched_together(
 
     `concurrency` is how many are fetched at a time, 0 for the default. `reporter` gets a task for each download
     and one for all of them together, from their threads, one call at a time.
-    When one cannot be had the others are stopped: what came of them is kept and continued by the next
+    When one is not available the others are stopped: what came of them is kept and continued by the next
     run. The same holds for Ctrl-C.
 
     Raises:
-        InputError: something could not be had; the details name all that failed.
+        InputError: something is not available; the details name all that failed.
     """
-    assert cache.keeper.policy  # what is wrong in it is told once
+    assert cache.keeper.policy  # what is wrong in it is reported once
     stop = Stop()
     names = [one.name if isinstance(one, Job) else file_name(one.source) for one in wanted]
     group = Group("all", names, reporter or Silent())

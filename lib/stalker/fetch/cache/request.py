@@ -47,7 +47,7 @@ class Request:
 
     @property
     def checksums(self) -> tuple[Checksum, ...]:
-        """All that content is held against."""
+        """All that content is checked against."""
         own = (Checksum("sha256", self.sha256.lower()),) if self.sha256 else ()
         return (*own, self.checksum) if self.checksum else own
 

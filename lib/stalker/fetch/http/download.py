@@ -1,6 +1,6 @@
 """One download over HTTP, from one server or several: attempts, continuations, and the verdict at the end.
 
-What a transfer is told: what to get, from whom, and how long to try.
+The order of a transfer: what to get, from where, and how long to try.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Transfer:
         Raises:
             NotGenuine: what came is not what it must be; nothing of it is kept.
             NotReached: nobody gave all of it; what came is kept if it can be continued.
-            InputError: it is not to be had; nothing of it is kept.
+            InputError: it is not available; nothing of it is kept.
         """
         while True:
             try:
@@ -217,7 +217,7 @@ class Transfer:
             )
 
     def _take_rest(self, headers: Mapping[str, str]) -> None:
-        """Hold a partial answer against what was asked for. Raises _TryAgain, for all of it."""
+        """Check a partial answer against the request. Raises _TryAgain, for all of it."""
         part, sent = self._part, sent_range(headers)
         is_other = bool(
             not self._is_pinned
@@ -259,7 +259,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be had: its servers in order of preference, and what it must be.
+    """A download: its servers in order of preference, and what it must be.
 
     `known` is the version that is there already: nothing comes when the server has no other.
     `headers` go to the host of the first one alone, and credentials in them with no redirect to another.
@@ -273,6 +273,6 @@ class Order:
 
     @property
     def checksums(self) -> tuple[Checksum, ...]:
-        """All that the content is held against."""
+        """All that the content is checked against."""
         own = (Checksum("sha256", self.sha256.lower()),) if self.sha256 else ()
         return (*own, self.checksum) if self.checksum else own

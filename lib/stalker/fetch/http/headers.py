@@ -38,7 +38,7 @@ def strong_validator(validators: Validators) -> str:
 
 
 def sent_range(headers: Mapping[str, str]) -> tuple[int, int | None] | None:
-    """Return where the bytes of a 206 begin and the size of the whole, if told; None without either."""
+    """Return where the bytes of a 206 begin and the size of the whole, if given; None without either."""
     found = _RANGE.fullmatch(headers.get("content-range", "").strip())
     if found is None:
         return None

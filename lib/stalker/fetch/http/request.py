@@ -53,7 +53,7 @@ def ask(
 ) -> Answer:
     """Ask until a server answers for good; the last answer when it goes on failing.
 
-    `headers` are made anew for each attempt. No more than `most_bytes` of the body are read. What is sent
+    `headers` are made again for each attempt. No more than `most_bytes` of the body are read. What is sent
     with `form` goes to no other server by redirect.
 
     Raises:

@@ -141,7 +141,7 @@ class _Reader:
                 notes = one.get("annotations") or {}
                 if "vnd.docker.reference.type" in notes:
                     continue
-                # What names nothing but a tag is no name that docker can give it.
+                # docker cannot use a name that is nothing but a tag.
                 names = [notes[key] for key in _NAMES if "/" in notes.get(key, "")][:1]
                 found = self._document(one["digest"])
                 for _ in range(4):
@@ -161,11 +161,11 @@ class _Reader:
         return read_document(self._bytes(_blob(digest)), str(self._path))
 
     def _checked(self, config: bytes) -> str:
-        """Return the platform of a configuration, held against the one that is wanted."""
+        """Return the platform of a configuration, checked against the requested one."""
         try:
             found = platform_in(json.loads(config))
         except (ValueError, AttributeError) as error:
-            raise _unusable(self._path, "a configuration in it is no JSON object") from error
+            raise _unusable(self._path, "a configuration in it is not a JSON object") from error
         wanted = parse_platform(self._platform)
         if found is None:
             return ""
@@ -198,7 +198,7 @@ class _Reader:
         try:
             return json.loads(self._bytes(name))
         except ValueError as error:
-            raise _unusable(self._path, f"{name} is no JSON: {error}") from error
+            raise _unusable(self._path, f"{name} is not JSON: {error}") from error
 
     def _bytes(self, name: str) -> bytes:
         data = self._open(self._real(name)).read(MOST_DOCUMENT_BYTES + 1)
@@ -224,7 +224,7 @@ class _Reader:
                 break
             folder = posixpath.dirname(name) if member.issym() else ""
             name = posixpath.normpath(posixpath.join(folder, member.linkname))
-        raise _unusable(self._path, f"{name} in it is no file")
+        raise _unusable(self._path, f"{name} in it is not a file")
 
 
 def _blob(digest: str) -> str:
@@ -234,5 +234,5 @@ def _blob(digest: str) -> str:
 
 def _unusable(path: Path, why: str) -> InputError:
     return InputError(
-        f"{path} is no archive that docker loads", why, "make one: docker save NAME:TAG -o FILE.tar"
+        f"{path} is not an archive that docker loads", why, "make one: docker save NAME:TAG -o FILE.tar"
     )

@@ -67,7 +67,7 @@ def image_name(ident: str) -> ImageName:
         return parse_image_name(ident)
     except ValueError as error:
         raise InputError(
-            f"{ident!r} is no name of a container image", str(error), "write registry/name:tag"
+            f"{ident!r} is not a container image name", str(error), "write registry/name:tag"
         ) from error
 
 
@@ -88,11 +88,11 @@ def inspect_image(
 ) -> RemoteImage:
     """Return which image a name stands for; nothing large is fetched.
 
-    What the cache has and the policy calls fresh is told without asking anybody, as is what a digest names.
+    What the cache has and the policy calls fresh is returned without a request, as is what a digest names.
     A copy there is also taken when the registry cannot be asked.
 
     Raises:
-        InputError: it is not to be had for this platform; says why.
+        InputError: it is not available for this platform; the text has the reason.
     """
     name = image_name(ident)
     wanted = image_request(name, platform)
@@ -122,7 +122,7 @@ def inspect_images(
     concurrency: int = 5,
     stop: Stop | None = None,
 ) -> list[RemoteImage]:
-    """Look at several images at once. Raises InputError that names all which cannot be had."""
+    """Look at several images at once. Raises InputError that names all that are not available."""
     stop = stop or Stop()
     failures: list[InputError] = []
 
@@ -140,7 +140,7 @@ def inspect_images(
             stop.set()
             raise
     if failures:
-        raise as_one(failures, f"{len(failures)} of {len(idents)} images cannot be had")
+        raise as_one(failures, f"{len(failures)} of {len(idents)} images are not available")
     return [one for one in found if one is not None]
 
 
@@ -161,7 +161,7 @@ def _ask(
         _check_whole(answer, what)
         told = answer.headers.get("docker-content-digest", "").strip()
         digest = reference if is_pinned else _digest_of(answer.body)
-        # A tag is what the registry says: then its own word on the digest is all there is to hold it against.
+        # A tag is what the registry says: then only its own digest can verify it.
         for one in dict.fromkeys((digest, told if told.startswith("sha256:") else digest)):
             check_bytes(answer.body, one, what)
         found = read_document(answer.body, what)

@@ -91,7 +91,7 @@ def read_document(body: bytes, what: str) -> Manifest | tuple[Pointer, ...]:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{what} is no container image", f"its manifest lacks something: {error!r}", "check the name"
+            f"{what} is not a container image", f"its manifest lacks something: {error!r}", "check the name"
         ) from error
 
 
@@ -113,7 +113,7 @@ def choose(pointers: tuple[Pointer, ...], platform: str, what: str) -> Pointer:
 
 
 def check_config(body: bytes, manifest: Manifest, platform: str, what: str) -> str:
-    """Hold an image's configuration against its manifest and a platform; return the platform that it says.
+    """Check an image's configuration against its manifest and a platform; return its platform.
 
     Raises:
         InputError: it is none of a container image, or for another platform.
@@ -123,7 +123,7 @@ def check_config(body: bytes, manifest: Manifest, platform: str, what: str) -> s
     ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(ids, list) or len(ids) != len(manifest.layers):
         raise InputError(
-            f"{what} is no container image",
+            f"{what} is not a container image",
             "its configuration does not tell of its layers",
             "check the name; charts and other things live in registries, too",
         )
@@ -156,7 +156,7 @@ def wrong_platform(what: str, platform: str, there: str) -> InputError:
 
 
 def check_bytes(body: bytes, digest: str, what: str) -> None:
-    """Hold a document against its digest. Raises NotGenuine."""
+    """Check a document against its digest. Raises NotGenuine."""
     algorithm, _, value = digest.partition(":")
     found = hashlib.new(algorithm, body).hexdigest()
     if found != value:
@@ -170,7 +170,7 @@ def check_bytes(body: bytes, digest: str, what: str) -> None:
 def checked_digest(text: object) -> str:
     """Return a digest as it stands. Raises ValueError when it is none, so that it can be a path."""
     if not isinstance(text, str) or not _DIGEST.fullmatch(text):
-        raise ValueError(f"{text!r} is no digest")
+        raise ValueError(f"{text!r} is not a digest")
     return text
 
 
@@ -179,10 +179,10 @@ def _object(body: bytes, what: str) -> Mapping[str, Any]:
         found = json.loads(body)
     except ValueError as error:
         raise InputError(
-            f"{what} is damaged", f"a document of it is no JSON: {error}", "push it again"
+            f"{what} is damaged", f"a document of it is not JSON: {error}", "push it again"
         ) from error
     if not isinstance(found, dict):
-        raise InputError(f"{what} is damaged", "a document of it is no JSON object", "push it again")
+        raise InputError(f"{what} is damaged", "a document of it is not a JSON object", "push it again")
     return found
 
 
@@ -209,7 +209,7 @@ def _layer(found: Mapping[str, Any], what: str) -> Layer:
     if media not in _LAYERS:
         raise InputError(
             f"{what} has a layer that docker does not load",
-            media or "its kind is not told",
+            media or "its kind is not declared",
             "check the name; charts and other things live in registries, too",
         )
     return Layer(checked_digest(found["digest"]), _size(found["size"]), _LAYERS[media])
@@ -217,7 +217,7 @@ def _layer(found: Mapping[str, Any], what: str) -> Layer:
 
 def _size(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is no size")
+        raise ValueError(f"{value!r} is not a size")
     return value
 
 

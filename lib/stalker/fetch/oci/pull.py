@@ -50,7 +50,7 @@ def fetch_image(
     `stop` ends it, and is set when a layer fails, so that the others end as well.
 
     Raises:
-        InputError: it cannot be had, or a layer is not what its manifest says; nothing of it is kept then.
+        InputError: it is not available, or a layer is not what its manifest says; nothing of it is kept then.
     """
     wanted = image_request(remote.name, remote.platform)
     if remote.is_at_hand:
@@ -121,7 +121,7 @@ class _Fetching:
         return Partial(target, layer.digest)
 
     def _gather(self, parts: Mapping[str, Partial], concurrency: int) -> None:
-        """Get all layers whole; the first that cannot be had stops the others, which are kept."""
+        """Get all layers whole; the first that is not available stops the others, which are kept."""
         self._layers_moved = _Sum(
             self._task, {digest: part.size_bytes for digest, part in parts.items()}, self._layers
         )

@@ -103,7 +103,7 @@ class Registry:
     ) -> Answer:
         """Get `manifests/<reference>` or `blobs/<digest>` of an image, at most so much of it.
 
-        Statuses in `borne` are no refusal.
+        Statuses in `borne` are not errors.
 
         Raises:
             NotReached: the registry does not answer, or fails.
@@ -274,7 +274,7 @@ class Registry:
 
 
 class _Live(Mapping[str, str]):
-    """Headers that are made anew whenever they are sent."""
+    """Headers that are made again whenever they are sent."""
 
     def __init__(self, make: Callable[[], Mapping[str, str]]) -> None:
         self._make = make

@@ -79,7 +79,7 @@ class Tokens:
 
         Raises:
             NotReached: who gives tokens does not answer.
-            InputError: the address is none to send a login to, or what it gives is no token.
+            InputError: the address is none to send a login to, or what it gives is not a token.
         """
         token, until_s = self._known.get(scope, ("", 0.0))
         if token and time.monotonic() < until_s:

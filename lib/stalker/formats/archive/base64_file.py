@@ -49,4 +49,4 @@ def _decoded(letters: bytes, called: str, at: int) -> bytes:
 
 
 def _wrong(called: str, why: str) -> InputError:
-    return InputError(f"{called} is no base64", why, "encode it again: base64 FILE")
+    return InputError(f"{called} is not base64", why, "encode it again: base64 FILE")

@@ -1,6 +1,6 @@
-"""The members of an archive, checked one by one: what would leave its folder, or be no file there, is told.
+"""The members of an archive, checked one by one: what would leave its folder, or not be a file there, is reported.
 
-Nothing is read of them but what their headers say. A name is refused, never mended: whoever made the archive
+Nothing is read of them but what their headers say. A name is refused, never corrected: whoever made the archive
 meant something else than what would come of it.
 
 Names in an archive: which can be taken, and where links of one lead.
@@ -89,7 +89,7 @@ class Gathering:
         """Take a member, or note why it cannot be taken.
 
         Raises:
-            InputError: there is more than may be, which is told at once.
+            InputError: there is more than may be, which is reported at once.
         """
         self._count += 1
         self._bytes += raw.size_bytes
@@ -115,7 +115,7 @@ class Gathering:
         So a folder has its own mode, wherever it stood in the archive.
 
         Raises:
-            InputError: members cannot be taken; all of them are told.
+            InputError: members cannot be taken; all of them are reported.
         """
         links = {path: one.target for path, one in self._kept.items() if one.kind == "link"}
         for path, target in links.items():
@@ -155,7 +155,7 @@ class Gathering:
                 return f"it stands below the {_word(found.kind)} {shown(above)}"
         before = self._kept.get(path)
         if raw.kind != "folder" and ((before and before.kind == "folder") or path in self._above):
-            return "it is no folder, and a folder of the archive stands there"
+            return "it is not a folder, and a folder of the archive stands there"
         if raw.kind == "folder" and before and before.kind != "folder":
             return "it is a folder, and a file of the archive stands there"
         if path in self._linked and raw.kind != "folder":

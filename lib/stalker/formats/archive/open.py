@@ -42,7 +42,7 @@ def members(
     the archive's name in messages. `notices` collects setuid files and the like.
 
     Raises:
-        InputError: members would leave `to` or are no files, all of them told; it is damaged, is something
+        InputError: members would leave `to` or are not files, all of them reported; it is damaged, is something
             else than `via` says, or holds more than `max_bytes`.
         PlanError: zstd is not installed.
     """

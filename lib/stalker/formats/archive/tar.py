@@ -111,7 +111,7 @@ def _filled(header: Header, data: Iterator[Data], called: str) -> Iterator[Data]
 
 
 def _raw(place: int, header: Header, data: Iterator[Data]) -> Raw:
-    """Return what a header says; the map of a sparse file is read, so that what is wrong in it is told now."""
+    """Return what a header says; the map of a sparse file is read, so that what is wrong in it is reported now."""
     size = real_size(header) if header.is_file else None
     if size is not None:
         size = read_sparse(header, data).size_bytes

@@ -169,7 +169,7 @@ def _extra(info: zipfile.ZipInfo, wanted: int) -> bytes:
 
 
 def _checked(file: IO[bytes], info: zipfile.ZipInfo, called: str) -> Iterator[bytes]:
-    """Yield what is in a member, held against its size and its checksum."""
+    """Yield what is in a member, checked against its size and checksum."""
     count = crc = 0
     name = _name(info)
     with told_of(called):

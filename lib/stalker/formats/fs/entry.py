@@ -27,7 +27,7 @@ class Range(NamedTuple):
 class Entry:
     """Something to be put into a file system.
 
-    `path` is absolute and normal: `/conf/a`, no `.`, `..`, or empty part; bytes that are no UTF-8 stand in it
+    `path` is absolute and normal: `/conf/a`, no `.`, `..`, or empty part; bytes that are not UTF-8 stand in it
     as surrogates. `target` is what a link says, or for a hard link the path of an entry before it. `mode` has
     permission bits alone. FAT keeps neither owners nor modes.
     """

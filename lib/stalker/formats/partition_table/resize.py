@@ -62,7 +62,7 @@ def sound_table(read: Read, size_bytes: int, name: str) -> Table:
         raise StalkerError(
             f"{name} cannot be built upon: its partition table is damaged",
             "; ".join(found.problems) or "there is none",
-            "it may have been cut: fetch it again, or mend it with sfdisk or gdisk",
+            "it may have been cut: fetch it again, or repair it with sfdisk or gdisk",
         )
     if not found.entries:
         raise StalkerError(f"{name} has no partitions", "", "take an image of a whole disk")

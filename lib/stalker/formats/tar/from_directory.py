@@ -53,7 +53,7 @@ def _below(root: bytes, path: bytes, latest_s: int, check: Callable[[], None]) -
             yield from _data(entry.path, found.st_size, check)
         else:
             shown = os.fsdecode(entry.path)
-            raise StalkerError(f"{shown} is no file, folder or link", "", "take it out of the folder")
+            raise StalkerError(f"{shown} is not a file, folder or link", "", "take it out of the folder")
 
 
 def _data(path: bytes, size_bytes: int, check: Callable[[], None]) -> Iterator[bytes]:

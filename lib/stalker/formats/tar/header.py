@@ -1,7 +1,7 @@
 """One member's header in a tar stream (ustar, GNU, pax), read and edited without losing a byte.
 
 A member may be several blocks: pax records or GNU long names stand before its own block, and the map
-of an old GNU sparse file behind it. They are kept as they came, and only what is edited is written anew.
+of an old GNU sparse file behind it. They are kept as they came, and only what is edited is written again.
 
 Sources: POSIX.1-2018, pax, "ustar Interchange Format" and "pax Extended Header"; GNU tar manual,
 "Basic Tar Format" and "Storing Sparse Files".
@@ -62,7 +62,7 @@ class Header:
 
     `size` is how many bytes of data follow in the stream; for a sparse file those that are stored.
     `behind` are the blocks of an old GNU sparse map. `content` takes the place of the data of the
-    stream when it is not None. A header of kind `g` is no member: its records hold for all that follow.
+    stream when it is not None. A header of kind `g` is not a member: its records hold for all that follow.
     """
 
     block: bytes
@@ -91,7 +91,7 @@ class Header:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder; before ustar that was told by a slash at the end of the name."""
+        """Whether it is a folder; before ustar that was marked by a slash at the end of the name."""
         return self.kind == b"5" or (self.kind == b"\x00" and self.name.endswith(b"/"))
 
     @property
@@ -177,7 +177,7 @@ class Header:
         return replace(self, block=with_checksum(block))
 
     def with_binary_names(self) -> Header:
-        """Return it with a note that names in its pax records are bytes, where they are no UTF-8.
+        """Return it with a note that names in its pax records are bytes, where they are not UTF-8.
 
         libarchive refuses them without; GNU tar does not know the note, and complains of it.
         """
@@ -185,7 +185,7 @@ class Header:
         return self if extras == self.extras else replace(self, extras=extras)
 
     def renamed(self, name: bytes, link: bytes) -> Header:
-        """Return it under another name and with another link target, told in the way it was told before."""
+        """Return it under another name and with another link target, written in the way it was written before."""
         changed = self
         if name != self.name:
             changed = changed._told(name, b"path", LONG_NAME, _NAME)
@@ -254,7 +254,7 @@ def read_header(block: bytes, extras: tuple[Extra, ...], behind: bytes, common: 
     try:
         size = int(records[b"size"]) if records.get(b"size") else number(block[124:136])
     except ValueError:
-        raise broken("a size that is no number") from None
+        raise broken("a size that is not a number") from None
     if block[156:157] in WITHOUT_DATA:
         size = 0
     if size < 0:
@@ -346,7 +346,7 @@ def plain(name: bytes) -> bytes:
 
 
 def broken(what: str) -> InputError:
-    """Return the error of a stream that is no tar."""
+    """Return the error of a stream that is not a tar."""
     return InputError(f"the tar stream is damaged: {what}", "", "make it again; what it was is not kept")
 
 

@@ -43,7 +43,7 @@ def walk(chunks: Iterable[Data]) -> Iterator[Header | memoryview]:
     the archive is read and left out.
 
     Raises:
-        InputError: the stream is no tar, or it ends early: inside a member or without the two blocks
+        InputError: the stream is not a tar, or it ends early: inside a member or without the two blocks
             of zeros that end an archive.
     """
     source = _Source(chunks)

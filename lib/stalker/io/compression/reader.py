@@ -146,7 +146,7 @@ def unpacked(
 ) -> Generator[bytes, None, None]:
     """Yield what is in a file, unpacked, in pieces of one size; a generator to be closed.
 
-    `on_read` is told how many bytes of the file itself were taken since the last time; in the end all of them.
+    `on_read` receives how many bytes of the file itself were taken since the last time; in the end all of them.
 
     Raises:
         InputError: it is damaged or cut.

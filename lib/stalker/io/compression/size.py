@@ -35,7 +35,7 @@ class Unpacked:
 def unpacked_size(size_bytes: int, read: Read, *, image_only: bool = False) -> Unpacked | None:
     """Return how large a packed file of `size_bytes` is unpacked, None when it does not tell or is not packed.
 
-    What it is packed with is told by its first bytes. A zip tells of all its files together, with
+    What it is packed with is known from its first bytes. A zip tells of all its files together, with
     `image_only` of the one disk image in it.
     """
     head = read(0, ZSTD_HEAD_BYTES)

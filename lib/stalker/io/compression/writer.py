@@ -133,7 +133,7 @@ def written(targets: Sequence[Target]) -> Iterator[list[Artifact]]:
         raise StalkerError(
             f"could not write {names}",
             f"{error.strerror or error}",
-            "make room or mend the rights there; what stood there before is untouched",
+            "free space or fix the permissions there; what stood there before is untouched",
         ) from error
     finally:
         for artifact in made:

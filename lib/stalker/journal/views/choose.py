@@ -40,7 +40,7 @@ class InfoView:
 
 
 class Several:
-    """Several views as one, told in this order."""
+    """Several views as one, notified in this order."""
 
     def __init__(self, views: Sequence[View]) -> None:
         """Take the views."""

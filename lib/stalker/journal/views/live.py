@@ -132,7 +132,7 @@ class LiveView:
             columns, lines = os.get_terminal_size(self._sink.stream.fileno())
         except (OSError, ValueError):
             columns, lines = 0, 0
-        return columns or 80, lines or 25  # a terminal that was never told its size says 0
+        return columns or 80, lines or 25  # a terminal without a known size reports 0
 
     def _append(self, text: Text, row: Row, width: int, now: float) -> None:
         # One column stays free: terminals differ in what they do after the last one.

@@ -20,7 +20,7 @@ BAD = frozenset({"failed", "timeout", "cancelled"})
 OPEN = frozenset({"waiting", "running", "pausing"})
 TAIL_BYTES = 2048
 MANY = 1000
-"""Up to so many steps the time left is counted anew for each picture."""
+"""Up to so many steps the time left is counted again for each picture."""
 
 
 @dataclass(slots=True)

@@ -144,7 +144,7 @@ def progress_words(event: ArtifactProgress, since_s: float) -> str:
 
 
 def summary_lines(event: RunFinished) -> list[str]:
-    """Say how a run ended. What went wrong besides steps, which were told of, is said with its details."""
+    """Say how a run ended. Problems apart from steps, which were reported, are given with their details."""
     took = duration_text(event.duration_s)
     if event.exit_code == 0 and event.ran == 0 and event.made == 0:
         return [f"{nothing_words(event.reused, event.kept)} ({took})"]

@@ -1,4 +1,4 @@
-"""What a step writes, on its way to those who are told of it: secrets masked, the end remembered."""
+"""What a step writes, on its way to the observers: secrets masked, the end remembered."""
 
 from __future__ import annotations
 

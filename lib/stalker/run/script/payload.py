@@ -1,7 +1,7 @@
 """What a step's container is given: the programs that place its files, run its script and undo the placing.
 
 The programs are calls of `shell_library`. Text travels in them, as quoted words; when a step places
-many files, large ones or ones that are no text, all travel in one archive instead.
+many files, large ones or ones that are not text, all travel in one archive instead.
 """
 
 from __future__ import annotations

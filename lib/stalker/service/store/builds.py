@@ -232,7 +232,7 @@ def listed(
 
 
 def expired(connection: Connection, *, keep_number: int, keep_s: float, limit: int) -> list[Build]:
-    """Return builds that need not be kept any more, the oldest first; 0 is no bound.
+    """Return builds that need not be kept any more, the oldest first; 0 is not a limit.
 
     The newest success of each ref stays, since its files and its tag are in use, and a build whose end was not
     reported everywhere yet.

@@ -79,7 +79,7 @@ def files_in(folder):
 
 
 def check_index(folder):
-    """Hold the index against the files.
+    """Check the index against the files.
 
     Raises:
         Failed: a package is not there, not listed, or another one than the index says.
@@ -102,7 +102,7 @@ def check_index(folder):
     if wrong:
         raise Failed(
             "{}: the index and the packages do not fit:\n  {}".format(folder, "\n  ".join(wrong)),
-            "make it anew: emaint --fix binhost; a package that is damaged must be built again",
+            "make it again: emaint --fix binhost; a package that is damaged must be built again",
         )
     return packages
 

@@ -28,7 +28,7 @@ def set_make_conf(owner, values, config=CONFIG):
     lines = []
     for name, value in values.items():
         if not _NAME.match(name):
-            raise Failed(f"make_conf: '{name}' is no name of a variable")
+            raise Failed(f"make_conf: '{name}' is not a variable name")
         if re.search(r'["\\`\n]', value):
             raise Failed(f"make_conf: {name} has a quote, a backslash or a line break in it")
         lines.append(f'{name}="{value}"')

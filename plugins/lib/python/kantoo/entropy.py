@@ -61,7 +61,7 @@ def database(name, description, target, arch):
     replace_file(SERVER_CONF, "\n".join(lines) + "\n")
     _know_installed(arch)
     if os.path.isdir(repository_folder(target, name)):
-        # a run that was interrupted leaves it locked; to unlock what is not locked is no fault
+        # a run that was interrupted leaves it locked; to unlock what is not locked is not an error
         if _eit("unlock", name, accepted=(0, 1)):
             warn(f"{name} could not be unlocked; it may not have been locked")
         _eit("pull", "--quick", name)
@@ -172,4 +172,4 @@ def install(packages):
 
 def _check_name(name):
     if not name or any(sign in name for sign in "/|[] \t\n"):
-        raise Failed(f"repository: '{name}' is no name of a repository", "such as testing.example.org")
+        raise Failed(f"repository: '{name}' is not a repository name", "such as testing.example.org")

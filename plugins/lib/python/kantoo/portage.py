@@ -61,7 +61,7 @@ def _prepare(folder):
 
 
 def _index(folder):
-    """See that the index tells of the packages that are there, and make it anew where it does not."""
+    """See that the index tells of the packages that are there, and make it again where it does not."""
     try:
         return check_index(folder)
     except Failed as failure:
@@ -149,7 +149,7 @@ def _keeps_old_libraries():
 
 
 def clean_binaries(listed):
-    """Remove binary packages that are neither installed nor listed, and make the index anew."""
+    """Remove binary packages that are neither installed nor listed, and rebuild the index."""
     folder = packages_dir()
     installed = {
         f"{category}/{name}"

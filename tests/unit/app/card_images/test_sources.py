@@ -56,7 +56,7 @@ def servers(tmp_path):
 
 
 def test_an_id_is_the_key_of_the_configuration(creation):
-    """Two sources for one path differ in their ids; what is inline is no source."""
+    """Two sources for one path differ in their ids; what is inline is not a source."""
     creation = replace(creation, images=(OciImage("ghcr.io/a/b:1", PLACE),))
 
     sources = list_sources(creation, None)

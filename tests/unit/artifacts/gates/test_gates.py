@@ -118,8 +118,8 @@ FOUND = [
     ("clear_passwords", "etc/ssl/private/snakeoil.key", b"# x\n-----BEGIN PRIVATE KEY-----\n", "line 2"),
     ("clear_passwords", "root/.gnupg/private-keys-v1.d/AB.key", b"(21:protected", "private key"),
     ("clear_passwords", "etc/ppp/pap-secrets", b'me * "secret" *\n', "dial-up"),
-    ("clear_passwords", "etc/shadow", b"root:hunter2:19000:0:99999:7:::\n", "of root is no hash"),
-    ("clear_passwords", "etc/shadow-", b"pi:hunter2:19000:0:99999:7:::\n", "of pi is no hash"),
+    ("clear_passwords", "etc/shadow", b"root:hunter2:19000:0:99999:7:::\n", "of root is not a hash"),
+    ("clear_passwords", "etc/shadow-", b"pi:hunter2:19000:0:99999:7:::\n", "of pi is not a hash"),
     ("default_passwords", "etc/shadow", b"root::19000:0:99999:7:::\n", "root has an empty password"),
     ("default_passwords", "etc/passwd", b"guest::1000:1000::/home/guest:/bin/sh\n", "guest has an empty password"),
     ("resolv_conf", "etc/resolv.conf", b"search corp.example\nnameserver 10.1.2.3\n", "10.1.2.3"),
@@ -194,7 +194,7 @@ def test_what_the_artifact_leaves_out_is_not_looked_at():
 
 
 def test_names_that_a_terminal_would_obey_are_told_plainly():
-    """A file name is no way to write to the user's screen."""
+    """A file name is not a way to write to the user's screen."""
     found = look(("var/log/\x1b[2J", b"x"), ("etc/shadow", b"a\x1b[2Jb::1::::::\n"))
 
     assert not any("\x1b" in one.path + one.what for one in found)

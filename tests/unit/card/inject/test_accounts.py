@@ -182,8 +182,8 @@ def test_shell_and_home_of_an_account_are_changed():
         (user("1a"), "cannot name an account"),
         (user("x" * 33), "cannot name an account"),
         (user(shell="/bin/zsh"), "/bin/zsh cannot be a shell"),
-        (user(shell="/bin/plain"), "it is no program"),
-        (user(shell="/etc"), "it is no program"),
+        (user(shell="/bin/plain"), "it is not a program"),
+        (user(shell="/etc"), "it is not a program"),
         (user(shell="bash"), "'bash' cannot be a shell"),
         (user(home="/home/a:b"), "cannot be a home"),
         (user(home="/home/a\nb"), "cannot be a home"),
@@ -192,11 +192,11 @@ def test_shell_and_home_of_an_account_are_changed():
         (user(groups=("gpoi",)), "did you mean 'gpio'?"),
         (user(groups=("zz",)), "the image has no group 'zz'"),
         (user(uid=1000), "the number 1000 is pi's"),
-        (user(uid=65534), "65534 is no account's number"),
-        (user(uid=-1), "-1 is no account's number"),
+        (user(uid=65534), "65534 is not a valid uid"),
+        (user(uid=-1), "-1 is not a valid uid"),
         (user("pi", uid=1001), "pi has the number 1000 in the image, and not 1001"),
         (user("sudo"), "'sudo' is a group of the system"),
-        (user(home="/etc/passwd"), "/etc/passwd is no folder"),
+        (user(home="/etc/passwd"), "/etc/passwd is not a folder"),
         (user(has_sudo=True, groups=()), None),
     ],
 )
@@ -224,7 +224,7 @@ def test_all_problems_of_accounts_are_told_at_once():
 
 
 def test_an_image_without_accounts_is_refused():
-    """A data partition is no system."""
+    """A data partition is not a system."""
     with pytest.raises(StalkerError, match="no accounts"):
         change(MemoryEditor({"/etc/group": ""}), user())
 
@@ -400,14 +400,14 @@ def test_keys_of_root_go_into_its_home():
     ("keys", "says"),
     [
         ({"pi": ("-----BEGIN OPENSSH PRIVATE KEY-----",)}, "a key for pi is a private one"),
-        ({"pi": ("ssh-ed25519 short",)}, "no public key"),
-        ({"pi": (f"{ED}\nroot::0",)}, "no public key"),
+        ({"pi": ("ssh-ed25519 short",)}, "not an SSH public key"),
+        ({"pi": (f"{ED}\nroot::0",)}, "not an SSH public key"),
         ({"nobody": (ED,)}, "the image has no account 'nobody'"),
         ({"daemon": (ED,)}, None),
     ],
 )
 def test_what_is_no_key_or_has_no_account_is_refused(keys, says):
-    """What is there is told."""
+    """What is there is reported."""
     if says is None:
         assert change(system(), ssh_keys=keys)
         return
@@ -498,7 +498,7 @@ def test_an_account_of_the_system_with_a_new_shell_gets_a_password():
 
 
 def test_lines_that_are_not_changed_stay_byte_for_byte():
-    """Comments, empty lines, bytes that are no UTF-8."""
+    """Comments, empty lines, bytes that are not UTF-8."""
     content = b"# mine\n\nroot:x:0:0:\xff\xfe:/root:/bin/sh\nlast:x:5:5"
     table = Table(content)
 

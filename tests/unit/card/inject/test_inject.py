@@ -150,8 +150,8 @@ def test_a_link_that_stands_there_is_replaced_and_not_followed():
     [
         ({"/a": Folder()}, "/a", "a folder stands there"),
         ({"/a": Device()}, "/a", "a device stands there"),
-        ({"/a": "file"}, "/a/b", "/a is no folder"),
-        ({"/a": "file", "/l": Link("a")}, "/l/b/c", "/a is no folder"),
+        ({"/a": "file"}, "/a/b", "/a is not a folder"),
+        ({"/a": "file", "/l": Link("a")}, "/l/b/c", "/a is not a folder"),
     ],
 )
 def test_a_file_that_cannot_stand_there_is_refused(nodes, to, says):
@@ -183,7 +183,7 @@ def test_links_that_lead_in_circles_are_an_error():
 
 
 def test_everything_that_is_wrong_is_told_at_once():
-    """A configuration is mended once; no stock comes of it."""
+    """A configuration is repaired once; no stock comes of it."""
     injections = Injections(
         hostname="-",
         users=(User("Bad", PLACE), User("worse!", PLACE)),
@@ -248,7 +248,7 @@ def test_another_line_for_the_data_partition_is_replaced():
 
 def test_a_file_where_the_data_partition_is_mounted_is_refused():
     """It cannot be mounted there."""
-    with pytest.raises(StalkerError, match="/data is no folder"):
+    with pytest.raises(StalkerError, match="/data is not a folder"):
         mount_data(MemoryEditor({"/data": "file"}), "PARTUUID=aa", "ext4")
 
 

@@ -42,7 +42,7 @@ def call(*arguments):
 
 
 def test_up_prints_the_address_of_the_engine(monkeypatch):
-    """The address is the result; what was done is told on stderr."""
+    """The address is the result; what was done is reported on stderr."""
     asked = {}
 
     def engine_up(**more):

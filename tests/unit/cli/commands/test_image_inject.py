@@ -102,7 +102,7 @@ def test_an_image_that_a_loop_device_has_is_left_alone(image):
 
 
 def test_an_image_on_a_full_disk_is_told_in_words(image):
-    """An error of the disk is no bug of ours: here no room is left for what is kept beside the image."""
+    """An error of the disk is not a bug of ours: here no room is left for what is kept beside the image."""
     was = image.read_bytes()
     done = inject(image, most_bytes=100)
     assert done.returncode == 1

@@ -53,7 +53,7 @@ def call(*arguments, **more):
 
 
 def test_an_image_is_written_and_read_back(image, device, card):
-    """What is done is told before, and the result after."""
+    """What is done is reported before, and the result after."""
     done = call(image, device, "--yes", "--fixed")
 
     assert done.returncode == 0, done.stderr
@@ -83,7 +83,7 @@ def test_a_map_beside_it_makes_it_shorter(image, device):
     ],
 )
 def test_nothing_is_written_without_being_sure(image, device, card, arguments, said):
-    """A loop device is no card, and nobody typed its name."""
+    """A loop device is not a card, and nobody typed its name."""
     before = card.read_bytes()
 
     done = call(image, device, *arguments)
@@ -97,7 +97,7 @@ def test_a_file_is_no_device(image, card):
     """What to do for a plain file stands there, too."""
     done = call(image, card, "--yes", "--fixed")
 
-    assert (done.returncode, "is no block device" in done.stderr) == (2, True)
+    assert (done.returncode, "is not a block device" in done.stderr) == (2, True)
     assert "zstd -d or cp" in done.stderr
     assert "losetup and --fixed" in done.stderr
 

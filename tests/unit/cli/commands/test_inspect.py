@@ -86,7 +86,7 @@ def test_the_format_is_that_of_the_ending(space, name, beginning):
 
 
 def test_without_a_file_the_graph_is_dot_on_stdout(space):
-    """And without an engine it is drawn without colours, which is told."""
+    """And without an engine it is drawn without colours, which is reported."""
     done = space.stalker("graph", "t")
 
     assert done.exit_code == 0

@@ -19,11 +19,11 @@ WRONG = {
     ),
     "an unknown machine": (
         boot("machine: 'raspi2'"),
-        "12:24: image.boot_test.machine: 'raspi2' is no machine known here\n  did you mean 'raspi2b'?\n  another machine of QEMU needs 'architecture', like architecture: arm",
+        "12:24: image.boot_test.machine: 'raspi2' is not a known machine\n  did you mean 'raspi2b'?\n  another machine of QEMU needs 'architecture', like architecture: arm",
     ),
     "an unknown machine of no architecture": (
         boot("machine: 'vexpress-a9'"),
-        "12:24: image.boot_test.machine: 'vexpress-a9' is no machine known here\n  machines: microvm, pc, q35, raspi2b, raspi3b, virt\n  another machine of QEMU needs 'architecture', like architecture: arm",
+        "12:24: image.boot_test.machine: 'vexpress-a9' is not a known machine\n  machines: microvm, pc, q35, raspi2b, raspi3b, virt\n  another machine of QEMU needs 'architecture', like architecture: arm",
     ),
     "another machine without a kernel": (
         boot("machine: 'vexpress-a9', architecture: 'arm'"),
@@ -94,7 +94,7 @@ WRONG = {
     ),
     "a cpu with blanks": (
         boot("machine: 'q35', cpu: 'max -daemonize'"),
-        "12:36: image.boot_test.cpu: 'max -daemonize' is no cpu of QEMU",
+        "12:36: image.boot_test.cpu: 'max -daemonize' is not a valid cpu of QEMU",
     ),
     "a command line of two lines": (
         boot("machine: 'q35', kernel: 'boot:x', append: 'a\\nb'"),

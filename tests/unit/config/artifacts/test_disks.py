@@ -67,15 +67,15 @@ WRONG = {
     ),
     "a disk id of another table": (
         disk("disk_id: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'"),
-        "12:11: image.disk_id: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' is no disk id of an MBR: eight digits of 0-9a-f, not all zero",
+        "12:11: image.disk_id: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' is not an MBR disk id: eight digits of 0-9a-f, not all zero",
     ),
     "a disk id of a GPT": (
         disk("table: 'gpt', disk_id: '1a2b3c4d'"),
-        "12:25: image.disk_id: '1a2b3c4d' is no UUID: 8-4-4-4-12 digits of 0-9a-f, as uuidgen prints them",
+        "12:25: image.disk_id: '1a2b3c4d' is not a UUID: 8-4-4-4-12 digits of 0-9a-f, as uuidgen prints them",
     ),
     "a disk id of zeros": (
         disk("disk_id: '00000000'"),
-        "12:11: image.disk_id: '00000000' is no disk id of an MBR: eight digits of 0-9a-f, not all zero",
+        "12:11: image.disk_id: '00000000' is not an MBR disk id: eight digits of 0-9a-f, not all zero",
     ),
     "an unknown format": (
         disk("formats: ['img.bz2']"),
@@ -175,11 +175,11 @@ WRONG = {
     ),
     "a type of a GPT": (
         disk("", "a: { type: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b', size: '1MiB' }"),
-        "13:27: image.partitions.a.type: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' is no type of an MBR: two digits of 0-9a-f, like \"0c\"",
+        "13:27: image.partitions.a.type: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' is not an MBR partition type: two digits of 0-9a-f, like \"0c\"",
     ),
     "a type of an MBR": (
         disk("table: 'gpt'", "a: { type: '0c', size: '1MiB' }"),
-        "13:27: image.partitions.a.type: '0c' is no type of a GPT, which is a GUID; leave it out for the usual one",
+        "13:27: image.partitions.a.type: '0c' is not a GPT partition type (a GUID); leave it out for the usual one",
     ),
     "a number as type": (
         disk("", "a: { type: 83, size: '1MiB' }"),
@@ -203,7 +203,7 @@ WRONG = {
     ),
     "a label that FAT cannot have": (
         disk("", "a: { filesystem: 'vfat', size: '8MiB', label: 'A.B' }"),
-        "13:62: image.partitions.a.label: 'A.B' is no label of a FAT\n  A-Z, 0-9, _ and -, with blanks between them",
+        "13:62: image.partitions.a.label: 'A.B' is not a FAT label\n  A-Z, 0-9, _ and -, with blanks between them",
     ),
     "a long label of ext4": (
         disk("", "a: { filesystem: 'ext4', size: '8MiB', label: '12345678901234567' }"),
@@ -222,11 +222,11 @@ WRONG = {
     ),
     "a UUID of FAT": (
         disk("", "a: { filesystem: 'vfat', size: '8MiB', uuid: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' }"),
-        "13:61: image.partitions.a.uuid: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' is no serial number of a FAT: 1A2B-3C4D, eight digits of 0-9A-F",
+        "13:61: image.partitions.a.uuid: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' is not a FAT serial number: 1A2B-3C4D, eight digits of 0-9A-F",
     ),
     "a UUID of ext4": (
         disk("", "a: { filesystem: 'ext4', size: '8MiB', uuid: '1A2B-3C4D' }"),
-        "13:61: image.partitions.a.uuid: '1A2B-3C4D' is no UUID: 8-4-4-4-12 digits of 0-9a-f, as uuidgen prints them",
+        "13:61: image.partitions.a.uuid: '1A2B-3C4D' is not a UUID: 8-4-4-4-12 digits of 0-9a-f, as uuidgen prints them",
     ),
     "a UUID of squashfs": (
         disk("", "a: { filesystem: 'squashfs', from: '/', uuid: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' }"),
@@ -259,7 +259,7 @@ WRONG = {
     ),
     "a file as a folder": (
         disk("", "a: { filesystem: 'ext4', directory: 'data/x' }"),
-        "13:52: image.partitions.a.directory: data/x is no folder\n  name the folder it is in",
+        "13:52: image.partitions.a.directory: data/x is not a folder\n  name the folder it is in",
     ),
     "the workspace as content": (
         disk("", "a: { filesystem: 'ext4', directory: '.' }"),
@@ -281,7 +281,7 @@ WRONG = {
     ),
     "a misspelt mark": (
         disk("write: { '/etc/fstab': '@LABLE:root@' }"),
-        "12:25: image.write./etc/fstab: @LABLE:root@: LABLE is no kind of mark\n  did you mean 'LABEL'?",
+        "12:25: image.write./etc/fstab: @LABLE:root@: LABLE is not a kind of mark\n  did you mean 'LABEL'?",
     ),
     "a mark of no label": (
         disk("write: { '/etc/fstab': { text: '@LABEL:root@' } }"),

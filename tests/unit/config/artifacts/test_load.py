@@ -125,7 +125,7 @@ WRONG = {
     ),
     "the root as a repository": (
         "a: { repo: 'repo', from: '/' }",
-        "11:26: a.from: the whole root is no repository\n  a whole image is rootfs: FILE",
+        "11:26: a.from: the whole root is not a repository\n  a whole image is rootfs: FILE",
     ),
     "a relative repository": (
         "a: { repo: 'repo', from: 'srv' }",
@@ -153,7 +153,7 @@ WRONG = {
     ),
     "a mode that is none": (
         "a: { rootfs: 'x.tar', write: { '/a': { text: 'x', mode: '0888' } } }",
-        "11:57: a.write./a.mode: '0888' is no mode\n  permission bits in octal, like \"0644\"",
+        "11:57: a.write./a.mode: '0888' is not a mode\n  permission bits in octal, like \"0644\"",
     ),
     "a write without text": (
         "a: { rootfs: 'x.tar', write: { '/a': { mode: '0644' } } }",
@@ -316,7 +316,7 @@ def test_a_variable_that_the_artifact_forgot_is_warned_of(space, text, is_warned
     assert [line.partition("warning: ")[2] for line in warnings] == (
         [
             (
-                "stalks.web.artifacts.a.write./a: {HOST_NAME} stays as it is: HOST_NAME is no variable of this artifact\n"
+                "stalks.web.artifacts.a.write./a: {HOST_NAME} stays as it is: HOST_NAME is not a variable of this artifact\n"
                 "  HOST_NAME: '' beside 'write' puts its value in"
             )
         ]
@@ -357,7 +357,7 @@ def test_an_epoch_that_is_no_time_is_told_where_it_is_set(space, value):
     assert space.problems() == [
         (
             f"trees/t/t.hjson:12:1: stalks.web.SOURCE_DATE_EPOCH: SOURCE_DATE_EPOCH is '{value}', "
-            "which is no number of seconds since 1970\n  a whole number, like 1700000000"
+            "which is not a Unix timestamp in seconds\n  a whole number, like 1700000000"
         )
     ]
 

@@ -125,12 +125,12 @@ HOW = "{ env: NAME } or { file: path }; a hash is what `openssl passwd -6` print
         (
             "{ann: {password: {env: se same}}}",
             [
-                "2:33: injections.users.ann.password.env: this is no name of an environment variable -- A-Z, 0-9 and _"
+                "2:33: injections.users.ann.password.env: this is not an environment variable name -- A-Z, 0-9 and _"
             ],
         ),
         (
             "{ann: {password: {file: 'file:///a'}}}",
-            ["2:34: injections.users.ann.password.file: an address is no path -- write the path alone"],
+            ["2:34: injections.users.ann.password.file: an address is not a path -- write the path alone"],
         ),
         ("{ann: {password: {text: sesame}}}", None),
         (
@@ -170,7 +170,7 @@ HOW = "{ env: NAME } or { file: path }; a hash is what `openssl passwd -6` print
         ),
         (
             "{ann: {uid: 65535}}",
-            ["2:22: injections.users.ann.uid: 65535 is no account's number -- 1000 and up are people's"],
+            ["2:22: injections.users.ann.uid: 65535 is not a valid uid -- 1000 and up are people's"],
         ),
         ("{ann: {uid: -5}}", None),
         (
@@ -190,7 +190,7 @@ HOW = "{ env: NAME } or { file: path }; a hash is what `openssl passwd -6` print
         (
             "{ann: {ssh_keys: hello}}",
             [
-                "2:27: injections.users.ann.ssh_keys: this is no public key; a line has a type, the key and a comment: ssh-ed25519 AAAA... name"
+                "2:27: injections.users.ann.ssh_keys: this is not a public key; a line has a type, the key and a comment: ssh-ed25519 AAAA... name"
             ],
         ),
         ("{ann: {name: ann}}", None),
@@ -231,7 +231,7 @@ def test_keys_for_accounts_that_are_there():
         ),
         (
             "ssh_keys: {pi: ssh-ed25519 AAAA}",
-            "1:29: injections.ssh_keys.pi: what stands behind ssh-ed25519 is no key",
+            "1:29: injections.ssh_keys.pi: what stands behind ssh-ed25519 is not a key",
         ),
         ("ssh_keys: {pi: 7}", '1:29: injections.ssh_keys.pi: must be text, is a number -- write "7"'),
         ("ssh_keys: [x]", "1:24: injections.ssh_keys: must be a mapping, is a list"),

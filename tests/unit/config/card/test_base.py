@@ -161,13 +161,13 @@ def test_what_names_no_disk_of_a_tree_is_refused(text):
     [
         (
             "7",
-            "1:7: base: '7' is no version, address or path -- 1.2.3, https://..., or a path with a / in it",
+            "1:7: base: '7' is not a version, address or path -- 1.2.3, https://..., or a path with a / in it",
         ),
         (
             "1.x",
-            "1:7: base: '1.x' is no version, address or path -- 1.2.3, https://..., or a path with a / in it",
+            "1:7: base: '1.x' is not a version, address or path -- 1.2.3, https://..., or a path with a / in it",
         ),
-        ("yes", "1:7: base: 'yes' is no image -- a version, an address or a path"),
+        ("yes", "1:7: base: 'yes' is not an image -- a version, an address or a path"),
         ("[1.2.3]", "1:7: base: must be a mapping or text, a number, true or false, is a list"),
         ("ftp://example.org/a.img", "1:7: base: ftp addresses are not fetched; http, https or file"),
         ("https:///a.img", "1:7: base: the address names no server"),
@@ -185,18 +185,18 @@ def test_what_names_no_disk_of_a_tree_is_refused(text):
         (
             "{source: raspi3}",
             (
-                "1:16: base.source: 'raspi3' is no version, address or path"
+                "1:16: base.source: 'raspi3' is not a version, address or path"
                 " -- 1.2.3, https://..., or a path with a / in it; a tree is base: { tree: raspi3 }"
             ),
         ),
         (
             "{source: ''}",
-            "1:16: base.source: '' is no version, address or path -- 1.2.3, https://..., or a path with a / in it",
+            "1:16: base.source: '' is not a version, address or path -- 1.2.3, https://..., or a path with a / in it",
         ),
         ("{file: ''}", "1:14: base.file: the path is empty"),
         (
             "{file: 'https://example.org/a'}",
-            "1:14: base.file: an address is no path -- an address is url, or of a base source",
+            "1:14: base.file: an address is not a path -- an address is url, or of a base source",
         ),
         ('{file: "a\\nb"}', "1:14: base.file: a path here cannot hold control characters"),
         ("{}", "1:7: base: nothing says what the image grows from -- one of source, file and tree"),
@@ -206,7 +206,7 @@ def test_what_names_no_disk_of_a_tree_is_refused(text):
         ("{tree: a, pattern: x}", "1:17: base.pattern: 'pattern' does not go with tree"),
         (
             "{tree: 'a:b:c'}",
-            "1:14: base.tree: 'a:b:c' is no disk of a tree; TREE, TREE:STALK or TREE:STALK/ARTIFACT",
+            "1:14: base.tree: 'a:b:c' is not a disk of a tree; TREE, TREE:STALK or TREE:STALK/ARTIFACT",
         ),
         (
             "{source: 1.2.3, pattern: 'https://example.org/x.img'}",
@@ -214,7 +214,7 @@ def test_what_names_no_disk_of_a_tree_is_refused(text):
         ),
         (
             "{source: 1.2.3, pattern: 'images/{version}'}",
-            "1:32: base.pattern: 'images/1.2.3' is no address; https://..., or file: with a path of this machine",
+            "1:32: base.pattern: 'images/1.2.3' is not an address; https://..., or file: with a path of this machine",
         ),
         (
             "{source: a.img, pattern: 'https://example.org/{version}'}",
@@ -230,7 +230,7 @@ def test_what_names_no_disk_of_a_tree_is_refused(text):
         ),
         (
             "{source: 1.2.3, mirrors: [x]}",
-            "1:33: base.mirrors.0: 'x' is no address; https://..., or file: with a path of this machine",
+            "1:33: base.mirrors.0: 'x' is not an address; https://..., or file: with a path of this machine",
         ),
     ],
 )

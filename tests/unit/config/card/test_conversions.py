@@ -107,7 +107,7 @@ def test_what_is_no_name_of_a_machine_is_refused(text, expected):
 @pytest.mark.parametrize("text", ["", "DEU", "D1", "UK", "de-DE"])
 def test_what_is_no_country_is_refused(text):
     """UK is none in ISO 3166."""
-    with pytest.raises(ValueError, match="is no country"):
+    with pytest.raises(ValueError, match="is not a country"):
         country_code(text)
 
 

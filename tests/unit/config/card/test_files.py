@@ -145,7 +145,7 @@ def test_an_archive_can_be_unpacked_into_the_partition_itself():
         ),
         (
             "{to: /data/a, url: a.zip}",
-            "2:22: files.0.url: 'a.zip' is no address; https://..., or file: with a path of this machine",
+            "2:22: files.0.url: 'a.zip' is not an address; https://..., or file: with a path of this machine",
         ),
         (
             "{to: /data/a, url: ''}",
@@ -171,7 +171,7 @@ def test_an_archive_can_be_unpacked_into_the_partition_itself():
             "{to: /data/a, content: 'a', size: big}",
             "2:37: files.0.size: 'big' is not a size; write it like 512MiB, 8GiB, or in bytes",
         ),
-        ("{to: /data/a, content: 'a b!', via: base64}", "2:26: files.0.content: this is no base64: "),
+        ("{to: /data/a, content: 'a b!', via: base64}", "2:26: files.0.content: this is not base64: "),
         (
             "{to: /data, content: x}",
             "2:8: files.0.to: '/data' is the partition itself -- name the file: /data/...",

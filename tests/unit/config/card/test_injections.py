@@ -127,7 +127,7 @@ def test_wifi_without_a_country_is_a_warning():
         ),
         (
             "{ssid: x, password: {env: 1X}}",
-            "1:59: injections.wifi.password.env: this is no name of an environment variable -- A-Z, 0-9 and _",
+            "1:59: injections.wifi.password.env: this is not an environment variable name -- A-Z, 0-9 and _",
         ),
         ("{ssid: x, hidden: 1}", "1:51: injections.wifi.hidden: must be true or false, is a number"),
         (
@@ -203,7 +203,7 @@ def test_a_path_that_repeats_the_mount_point_is_a_warning():
         ("{partition: boot, content: x}", "2:3: injections.files.0: the key 'to' is missing"),
         (
             "{partition: bot, to: /a, content: x}",
-            "2:15: injections.files.0.partition: 'bot' is no partition -- did you mean 'boot'?; or a number from 1",
+            "2:15: injections.files.0.partition: 'bot' is not a partition -- did you mean 'boot'?; or a number from 1",
         ),
         (
             "{partition: 0, to: /a, content: x}",
@@ -227,19 +227,19 @@ def test_a_path_that_repeats_the_mount_point_is_a_warning():
         ),
         (
             "{partition: root, to: /a, content: x, mode: u=rw}",
-            "2:47: injections.files.0.mode: 'u=rw' is no mode: three or four digits of 0-7, like \"0644\"",
+            "2:47: injections.files.0.mode: 'u=rw' is not a mode: three or four digits of 0-7, like \"0644\"",
         ),
         (
             "{partition: root, to: /a, content: x, mode: '0888'}",
-            "2:47: injections.files.0.mode: '0888' is no mode: three or four digits of 0-7, like \"0644\"",
+            "2:47: injections.files.0.mode: '0888' is not a mode: three or four digits of 0-7, like \"0644\"",
         ),
         (
             "{partition: root, to: /a, content: x, mode: '17777'}",
-            "2:47: injections.files.0.mode: '17777' is no mode: three or four digits of 0-7, like \"0644\"",
+            "2:47: injections.files.0.mode: '17777' is not a mode: three or four digits of 0-7, like \"0644\"",
         ),
         (
             "{partition: root, to: /a, content: x, owner: root}",
-            "2:48: injections.files.0.owner: 'root' is no owner: two numbers, \"1000:1000\"; names are known to the image alone",
+            "2:48: injections.files.0.owner: 'root' is not an owner: two numbers, \"1000:1000\"; names are known to the image alone",
         ),
         (
             "{partition: root, to: /a, content: x, owner: '4294967295:0'}",

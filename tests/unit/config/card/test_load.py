@@ -215,7 +215,7 @@ def test_a_text_that_is_neither_is_told_as_hjson_where_it_begins_with_a_brace(fi
         ("", "the file is empty"),
         ("# nothing\n", "there is nothing in the file"),
         ("- base: 1.2.3\n", "must be a mapping, is a list"),
-        ("base: 1.2.3 text\n", "is no version"),
+        ("base: 1.2.3 text\n", "is not a version"),
         ("output: {}\n", "the key 'base' is missing"),
         ("base:\n", "the key 'base' is missing"),
         ('base: 1.2.3\noffspot: {a: "\\ud800"}\n', "half of a surrogate pair"),
@@ -252,7 +252,7 @@ def test_all_problems_are_told_at_once_each_where_it_stands():
         "4:40: oci_images.1.filesiz: unknown key 'filesiz' -- did you mean 'filesize'?",
         "6:8: files.0.to: '/etc/passwd' is not below /data",
         "7:24: injections.hostname: '-x' cannot name a machine: letters, digits, and - between them",
-        "7:37: injections.country: 'Germany' is no country: two letters, as DE, GB, FR",
+        "7:37: injections.country: 'Germany' is not a country code: two letters, such as DE, GB, FR",
         "8:15: data.label: the label 'far too long for an ext4' has 24 characters; ext4 has room for 1 to 16",
     ]
 

@@ -53,17 +53,20 @@ def test_a_checksum_can_stand_at_an_address():
     [
         (
             "{algo: sha265, value: a}",
-            "algo: 'sha265' is no checksum that is known here; did you mean 'sha256'?",
+            "algo: 'sha265' is not a known checksum; did you mean 'sha256'?",
         ),
-        ("{algo: crc, value: a}", "algo: 'crc' is no checksum that is known here; known: adler32, md5, sha1"),
-        ("{algo: md5, value: abc}", "value: 'abc' is no md5 -- it has 32 digits of 0-9a-f, this has 3"),
+        ("{algo: crc, value: a}", "algo: 'crc' is not a known checksum; known: adler32, md5, sha1"),
+        (
+            "{algo: md5, value: abc}",
+            "value: 'abc' is not a valid md5 -- it has 32 digits of 0-9a-f, this has 3",
+        ),
         (
             "{algo: md5, value: %s}" % ("a" * 64),
-            "is no md5 -- it has 32 digits of 0-9a-f, this has 64, as sha256 has",
+            "is not a valid md5 -- it has 32 digits of 0-9a-f, this has 64, as sha256 has",
         ),
-        ("{algo: md5, value: YOLO}", "value: 'YOLO' is no md5 -- it has 32 digits of 0-9a-f"),
-        ("{algo: md5, value: 'https://a.example'}", "value: an address is no checksum -- add kind: url"),
-        ("{algo: md5, value: a.md5, kind: url}", "value: 'a.md5' is no address"),
+        ("{algo: md5, value: YOLO}", "value: 'YOLO' is not a valid md5 -- it has 32 digits of 0-9a-f"),
+        ("{algo: md5, value: 'https://a.example'}", "value: an address is not a checksum -- add kind: url"),
+        ("{algo: md5, value: a.md5, kind: url}", "value: 'a.md5' is not an address"),
         ("{algo: md5, value: a, kind: uri}", "kind: 'uri' is not possible here -- did you mean 'url'?"),
         ("{algo: md5}", "files.0.checksum: the key 'value' is missing"),
         ("{value: abc}", "files.0.checksum: the key 'algo' is missing"),

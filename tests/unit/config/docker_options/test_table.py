@@ -105,7 +105,7 @@ def test_every_row_says_what_it_is_or_why_not():
     ],
 )
 def test_the_capabilities_of_a_container_are_known(text, expected):
-    """So that a plugin that lacks one is told before anything runs."""
+    """So that a plugin that lacks one is reported before anything runs."""
     document = read_hjson("\n" + text, "s")
 
     assert capabilities_of(read_options(document.root, Report())) == expected

@@ -96,7 +96,7 @@ def test_a_secret_that_was_not_read_is_never_left_as_a_marker():
     ],
 )
 def test_a_template_that_fails_names_its_line(source, line):
-    """Syntax, unknown names and anything else are told with the template's own line."""
+    """Syntax, unknown names and anything else are reported with the template's own line."""
     with pytest.raises(TemplateProblem) as caught:
         render(source, variables(A="x"))
 

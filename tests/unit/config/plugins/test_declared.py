@@ -22,7 +22,7 @@ PROBLEMS = {
         "x: { exec: true, path: 'stalks/web/rnu.sh' }",
         "plugins.x.path: there is no stalks/web/rnu.sh\n  did you mean 'stalks/web/run.sh'?",
     ),
-    "a script that is a folder": ("x: { exec: true, path: stalks\n}", "plugins.x.path: stalks is no file"),
+    "a script that is a folder": ("x: { exec: true, path: stalks\n}", "plugins.x.path: stalks is not a file"),
     "a script without content": ("x: { exec: true }", "plugins.x: one of text, path, use is missing"),
     "no shebang in text": (
         "x: { exec: true, text: 'echo' }",
@@ -76,7 +76,7 @@ PROBLEMS = {
     ),
     "a bad mode of a file": (
         "x: { text: 'y', mode: '0999' }",
-        "plugins.x.mode: '0999' is no mode\n  permission bits in octal, like \"0644\"",
+        "plugins.x.mode: '0999' is not a mode\n  permission bits in octal, like \"0644\"",
     ),
     "a bad mode of a folder": (
         "x: { path: 'stalks', mode: '0755' }",
@@ -112,7 +112,7 @@ PROBLEMS = {
         'final: { exec: true, text: "#!/bin/sh" }',
         "plugins.final: only the last step can be named 'final'",
     ),
-    "a step's name that is no tag": (
+    "a step's name that is not a tag": (
         '"-x": { exec: true, text: "#!/bin/sh" }',
         "plugins.-x: '-x' cannot name a plugin",
     ),

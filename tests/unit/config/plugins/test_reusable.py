@@ -37,7 +37,7 @@ def test_a_plugin_that_is_not_there_is_told_with_the_nearest_name(plugins):
     ],
 )
 def test_options_that_withhold_what_a_plugin_needs_are_told(plugins, top, message):
-    """The sidecar's needs are held against DOCKER_OPTS."""
+    """The sidecar's needs are checked against DOCKER_OPTS."""
     use(plugins, "packages: ['x']", top=top)
 
     (problem,) = plugins.problems()
@@ -75,7 +75,7 @@ SIDECARS = {
 
 @pytest.mark.parametrize("text", SIDECARS)
 def test_a_sidecar_is_checked_itself(plugins, text):
-    """Its own slips are told at its own lines."""
+    """Its own slips are reported at its own lines."""
     plugins.write("plugins/apt.install.hjson", text)
 
     with pytest.raises(FilesError) as caught:

@@ -101,7 +101,7 @@ BAD = {
     "base: { tarball: 'x.tar' }": ["nothing verifies this tarball\n  add sha256, or signature and key"],
     "base: { tarball: 'http://x/x.tar' }": ["nothing verifies this tarball"],
     f"base: {{ tarball: 'ftp://x/x.tar', sha256: '{SUM}' }}": ["ftp addresses are not fetched"],
-    "base: { tarball: 'x', sha256: '12' }": ["'12' is no SHA-256"],
+    "base: { tarball: 'x', sha256: '12' }": ["'12' is not a SHA-256"],
     f"base: {{ tarball: '../x', sha256: '{SUM}' }}": ["'../x' leaves the workspace"],
     "base: { tarball: 'x', signature: 'x.sig' }": ["a signature is verified with a key, which is missing"],
     "base: { tarball: 'x', signature: 'x.sig', key: 'none' }": ["there is no none"],
@@ -112,19 +112,19 @@ BAD = {
     STAGE3 % "{ stage3: { fingerprints: ['89ABCDEF'], keys: ['k.asc'] } }": [
         "a short key id, which anybody can forge"
     ],
-    STAGE3 % "{ stage3: { fingerprints: ['xyz'], keys: ['k.asc'] } }": ["'xyz' is no fingerprint"],
+    STAGE3 % "{ stage3: { fingerprints: ['xyz'], keys: ['k.asc'] } }": ["'xyz' is not a fingerprint"],
     "DIST: 1.3-release-std\n STAGE3_ARCHIVE: x\n base: { stage3: true }": [
-        "DIST is '1.3-release-std', which is no http or https address"
+        "DIST is '1.3-release-std', which is not an http or https URL"
     ],
     "base: { bootstrap: {} }": ["the key 'suite' is missing"],
-    "base: { bootstrap: { suite: 'Book worm' } }": ["'Book worm' is no suite's name"],
-    "base: { bootstrap: { suite: 'x', include: ['a b'] } }": ["'a b' is no package's name"],
+    "base: { bootstrap: { suite: 'Book worm' } }": ["'Book worm' is not a valid suite's name"],
+    "base: { bootstrap: { suite: 'x', include: ['a b'] } }": ["'a b' is not a valid package's name"],
     "base: { bootstrap: { suite: 'x', variant: 'tiny' } }": ["'tiny' is not possible here"],
     "base: { dockerfile: 'https://x.org/x.git' }": ["a git address needs the full commit"],
     "base: { dockerfile: 'https://x.org/x.git', commit: 'main' }": ["a git address needs the full commit"],
     "base: { dockerfile: 'none' }": ["there is no none"],
     "base: { dockerfile: 'stalks' }": ["there is no Dockerfile in stalks"],
-    "base: { dockerfile: 'k.asc' }": ["k.asc is no folder"],
+    "base: { dockerfile: 'k.asc' }": ["k.asc is not a folder"],
 }
 
 

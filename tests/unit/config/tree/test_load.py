@@ -97,7 +97,7 @@ IN_TREE = {
     "bad platform": (
         "platform: arm",
         "",
-        "trees/t/t.hjson:10:17: stalks.web.platform: 'arm' is no platform; write os/architecture[/variant], like linux/arm/v7",
+        "trees/t/t.hjson:10:17: stalks.web.platform: 'arm' is not a platform; write os/architecture[/variant], like linux/arm/v7",
     ),
     "a variable that is a list": (
         "X: [1]",
@@ -155,7 +155,7 @@ IN_TREE = {
             "letters and digits, with single _ . or - between them"
         ),
     ),
-    "a start that is no stalk:tag": (
+    "a start that is not a stalk:tag": (
         "DOCKER_INIT_IMG: web",
         "",
         "trees/t/t.hjson:10:24: stalks.web.DOCKER_INIT_IMG: 'web' is not of the form stalk:tag",
@@ -299,7 +299,7 @@ def test_a_slip_in_a_stalk_is_told_with_its_place_and_a_suggestion(space, keys, 
 
 
 def test_all_problems_of_all_files_are_told_at_once_by_file_then_line(space):
-    """One run of the check shows all there is to mend, in the order of the files."""
+    """One run of the check shows all there is to repair, in the order of the files."""
     space.tree("needs: nobody\n OTHER: [1]\n db: {}")
     space.step("WHO: ''\n bind: relative")
     space.stalk("go: { exec: true, text: 'echo' }\n file: { bind: 'x', text: 'y' }", name="db")
@@ -325,7 +325,7 @@ def test_a_problem_of_a_stalk_that_two_nodes_use_is_told_once(space):
 
 
 COMMENTED = {
-    "platform": ("platform: linux/arm/v7   # optional", "", "is no platform"),
+    "platform": ("platform: linux/arm/v7   # optional", "", "is not a platform"),
     "true or false": ("pretend: yes # for now", "", "must be true or false, is text"),
     "a number": ("", "retries: two # more", "must be a whole number, is text"),
     "a duration": ("", "timeout: 10m # at most", "is not a duration"),

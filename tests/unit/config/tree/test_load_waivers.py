@@ -21,7 +21,7 @@ def test_a_tree_without_waivers_waives_nothing(space):
 
 @pytest.mark.parametrize("name", HAZARDS)
 def test_each_hazard_can_be_waived_with_a_reason(space, name):
-    """The reason is kept: it is told where the hazard would be."""
+    """The reason is kept: it is reported where the hazard would be."""
     space.tree("base: { tag: x }", f'hazards: {{ waive: {{ {name}: "only Python lists folders" }} }}')
 
     assert space.read().hazards_waived == ((name, "only Python lists folders"),)

@@ -80,7 +80,7 @@ def test_a_secret_file_that_is_no_secret_is_told(space, tree, content, message):
 
 
 def test_all_secrets_that_lack_are_told_at_once(tree):
-    """One look, all there is to mend."""
+    """One look, all there is to repair."""
     with pytest.raises(FilesError) as caught:
         read_secrets(tree, ["KEY", "OTHER"], {"MY_KEY": ""})
 

@@ -441,9 +441,9 @@ def test_files_and_folders_are_not_lost_on_the_way(tmp_path):
         )
         assert "/file is a file" in refused(editor, Entry("/file/x/y"))
         assert "this is the root folder" in refused(editor, Entry("/"))
-        with pytest.raises(StalkerError, match="no file"):
+        with pytest.raises(StalkerError, match="not a file"):
             editor.read("/folder")
-        with pytest.raises(StalkerError, match="no file"):
+        with pytest.raises(StalkerError, match="not a file"):
             editor.read("/none")
 
 

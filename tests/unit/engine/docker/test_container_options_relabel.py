@@ -34,7 +34,7 @@ FOUND = {
     ],
 )
 def test_an_image_says_its_platform_or_does_not(architecture, variant, platform, fits):
-    """Only an image that is labelled wrongly is made anew."""
+    """Only an image that is labelled wrongly is made again."""
     found = {"Architecture": architecture, "Variant": variant}
 
     assert has_platform(found, parse_platform(platform)) is fits

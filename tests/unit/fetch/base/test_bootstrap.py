@@ -194,10 +194,10 @@ def test_mmdebstrap_is_installed_by_apt(tools, tmp_path):
 @pytest.mark.parametrize(
     ("base", "said"),
     [
-        (BootstrapBase("--help", PLACE), "is no name of a Debian suite"),
-        (BootstrapBase("", PLACE), "is no name of a Debian suite"),
-        (BootstrapBase("bookworm", PLACE, mirror="/etc/apt/sources.list"), "is no URL"),
-        (BootstrapBase("bookworm", PLACE, mirror="http://x/ [trusted=yes]"), "is no URL"),
+        (BootstrapBase("--help", PLACE), "is not a Debian suite name"),
+        (BootstrapBase("", PLACE), "is not a Debian suite name"),
+        (BootstrapBase("bookworm", PLACE, mirror="/etc/apt/sources.list"), "is not a URL"),
+        (BootstrapBase("bookworm", PLACE, mirror="http://x/ [trusted=yes]"), "is not a URL"),
         (
             BootstrapBase("bookworm", PLACE, architecture="s390x"),
             "./stalker engine up --yes --platform linux/s390x",

@@ -94,5 +94,5 @@ def test_what_is_switched_off_does_not_count(tmp_path):
 
 
 def test_no_apt_at_all(tmp_path):
-    """A host that is no Debian names no mirror."""
+    """A host that is not a Debian names no mirror."""
     assert deb_lines("bookworm", ["main"], tmp_path / "nothing") == []

@@ -189,7 +189,7 @@ def test_a_tag_object_is_no_commit(repository, tmp_path):
     tag = git(repository, "rev-parse", "v1")
 
     with (
-        pytest.raises(InputError, match="is no commit of"),
+        pytest.raises(InputError, match="is not a commit of"),
         git_context(repository.as_uri(), tag, "Dockerfile", tmp_path, lambda _: None),
     ):
         pass
@@ -199,7 +199,7 @@ def test_a_tag_object_is_no_commit(repository, tmp_path):
 def test_only_a_full_commit_id_is_taken(repository, tmp_path, commit):
     """Names and short ids move."""
     with (
-        pytest.raises(InputError, match="no full commit id"),
+        pytest.raises(InputError, match="not a full commit id"),
         git_context(repository.as_uri(), commit, "Dockerfile", tmp_path, lambda _: None),
     ):
         pass
@@ -240,7 +240,7 @@ def test_a_missing_dockerfile_is_said_before_the_engine_hears_of_it(repository, 
         ("gone", "", "Dockerfile", "there is no folder"),
         ("https://example.org/x.git", "a" * 40, "Dockerfile", ""),
         ("git@example.org:x/y.git", "a" * 64, "Dockerfile", ""),
-        ("https://example.org/x.git", "main", "Dockerfile", "no full commit id"),
+        ("https://example.org/x.git", "main", "Dockerfile", "not a full commit id"),
         ("ftp://example.org/x.git", "a" * 40, "Dockerfile", "cannot be fetched by ftp"),
         ("gone", "a" * 40, "Dockerfile", "there is no repository"),
     ],

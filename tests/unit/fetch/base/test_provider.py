@@ -141,12 +141,12 @@ def test_an_engine_that_hangs_up_on_a_stream_refuses_it(bases):
     engine = Keeper()
     engine.is_hanging_up = True
 
-    with pytest.raises(InputError, match="no root file system"):
+    with pytest.raises(InputError, match="not a root file system"):
         bases(engine).provide(LOCAL, NAME, quiet)
 
 
 def test_a_full_engine_is_no_bad_tarball(bases):
-    """No room is told as no room."""
+    """No room is reported as no room."""
 
     class Full(Keeper):
         def import_rootfs(self, *_):
@@ -363,7 +363,7 @@ def test_a_tag_is_taken_as_it_is(bases):
         (LOCAL, ""),
         (TarballBase("gone.tar", PLACE, sha256="a" * 64), "there is no file"),
         (DockerfileBase("gone", PLACE), "there is no folder"),
-        (BootstrapBase("--x", PLACE), "no name of a Debian suite"),
+        (BootstrapBase("--x", PLACE), "not a Debian suite name"),
     ],
 )
 def test_obstacles_are_said_and_nothing_changes(bases, base, said):
@@ -397,7 +397,7 @@ def test_an_engine_that_is_away_is_no_obstacle_of_the_base(bases):
 
 
 def test_a_build_that_the_engine_refuses_is_the_engines_error(bases, tmp_path):
-    """A RUN that fails is told in the engine's words."""
+    """A RUN that fails is reported in the engine's words."""
 
     class Refusing(Keeper):
         def build(self, *_):

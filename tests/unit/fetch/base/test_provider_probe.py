@@ -22,7 +22,7 @@ def ask(base, folder):
     [
         ({"source": "there.tar", "sha256": SHA}, ""),
         ({"source": "there.tar"}, "nothing vouches for there.tar"),
-        ({"source": "there.tar", "sha256": "abc"}, "is no SHA-256"),
+        ({"source": "there.tar", "sha256": "abc"}, "is not a SHA-256"),
         ({"source": "gone.tar", "sha256": SHA}, "there is no file"),
         ({"source": "empty.tar", "sha256": SHA}, "is empty"),
         ({"source": "ftp://x/y.tar", "sha256": SHA}, "neither http, https, file nor a path"),
@@ -43,7 +43,10 @@ def ask(base, folder):
             {"source": "there.tar", "signature": "there.tar", "fingerprints": (FULL,), "keys": ("gone",)},
             "no key file",
         ),
-        ({"source": "there.tar", "signature": "there.tar", "fingerprints": ("12345678",)}, "no full OpenPGP"),
+        (
+            {"source": "there.tar", "signature": "there.tar", "fingerprints": ("12345678",)},
+            "not a full OpenPGP",
+        ),
         ({"source": "there.tar", "signature": "there.tar"}, "no fingerprint says who may sign"),
     ],
 )
@@ -112,7 +115,7 @@ def test_a_suite_that_the_mirror_does_not_have_is_said():
 
 
 def test_a_mirror_that_does_not_answer_us_may_answer_apt():
-    """Apt may go through a proxy: silence is no refusal."""
+    """Apt may go through a proxy: silence is not a refusal."""
     with serving() as served:
         mirror = f"{served.url}/debian"
 

@@ -9,7 +9,7 @@ from stalker.fetch.base.subprocess_stream import program_output
 
 
 def run(script, **more):
-    return program_output(["sh", "-c", script], what="it", resolution="mend it", **more)
+    return program_output(["sh", "-c", script], what="it", resolution="repair it", **more)
 
 
 def ends(process):
@@ -39,7 +39,7 @@ def test_a_failure_is_told_after_the_last_byte():
 
     assert caught.value.brief == "it: sh ended with exit code 7"
     assert caught.value.details.splitlines() == [f"line {number}" for number in range(11, 31)]
-    assert caught.value.resolution == "mend it"
+    assert caught.value.resolution == "repair it"
 
 
 def test_a_killed_program_is_told_by_its_signal():

@@ -78,7 +78,7 @@ def test_a_local_tarball_with_another_checksum_is_refused_and_kept(tmp_path):
     [
         (TarballBase("x.tar", PLACE), "nothing vouches for x.tar"),
         (TarballBase("http://127.0.0.1:1/x.tar", PLACE), "nothing vouches for"),
-        (TarballBase("x.tar", PLACE, sha256="abc"), "is no SHA-256"),
+        (TarballBase("x.tar", PLACE, sha256="abc"), "is not a SHA-256"),
         (TarballBase("x.tar", PLACE, sha256=DIGEST), "cannot be read"),
     ],
 )

@@ -215,7 +215,7 @@ def test_within_check_after_nobody_is_asked(tmp_path, served, policy, days, requ
 
 
 def test_a_check_counts_from_when_it_was_made(tmp_path, served):
-    """Each check begins the time anew."""
+    """Each check begins the time again."""
     box = Box(tmp_path / "cache", "check_after: 2d\n")
     for _ in range(4):
         box.get(f"{served.url}/file")
@@ -313,7 +313,7 @@ def test_what_can_be_no_checksum_is_said(algorithm, value):
 
 
 def test_a_wrong_digest_leaves_nothing(box, served):
-    """Both digests are told, nothing is kept."""
+    """Both digests are reported, nothing is kept."""
     with pytest.raises(NotGenuine) as caught:
         box.get(f"{served.url}/file", sha256="0" * 64)
 

@@ -154,7 +154,7 @@ def test_versions_kept_are_those_of_the_innermost_level(levels, left):
 
 
 def test_tags_are_versions_of_an_image():
-    """1.10 is newer than 1.9; a digest behind the tag changes nothing; a port is no tag."""
+    """1.10 is newer than 1.9; a digest behind the tag changes nothing; a port is not a tag."""
     names = ["r:5000/n:1.9", "r:5000/n:1.10@sha256:00", "r:5000/n:1.2", "r:5000/n", "r:5000/other:1.0"]
     entries = [entry(name, kind="image") for name in names]
 

@@ -26,7 +26,7 @@ DIGEST = hashlib.sha256(BODY).hexdigest()
 
 
 class Run:
-    """Transfers into one part, with what was said, the pauses and the sizes that were told."""
+    """Transfers into one part, with what was said, the pauses and the sizes that were reported."""
 
     def __init__(self, folder):
         self.target = folder / "x"
@@ -102,7 +102,7 @@ def test_a_mirror_with_other_content_is_passed_over(run):
 
 
 def test_when_all_mirrors_have_other_content_nothing_is_kept(run):
-    """Not genuine, rather than not to be had."""
+    """Not genuine, rather than not available."""
     with serving(file=NEW) as first, serving() as second, pytest.raises(NotGenuine) as caught:
         run(f"{first.url}/file", f"{second.url}/file", sha256=DIGEST)
 
@@ -133,7 +133,7 @@ def test_without_a_digest_two_mirrors_are_never_glued_together(run):
 
 
 def test_other_content_for_a_range_is_found_out(run):
-    """The digest shows it; one whole fetch mends it, and only one is tried."""
+    """The digest shows it; one whole fetch repairs it, and only one is tried."""
     with serving(file=BODY) as served:
         served.tricks.extend(["cut 300000", "other-bytes"])
         digest = run(f"{served.url}/file", sha256=DIGEST)

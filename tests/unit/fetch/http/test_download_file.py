@@ -113,7 +113,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_whole(tmp_path):
 
 
 def test_a_glued_download_is_found_out_and_fetched_whole(tmp_path):
-    """The server lies about its version: the digest shows it, and one whole fetch mends it."""
+    """The server lies about its version: the digest shows it, and one whole fetch repairs it."""
     new = BODY[::-1]
 
     with serving(file=BODY) as served:
@@ -161,7 +161,7 @@ def test_another_range_than_asked_for_is_not_taken(tmp_path):
 
 @pytest.mark.parametrize("trick", ["chunked", "no-length"])
 def test_an_answer_without_a_length_is_taken_by_its_digest(tmp_path, trick):
-    """Content-Length is no must."""
+    """Content-Length is not required."""
     with serving(file=BODY) as served:
         served.tricks.extend([trick])
         digest = download(f"{served.url}/file", tmp_path / "file", sha256=DIGEST)

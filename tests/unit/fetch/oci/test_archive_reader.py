@@ -117,13 +117,13 @@ def test_a_layer_that_is_a_link_to_another_counts_once(read, to, kind):
         (b"no tar at all" * 1000, "a.tar"),
         (tarred({"x": b""}), "neither manifest.json nor index.json"),
         (tarred({"manifest.json": b"[]"}), "holds no image"),
-        (tarred({"manifest.json": b"{"}), "no JSON"),
+        (tarred({"manifest.json": b"{"}), "not JSON"),
         (tarred({"manifest.json": b'[{"Config": "x", "Layers": []}]'}), "x is missing"),
         (tarred({"manifest.json": b"[1]"}), "manifest.json"),
-        (tarred({**docker_archive([ONE]), "c.json": b"[]"}), "no JSON object"),
+        (tarred({**docker_archive([ONE]), "c.json": b"[]"}), "not a JSON object"),
         (tarred(docker_archive([ONE]))[:3000], "a.tar"),
         (tarred({k: v for k, v in docker_archive([ONE]).items() if k != "l0/layer.tar"}), "missing"),
-        (tarred({"manifest.json": b'[{"Config": "x", "Layers": []}]'}, [("x", "x", tarfile.SYMTYPE)]), "no file"),
+        (tarred({"manifest.json": b'[{"Config": "x", "Layers": []}]'}, [("x", "x", tarfile.SYMTYPE)]), "not a file"),
         (gzip.compress(tarred(docker_archive([ONE])))[:-3000], "a.tar"),
     ],
 )  # fmt: skip
@@ -131,7 +131,7 @@ def test_what_docker_does_not_load_is_refused(read, data, why):
     with pytest.raises(InputError) as caught:
         read(data)
 
-    assert "is no archive that docker loads" in caught.value.brief
+    assert "is not an archive that docker loads" in caught.value.brief
     assert why in f"{caught.value.brief} {caught.value.details}"
 
 
@@ -140,9 +140,9 @@ def test_a_damaged_layer_is_noticed_when_it_is_counted(read):
     packed[len(packed) // 2] ^= 0xFF
     files = docker_archive([ONE], pack=lambda _: bytes(packed))
 
-    with pytest.raises(InputError, match="no archive that docker loads"):
+    with pytest.raises(InputError, match="not an archive that docker loads"):
         read(files, counts=True)
-    with pytest.raises(InputError, match="no archive that docker loads"):
+    with pytest.raises(InputError, match="not an archive that docker loads"):
         read(docker_archive([ONE], pack=lambda one: PACK["zstd"](one)[:-9]), counts=True)
 
 

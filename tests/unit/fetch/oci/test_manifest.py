@@ -49,7 +49,7 @@ def test_a_size_that_is_not_one_is_refused(size):
 )
 def test_a_digest_can_be_a_path(text):
     """So nothing but hexadecimal digits is one."""
-    with pytest.raises(ValueError, match="no digest"):
+    with pytest.raises(ValueError, match="not a digest"):
         checked_digest(text)
 
 

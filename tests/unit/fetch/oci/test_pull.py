@@ -168,7 +168,7 @@ def test_an_image_is_fetched_once_for_as_long_as_it_is_the_same(box):
 
 
 def test_only_new_layers_of_a_tag_that_moved_come(box):
-    """The others stand in what was fetched before; what is damaged there is fetched anew."""
+    """The others stand in what was fetched before; what is damaged there is fetched again."""
     with hub_serving() as hub:
         hub.push(layers=[BIG, HELLO])
         with box.fetch(hub) as file:
@@ -322,7 +322,7 @@ def test_who_waits_for_a_layer_holds_none_that_comes_later(tmp_path):
 
 
 def test_files_and_images_come_together_with_one_progress(box):
-    """And one that cannot be had stops them all."""
+    """And one that is not available stops them all."""
     seen = Seen()
     with hub_serving() as hub:
         hub.push(layers=[BIG])

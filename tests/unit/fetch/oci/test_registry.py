@@ -127,7 +127,7 @@ def test_what_a_registry_repeats_of_a_login_is_not_shown(look):
     with hub_serving() as hub, pytest.raises(InputError, match="is not there") as caught:
         look(hub, login=hub.login)
 
-    assert "*** is no good" in caught.value.details
+    assert "*** is not a good" in caught.value.details
     assert "MANIFEST_UNKNOWN" in caught.value.details
 
 
@@ -143,7 +143,7 @@ def test_somebody_not_logged_in_is_told_how_to(look):
 
 
 def test_a_redirect_takes_no_login_along(look):
-    """Blobs are had from another host, which is told nothing but what the redirect says."""
+    """Blobs are had from another host, which receives nothing but what the redirect says."""
     with hub_serving(auth="basic", redirects=True) as hub:
         hub.push(layers=[HELLO])
 
@@ -222,10 +222,10 @@ def test_an_image_of_another_platform_is_refused(look):
     [
         ({"schemaVersion": 1, "fsLayers": []}, "form that docker gave up"),
         ({"schemaVersion": 2, "layers": [], "config": {}, "manifests": []}, "damaged"),
-        ({"schemaVersion": 2}, "no container image"),
+        ({"schemaVersion": 2}, "not a container image"),
         (
             {"schemaVersion": 2, "config": {"digest": "sha256:../../etc", "size": 1}, "layers": []},
-            "no container",
+            "not a container",
         ),
         ([], "damaged"),
     ],
@@ -277,5 +277,5 @@ def test_documents_are_held_against_their_digests(look):
 
 
 def test_names_that_are_none_are_told(look):
-    with hub_serving() as hub, pytest.raises(InputError, match="no name of a container image"):
+    with hub_serving() as hub, pytest.raises(InputError, match="not a container image name"):
         look(hub, "A:1")

@@ -30,5 +30,5 @@ def test_what_was_encoded_comes_back(tmp_path, size, encode):
 @pytest.mark.parametrize("letters", [b"AAA", b"A", b"AA=A", b"AAA=AAAA", b"A-_A", b"AAA=\nB"])
 def test_what_is_damaged_is_refused(tmp_path, letters):
     """Cut, with other letters, or with something after its end."""
-    with pytest.raises(InputError, match=r"x\.b64 is no base64"):
+    with pytest.raises(InputError, match=r"x\.b64 is not base64"):
         content(tmp_path, letters)

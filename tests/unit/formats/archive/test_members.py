@@ -41,8 +41,11 @@ from unit.helpers.tars import device, folder, hard_link, link, make_tar, member
         ([("x" * 256, b"x")], "a part of its name is longer than 255 bytes"),
         ([("é" * 128, b"x")], "a part of its name is longer than 255 bytes"),
         ([("/".join(["x" * 200] * 21), b"x")], "its path is longer than 4095 bytes"),
-        ([folder("d"), ("d", b"x")], "d: it is no folder, and a folder of the archive stands there"),
-        ([("d/x", b"x"), link("d", "/etc")], "d: it is no folder, and a folder of the archive stands there"),
+        ([folder("d"), ("d", b"x")], "d: it is not a folder, and a folder of the archive stands there"),
+        (
+            [("d/x", b"x"), link("d", "/etc")],
+            "d: it is not a folder, and a folder of the archive stands there",
+        ),
         ([("d", b"x"), folder("d")], "d/: it is a folder, and a file of the archive stands there"),
         ([link("d", "e"), folder("d")], "d/: it is a folder, and a file of the archive stands there"),
         ([link("l", "/etc/passwd")], "l: it is a link to /etc/passwd, which is absolute"),
@@ -89,7 +92,7 @@ def test_more_names_than_memory_should_hold_are_refused(tmp_path, monkeypatch):
 
 
 def test_all_problems_are_reported_at_once(tmp_path):
-    """An archive is mended once."""
+    """An archive is repaired once."""
     path = placed(tmp_path, make_tar(device("a"), ("../b", b""), link("c", "/")))
 
     with pytest.raises(InputError) as caught:

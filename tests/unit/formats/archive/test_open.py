@@ -95,7 +95,7 @@ def test_what_is_packed_but_no_tar_is_named(tmp_path):
 
 
 def test_more_than_there_is_room_for_is_refused_by_what_is_said(tmp_path):
-    """A bomb is told from its first header; nothing of it is unpacked."""
+    """A bomb is reported from its first header; nothing of it is unpacked."""
     bomb = PACK["gztar"](make_tar(("small", b"x"), ("zeros", bytes(50_000_000))))
     path = placed(tmp_path, bomb)
 
@@ -192,7 +192,7 @@ def test_an_archive_that_changes_between_the_readings_is_refused(tmp_path):
 
 
 def test_an_empty_file_that_becomes_a_link_is_refused(tmp_path):
-    """It has the same size, and is no file."""
+    """It has the same size, and is not a file."""
     path = placed(tmp_path, make_tar(("a", b"")))
     entries = members(path, "tar", "/d")
     placed(tmp_path, make_tar(link("a", "b")))
@@ -264,7 +264,7 @@ def test_what_is_no_base64_is_refused(tmp_path, text, says):
     with pytest.raises(InputError) as caught:
         members(placed(tmp_path, text), "base64", "/d", called="key.b64")
 
-    assert caught.value.brief == "key.b64 is no base64"
+    assert caught.value.brief == "key.b64 is not base64"
     assert says in caught.value.details
 
 

@@ -53,7 +53,7 @@ def test_a_tar_is_read_however_it_is_packed(tmp_path, via):
 
 @pytest.mark.parametrize("kind", list(FORMATS))
 def test_names_of_any_bytes_and_any_length_arrive(tmp_path, kind):
-    """ustar, GNU and pax each have their own way to tell of long names and of bytes that are no UTF-8."""
+    """ustar, GNU and pax each have their own way to tell of long names and of bytes that are not UTF-8."""
     names = [LATIN, "ünïcode/☃", "/".join(["x" * 90] * (2 if kind == "ustar" else 30))]
     data = make_tar(*((name, name.encode("utf-8", "surrogateescape")) for name in names), kind=kind)
     path = placed(tmp_path, data)
@@ -116,7 +116,7 @@ def test_sparse_files_are_whole_files(tmp_path, sparse):
 
 
 def test_a_sparse_file_that_stores_more_than_its_map_says_is_refused(tmp_path):
-    """A map that does not fit is no file."""
+    """A map that does not fit is not a file."""
     records = {"GNU.sparse.map": "0,3", "GNU.sparse.size": "10", "GNU.sparse.name": "a"}
     path = placed(tmp_path, make_tar((member("a", pax_headers=records), b"12345")))
 

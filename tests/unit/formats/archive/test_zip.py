@@ -25,7 +25,7 @@ BIG = os.urandom(3 << 20)
     "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 )
 def test_a_zip_is_read_however_its_members_are_packed(tmp_path, method):
-    """All is root's; modes are those of a Unix where they are told, else the usual ones."""
+    """All is root's; modes are those of a Unix where they are reported, else the usual ones."""
     data = make_zip(
         (info("folder/", mode=0o40750), b""),
         (info("folder/run", mode=0o100755, method=method), BIG),

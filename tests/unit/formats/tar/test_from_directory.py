@@ -36,7 +36,7 @@ def test_a_folder_is_a_tar_that_does_not_tell_who_made_it(tmp_path):
 def test_a_folder_with_a_pipe_in_it_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
 
-    with pytest.raises(StalkerError, match="is no file, folder or link"):
+    with pytest.raises(StalkerError, match="is not a file, folder or link"):
         list(tar_of_folder(str(tmp_path), latest_s=1))
 
 

@@ -48,7 +48,7 @@ def test_the_plan_is_a_list_of_objects():
 
 
 def test_output_is_text_whatever_it_was():
-    """A character in two pieces is whole; what is no UTF-8 is replaced; nothing is lost at the end."""
+    """A character in two pieces is whole; what is not UTF-8 is replaced; nothing is lost at the end."""
     pieces = [b"a\xc3", b"\xa4", b"\xff", b"\xe6\x97"]
     events = [*(StepOutput(T, WEB, piece) for piece in pieces), StepFinished(T, WEB, 1, "done", 1.0)]
 

@@ -140,7 +140,7 @@ def test_an_engine_that_went_away_in_a_step_is_told_with_the_step_alone():
 
 
 def test_an_interrupted_run_says_so():
-    """Exit 130 is no failure."""
+    """Exit 130 is not a failure."""
     end = RunFinished(T, "r1", 130, 1, 2, (), (), 3.2, "interrupted")
 
     assert shown([end]) == "interrupted: 1 step ran, 2 reused in 3.2 s\n"

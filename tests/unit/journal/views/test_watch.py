@@ -11,7 +11,7 @@ from unit.helpers.streams import FakeTerminal, Pipe
 
 
 class Deaf:
-    """An observer that keeps what it is told."""
+    """An observer that keeps what it receives."""
 
     def __init__(self):
         self.told = []

@@ -54,7 +54,7 @@ def test_the_exit_code_is_that_of_the_script():
 
 
 def test_what_hinders_a_script_and_what_it_left_are_told_apart():
-    """Paths come whole, with colons and bytes that are no text."""
+    """Paths come whole, with colons and bytes that are not text."""
     report = Report("abc", lambda _data, _err: None)
 
     report.feed(b"\x01stalker:abc:left:2:a:b:/x:y\n/z\xff\x01", is_stderr=True)

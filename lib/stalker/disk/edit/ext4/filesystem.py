@@ -716,7 +716,7 @@ class _Put:
 
 
 def _refuse(found: Super, size_bytes: int) -> None:
-    """Refuse what cannot be changed; what a checker can put right is told apart. Raises StalkerError."""
+    """Refuse what cannot be changed; what a checker can repair is reported separately. Raises StalkerError."""
     try:
         refuse_unknown(found, size_bytes)
     except StalkerError as error:

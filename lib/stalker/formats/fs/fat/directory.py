@@ -364,7 +364,7 @@ class Tree:
         return b"".join(pieces)
 
     def mark(self) -> None:
-        """Begin anew to keep what folders were before they are changed."""
+        """Start again to keep what folders were before they are changed."""
         self._marks.clear()
 
     def go_back(self) -> None:

@@ -61,7 +61,7 @@ class Table:
 
     @property
     def free(self) -> int:
-        """How many clusters can be had now."""
+        """How many clusters are available now."""
         return self._free
 
     def runs(self, first: int) -> list[Run]:
@@ -82,7 +82,7 @@ class Table:
         return _broken(first, "into itself")
 
     def allocate(self, count: int, behind: int = 0) -> list[Run]:
-        """Make a chain of free clusters, in a row if they can be had so; hang it behind a cluster if one is given.
+        """Make a chain of free clusters, in a row if possible; append it to a cluster if one is given.
 
         The caller has looked at `free`.
         """

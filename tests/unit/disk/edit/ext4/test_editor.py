@@ -366,7 +366,7 @@ def blocks(ranges: Sequence[tuple[int, int]]) -> set[int]:
 
 
 def test_devices_and_pipes_are_told_and_replaced(bench: Bench) -> None:
-    """They are no files, and go like files; what they are numbered with is no block to be freed."""
+    """They are not files, and go like files; what they are numbered with is not a block to be freed."""
     with bench.card(8, "-t", "ext4", "-b", "1024") as card:
         by_kernel(card, "import os; os.mkfifo('pipe'); os.mknod('null', 0o20666, os.makedev(8, 300))")
         editor = card.editor()

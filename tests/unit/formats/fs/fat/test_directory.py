@@ -79,7 +79,7 @@ def test_removed_entries_at_the_end_are_room_too():
 
 
 def test_litter_behind_the_end_never_comes_to_light():
-    """What stands behind the first entry that was never used is no file, also when one comes before it."""
+    """What stands behind the first entry that was never used is not a file, also when one comes before it."""
     litter = as_left("ghost one", "ghost two")
     one = folder(as_left("a")[:32] + bytes(32) + litter[:1024])
     assert one.find("ghost one") is None

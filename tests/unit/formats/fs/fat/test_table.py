@@ -88,7 +88,7 @@ def test_a_broken_chain_is_told(tmp_path, shape, value, words):
 
 
 def test_a_chain_that_ends_early_is_told(tmp_path):
-    """A file of 5000 bytes in two clusters is no file that can be read."""
+    """A file of 5000 bytes in two clusters is not a file that can be read."""
     fat = Fat(tmp_path / "x.img", "fat16")
     cluster = first_cluster(fat, fat.put({"/file": os.urandom(5000)})["/file"])
     write_entry(fat, cluster + 1, 0xFFF8)
