@@ -303,7 +303,8 @@ def layers_in(chunks: Iterable[bytes]) -> Iterator[tuple[str, Listing]]:
     Raises InputError. Layers that are compressed in another way than gzip are left out.
     """
     for header, data in _Members(chunks):
-        is_layer = header.path.endswith(b"/layer.tar") or header.path.startswith(b"blobs/sha256/")
+        # Docker: ID/layer.tar, OCI: blobs/sha256/DIGEST, Podman: DIGEST.tar.
+        is_layer = header.path.endswith(b".tar") or header.path.startswith(b"blobs/sha256/")
         if not (is_layer and header.is_file and header.size):
             continue
         head, content = _with_head(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,8 @@ def serve(workspace: str, file: str, say: Callable[[str], None]) -> None:
             timeout_graceful_shutdown=3,
             h11_max_incomplete_event_size=64 << 10,
         )
+        # uvicorn ends at SIGTERM and then raises it again, for the handler from before: the rest is ended here.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         with contextlib.closing(listener):
             uvicorn.Server(config).run(sockets=[listener])
 

@@ -1,4 +1,4 @@
-"""Signed pushes of each forge in its documented shape; what is not signed or not a push builds nothing."""
+"""Signed pushes of each forge (github.py, gitea.py, gitlab.py) in its documented shape; what is not signed builds nothing."""
 
 from __future__ import annotations
 
