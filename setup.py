@@ -8,7 +8,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("plugins",)
+SHIPPED = ("plugins", "trees", "stalks")
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 

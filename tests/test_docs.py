@@ -260,6 +260,7 @@ def section(name):
 GROUPS = {
     "engine": ["engine up"],
     "image": [f"image {name}" for name in IMAGE_COMMANDS],
+    "new": ["new stalk", "new plugin"],
     "cache": ["cache show", "cache prune", "cache verify", "cache policy"],
 }
 

@@ -16,6 +16,7 @@ LAYERS = {
     "plan": 4,
     "journal": 4,
     "engine": 5,
+    "templates": 5,
     "host": 6,
     "toolbox": 6,
     "run": 7,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from engines import remove_all_below
+from stalker.templates.files import CI_FILES, workspace_files
+from stalker.templates.table import TEMPLATES
+from unit.templates.test_files import commands_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from stalker.engine.docker.adapter import DockerEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
@@ -40,8 +47,10 @@ class User:
         if os.getuid() == 0:
             os.chown(home, NOBODY, NOBODY)
 
-    def run(self, *argv: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a program; its output is shown when it fails."""
+    def run(
+        self, *argv: str | Path, cwd: Path | None = None, programs: tuple[Path, ...] = (), **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program, with those of some directories before others; its output is shown when it fails."""
         drop = []
         if os.getuid() == 0:
             group = os.stat(SOCKET).st_gid if os.path.exists(SOCKET) else NOBODY
@@ -49,6 +58,8 @@ class User:
         kept = {name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "DOCKER_", "UV_"))}
         environment = {**kept, "HOME": str(self.home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         environment["TMPDIR"] = str(self.home)
+        environment["PATH"] = os.pathsep.join([*map(str, programs), environment["PATH"]])
+        environment.update(environ)
         done = subprocess.run(
             [*drop, *map(str, argv)],
             cwd=cwd or self.home,
@@ -69,9 +80,9 @@ def user() -> Iterator[User]:
 
 
 @pytest.fixture(scope="module")
-def venv(user: User) -> Path:
-    """A fresh environment with stalker, from a wheel that was built from an sdist; the checkout is not touched."""
-    source, dist, builder, venv = (user.home / name for name in ("source", "dist", "builder", "venv"))
+def wheel(user: User) -> Path:
+    """A wheel that was built from an sdist; the checkout is not touched."""
+    source, dist, builder = (user.home / name for name in ("source", "dist", "builder"))
     names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in map(os.fsdecode, filter(None, names.split(b"\0"))):
         if (ROOT / name).is_file():
@@ -79,15 +90,21 @@ def venv(user: User) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target)
     user.run("cp", "-r", source, user.home / "copy")
-    python = python_for_all()
-    user.run(python, "-m", "venv", builder)
+    user.run(python_for_all(), "-m", "venv", builder)
     user.run(builder / "bin/pip", "install", "--quiet", "build")
     user.run(builder / "bin/python", "-m", "build", "--outdir", dist, user.home / "copy")
     shutil.rmtree(source)
     shutil.rmtree(user.home / "copy")
     assert len(list(dist.glob("stalker_images-*.tar.gz"))) == 1
     (wheel,) = dist.glob("stalker_images-*.whl")
-    user.run(python, "-m", "venv", venv)
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def venv(user: User, wheel: Path) -> Path:
+    """A fresh environment with stalker."""
+    venv = user.home / "venv"
+    user.run(python_for_all(), "-m", "venv", venv)
     user.run(venv / "bin/pip", "install", "--quiet", wheel)
     return venv
 
@@ -136,3 +153,72 @@ def test_an_ordinary_user_installs_the_wheel_and_runs_a_first_tree(user, venv, e
     assert listed.stdout.split()[:2] == ["apt.install", "stalker"]
     assert "web:line" in journal.stdout
     assert state_of(venv) == before
+
+
+def own_names(space: Path, subarch: str) -> None:
+    """Give the images of a new workspace names of their own."""
+    for tree in space.glob("trees/*/*.hjson"):
+        text = re.sub(r'OS: "?[a-z-]+"?', 'OS: "stalker-test"', tree.read_text())
+        text = re.sub(r'\bARCH: "?[\w-]+"?', 'ARCH: "installed"', text, count=1)
+        tree.write_text(re.sub(r'SUBARCH: "?[\w-]+"?', f'SUBARCH: "{subarch}"', text))
+
+
+@pytest.fixture(scope="module")
+def python_base(engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The base of the tree `hello` is on the engine: what root makes once, any user has."""
+    space = tmp_path_factory.mktemp("hello")
+    subarch = f"h{os.getpid()}"
+    program = [sys.executable, "-P", "-m", "stalker.cli"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+    try:
+        subprocess.run([*program, "init", str(space)], env=environ, check=True)
+        own_names(space, subarch)
+        subprocess.run([*program, "run", "hello_world"], cwd=space, env=environ, check=True)
+    finally:
+        remove_all_below(engine, f"stalker-test/installed/{subarch}/")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ci", ["github", "gitlab", "woodpecker"])
+def test_the_commands_of_a_ci_file_check_and_run_a_new_workspace(ci, user, wheel, venv, engine, python_base):
+    """As they are in the file, in a clean environment where only its image's programs are."""
+    subarch = f"c{ci}{os.getpid()}"
+    space, image = user.home / f"space-{ci}", user.home / f"image-{ci}"
+    user.run(venv / "bin/stalker", "init", space, "--ci", ci)
+    own_names(space, subarch)
+    user.run(python_for_all(), "-m", "venv", image)
+    if ci == "github":
+        user.run(image / "bin/pip", "install", "--quiet", "pipx")
+    document = yaml.safe_load((space / CI_FILES[ci]).read_text())
+    outputs = []
+    try:
+        for command in commands_of(document):
+            done = user.run(
+                "bash",
+                "-ec",
+                command,
+                cwd=space,
+                programs=(image / "bin", user.home / ".local/bin"),
+                STALKER=str(wheel),
+                DOCKER_HOST="",
+            )
+            outputs.append(done.stdout + done.stderr)
+    finally:
+        remove_all_below(engine, f"stalker-test/installed/{subarch}/")
+
+    assert (image / "bin/stalker").exists() or (user.home / ".local/bin/stalker").exists()
+    assert "2 files read, no problems" in outputs[-2] or "4 files read, no problems" in outputs[-2]
+    assert "4 steps ran" in outputs[-1]
+
+
+@pytest.mark.slow
+def test_templates_from_a_wheel_are_those_of_the_checkout(user, venv):
+    """Modes and links too, which a wheel cannot hold."""
+    for name, template in TEMPLATES.items():
+        space = user.home / f"template-{name}"
+        user.run(venv / "bin/stalker", "init", space, "--from", name)
+
+        for file in workspace_files(template, space.name):
+            path = space / file.path
+            assert (os.readlink(path) if path.is_symlink() else "") == file.link
+            assert file.link or (path.read_bytes(), path.stat().st_mode & 0o777) == (file.content, file.mode)

@@ -28,6 +28,8 @@ COMMANDS = {
     "check": ("stalker.cli.commands.inspect", "check", "all problems in files, with file:line:column"),
     "schema": ("stalker.cli.commands.inspect", "schema", "JSON Schema of tree, stalk or plugin files"),
     "plugins": ("stalker.cli.commands.inspect", "plugins", "reusable plugins, or the page of one"),
+    "init": ("stalker.cli.commands.workspace", "init", "a new workspace that runs at once"),
+    "new": ("stalker.cli.commands.workspace", "new", "add a stalk or a plugin to the workspace"),
     "images": ("stalker.cli.commands.images", "images", "committed tags: size, age, fingerprint, step, run"),
     "artifacts": (
         "stalker.cli.commands.artifacts",
