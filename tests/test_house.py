@@ -56,6 +56,7 @@ TESTED_ELSEWHERE = {
     "card/inject/staged_changes": "unit/card/inject/test_inject.py",
     "card/inject/wifi_formats": "unit/card/inject/test_wifi.py",
     "cli/__main__": "unit/test_venv.py",
+    "cli/commands/completion": "unit/cli/test_completion.py",
     "cli/commands/image": "test_docs.py",
     "cli/commands/run": "docker/test_benchmarks.py",
     "cli/commands/serve": "unit/cli/test_serve.py",

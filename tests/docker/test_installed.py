@@ -207,7 +207,7 @@ def test_the_commands_of_a_ci_file_check_and_run_a_new_workspace(ci, user, wheel
         remove_all_below(engine, f"stalker-test/installed/{subarch}/")
 
     assert (image / "bin/stalker").exists() or (user.home / ".local/bin/stalker").exists()
-    assert "2 files read, no problems" in outputs[-2] or "4 files read, no problems" in outputs[-2]
+    assert "files read, no problems" in outputs[-2]
     assert "4 steps ran" in outputs[-1]
 
 

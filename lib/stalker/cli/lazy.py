@@ -39,6 +39,11 @@ class LazyGroup(Group):
     def __init__(self, *args: Any, table: Table, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.table = table
+        self._completed: Mapping[str, click.Command] | None = None
+
+    def complete_by(self, commands: Mapping[str, click.Command]) -> None:
+        """Take these for the commands from now on: they complete as those of the table, and import nothing."""
+        self._completed = commands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the table."""
@@ -50,6 +55,8 @@ class LazyGroup(Group):
         del ctx
         if cmd_name not in self.table:
             return None
+        if self._completed is not None:
+            return self._completed.get(cmd_name)
         module, attribute, _ = self.table[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command

@@ -69,6 +69,11 @@ COMMANDS = {
     "serve": ("stalker.cli.commands.serve", "serve", "build what is pushed, and show it on a page"),
     "report": ("stalker.cli.commands.trace.report", "report", "a run as one HTML file, or as data"),
     "engine": ("stalker.cli.commands.engine", "engine", "an engine that answers"),
+    "completion": (
+        "stalker.cli.commands.completion",
+        "completion",
+        "for bash, zsh, fish: commands, trees, stalks, steps",
+    ),
     "doctor": ("stalker.cli.commands.engine", "doctor", "what is wrong here and the command that repairs it"),
 }
 
@@ -161,6 +166,8 @@ def _lost(error: OSError, code: int) -> int:
 
 def _run() -> int:
     """Run the command line, show what goes wrong, and return the exit code."""
+    if "_STALKER_COMPLETE" in os.environ:  # set by the scripts of `completion`
+        return _complete()
     try:
         code = stalker.main(prog_name="stalker", standalone_mode=False)
     except click.exceptions.Abort:
@@ -184,6 +191,18 @@ def _run() -> int:
             raise
         code = _lost(error, 1)
     return code if isinstance(code, int) else 0
+
+
+def _complete() -> int:
+    """Answer the shell that completes a line."""
+    from stalker.cli import completion
+
+    completion.prepare(stalker)
+    try:
+        stalker.main(prog_name="stalker")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
 
 
 def show_error(error: StalkerError) -> None:

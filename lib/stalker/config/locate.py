@@ -45,13 +45,14 @@ def find_tree(path: str, workspace: str) -> str:
     """Return the absolute path of a tree's file, empty when there is none.
 
     `path` is a file or a tree's folder, relative to the current folder or else to the workspace, or
-    the bare name of a tree in `trees/`.
+    the bare name of a tree in `trees/`. A bare name is a tree's first: in `stalks/` it is a stalk's directory too.
     """
     candidates = [os.path.abspath(path), os.path.normpath(os.path.join(os.path.abspath(workspace), path))]
     if "/" not in path and path not in {"", ".", ".."}:
         trees = os.path.join(os.path.abspath(workspace), "trees")
         name = path.removesuffix(".hjson")
-        candidates += [os.path.join(trees, name), os.path.join(trees, name + ".hjson")]
+        named = [os.path.join(trees, name), os.path.join(trees, name + ".hjson")]
+        candidates = [*named, *candidates] if name == path else [*candidates, *named]
     for candidate in candidates:
         if os.path.isfile(candidate):
             return candidate

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from stalker.config import read_tree
-from stalker.config.locate import find_workspace
+from stalker.config.locate import find_tree, find_workspace
 
 
 @pytest.mark.parametrize("name", ["t", "trees/t/t.hjson", "trees/t", "t.hjson"])
@@ -19,6 +19,17 @@ def test_a_tree_can_stand_directly_in_trees(space):
     (space.root / "trees/t/t.hjson").rename(space.root / "trees/x.hjson")
 
     assert read_tree("x", str(space.root)).name == "x"
+
+
+def test_a_bare_name_is_that_of_a_tree_also_where_a_stalk_has_it(tmp_path, monkeypatch):
+    """In stalks/ there is a directory of that name with such a file."""
+    for kind in ("trees", "stalks"):
+        (tmp_path / kind / "web").mkdir(parents=True)
+        (tmp_path / kind / "web/web.hjson").touch()
+    monkeypatch.chdir(tmp_path / "stalks")
+
+    assert find_tree("web", str(tmp_path)) == str(tmp_path / "trees/web/web.hjson")
+    assert find_tree("./web", str(tmp_path)) == str(tmp_path / "stalks/web/web.hjson")
 
 
 @pytest.mark.parametrize("start", [".", "trees", "trees/t", "stalks/web/files"])
