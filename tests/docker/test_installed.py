@@ -156,7 +156,9 @@ def test_an_ordinary_user_installs_the_wheel_and_runs_a_first_tree(user, venv, e
 
 
 def own_names(space: Path, subarch: str) -> None:
-    """Give the images of a new workspace names of their own."""
+    """Give the images of a new workspace names of their own, and its first script a comment: no step is there yet."""
+    script = space / "stalks/hello_world/hello_from_sh.sh"
+    script.write_text(script.read_text().replace("set -eu\n", f"set -eu # {subarch}\n"))
     for tree in space.glob("trees/*/*.hjson"):
         text = re.sub(r'OS: "?[a-z-]+"?', 'OS: "stalker-test"', tree.read_text())
         text = re.sub(r'\bARCH: "?[\w-]+"?', 'ARCH: "installed"', text, count=1)
