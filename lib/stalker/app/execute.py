@@ -15,6 +15,7 @@ from stalker.app.history import keep_inputs
 from stalker.errors import Interrupted, PlanError, StalkerError
 from stalker.journal.observers import report_files
 from stalker.model import events
+from stalker.model.program import program
 from stalker.run.cleanup import sweep
 from stalker.run.lock import engine_key, hold_names
 from stalker.run.scheduler import RunOptions, RunResult, execute, provide_bases, repair_tags
@@ -188,7 +189,7 @@ def _refuse_blocked(plan: Plan, *, keep_going: bool) -> None:
     raise PlanError(
         "the plan has steps that cannot run",
         "\n".join(_obstacle_text(reason, *blocked) for reason, blocked in plan.obstacles().items()),
-        "`./stalker plan` shows all; give the stalk a base that is available here, or make the image",
+        f"`{program()} plan` shows all; give the stalk a base that is available here, or make the image",
     )
 
 

@@ -14,6 +14,7 @@ from stalker.history.causes import causes
 from stalker.history.run_record import read_record
 from stalker.journal.inputs import InputStore
 from stalker.journal.reader import RUNS, run_journal
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -282,7 +283,7 @@ def report_document(workspace: Path, log_dir: Path, run: str) -> dict[str, Any]:
 
     found = find_run(log_dir, run) if run else ""
     if run and not found:
-        raise PlanError(f"there is no run {run}", "", "`stalker log` lists the runs")
+        raise PlanError(f"there is no run {run}", "", f"`{program()} log` lists the runs")
     journal = run_journal(log_dir, found) if found else log_dir / JOURNAL
     store = InputStore(log_dir)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stalker.app.environment import source_date_epoch
 from stalker.config.tree.cache import read_tree_cached
 from stalker.errors import FilesError
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,5 +57,5 @@ def read_names(settings: Settings, config: str, say: Callable[[str], None]) -> T
         return read_tree(settings, config)
     except FilesError as error:
         tree = names_of(config, settings.workspace)
-        say(f"{error.brief}, see `./stalker check {config}`; the names are known")
+        say(f"{error.brief}, see `{program()} check {config}`; the names are known")
         return tree

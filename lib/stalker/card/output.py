@@ -31,6 +31,7 @@ from stalker.formats.bmap import find_map, map_names
 from stalker.io.atomic import sync_path
 from stalker.io.locks import lock, try_lock
 from stalker.io.sparse import copy_image, nothing
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -87,7 +88,7 @@ def check_output(output: Path, *, overwrites: bool, base: Path | None) -> Path:
         raise PlanError(
             f"{output} is not a regular file",
             "",
-            "create a file, then write it onto a card: ./stalker image write IMG DEVICE",
+            f"create a file, then write it onto a card: {program()} image write IMG DEVICE",
         )
     if not overwrites:
         raise PlanError(f"{output} is there already", "", "-X replaces it once the new one is finished")

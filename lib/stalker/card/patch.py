@@ -27,6 +27,7 @@ from stalker import __version__
 from stalker.errors import InputError
 from stalker.io.atomic import replacing
 from stalker.io.units import size_text
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -165,7 +166,7 @@ def _read(stream: BinaryIO, path: Path) -> tuple[Patch, int]:
     head = stream.read(start)
     if head[: len(MAGIC)] != MAGIC:
         raise InputError(
-            f"{path} is not a patch", "it does not begin as one", "make one: ./stalker image patch"
+            f"{path} is not a patch", "it does not begin as one", f"make one: {program()} image patch"
         )
     length = int.from_bytes(head[len(MAGIC) :], "little")
     size = os.fstat(stream.fileno()).st_size
@@ -224,7 +225,7 @@ def _pieces(stream: BinaryIO, patch: Patch, start: int) -> Iterator[Piece]:
 
 
 def _damaged(path: Path, why: str) -> InputError:
-    return InputError(f"{path} is damaged", why, "make it again: ./stalker image patch")
+    return InputError(f"{path} is damaged", why, f"make it again: {program()} image patch")
 
 
 def _another(name: str, why: str) -> InputError:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stalker.model.program import program
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,7 +29,9 @@ class Group(click.Group):
 
             near = difflib.get_close_matches(args[0], names, 1)
             hint = (
-                f"did you mean '{near[0]}'?" if near else f"`./{ctx.command_path} --help` lists the commands"
+                f"did you mean '{near[0]}'?"
+                if near
+                else f"`{program()}{ctx.command_path.removeprefix('stalker')} --help` lists the commands"
             )
             ctx.fail(f"no command named '{args[0]}'; {hint}")
         return super().resolve_command(ctx, args)

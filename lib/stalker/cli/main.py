@@ -16,9 +16,12 @@ from stalker.app.settings import Settings
 from stalker.cli import terminal
 from stalker.cli.lazy import LazyGroup
 from stalker.cli.streams import guard_streams
+from stalker.cli.typed_name import typed_name
 from stalker.config.locate import find_workspace
+from stalker.config.shipped import is_installed
 from stalker.errors import StalkerError
 from stalker.model.escaping import shown_lines
+from stalker.model.program import set_program
 
 COMMANDS = {
     "run": ("stalker.cli.commands.run", "run", "run what is not there yet, and resume"),
@@ -142,6 +145,7 @@ def stalker(
 def main() -> None:
     """Run the command line and exit with the code of the contract."""
     guard_streams()
+    set_program(typed_name(sys.argv[0], os.environ, is_installed=is_installed()))
     code = _run()
     try:
         if sys.stdout is not None:

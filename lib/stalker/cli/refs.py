@@ -15,6 +15,7 @@ from stalker.errors import PlanError
 from stalker.images.listing import owned_images
 from stalker.model import labels
 from stalker.model.images import short_id
+from stalker.model.program import program
 from stalker.plan.image_index import ImageIndex
 
 if TYPE_CHECKING:
@@ -161,6 +162,6 @@ def _forms(tree: Tree | None) -> str:
     if tree is None:
         return (
             "a REF is stalk:step, with --tree TREE where it is not clear whose, a full image name, an image id or a fingerprint; "
-            "`./stalker images` lists them"
+            f"`{program()} images` lists them"
         )
-    return f"`./stalker images {tree.file}` lists what is committed, `./stalker plan {tree.file}` what is not"
+    return f"`{program()} images {tree.file}` lists what is committed, `{program()} plan {tree.file}` what is not"

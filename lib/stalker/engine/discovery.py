@@ -24,6 +24,7 @@ from stalker.engine.docker import http
 from stalker.engine.profile import Profile, profile_of
 from stalker.errors import NoEngine
 from stalker.io.user_dirs import runtime_dir
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
-UP = "./stalker engine up"
+
+
+def up() -> str:
+    """Return the call that starts an engine on this host."""
+    return f"{program()} engine up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def ping(candidate: Candidate, *, timeout_s: float = http.PING_S) -> Pong:
     """Ask one engine whether it is there. Raises NoEngine, whose details say why it is not."""
     brief = f"no engine answers at {candidate.address.url or candidate.source}"
     if candidate.problem:
-        raise NoEngine(brief, candidate.problem, f"fix it, or unset it; {UP} starts an engine on this host")
+        raise NoEngine(brief, candidate.problem, f"fix it, or unset it; {up()} starts an engine on this host")
     try:
         first, headers = http.ping(candidate.address, timeout_s)
     except NoEngine as error:
@@ -130,7 +135,7 @@ def ping(candidate: Candidate, *, timeout_s: float = http.PING_S) -> Pong:
     if not candidate.address.answer:
         tls = ", maybe it expects TLS: DOCKER_TLS_VERIFY=1" if "400" in first or not first else ""
         said = repr(first[:80]) if first else "nothing"
-        raise NoEngine(brief, f"what listens there is not a Docker engine: it answered {said}{tls}", UP)
+        raise NoEngine(brief, f"what listens there is not a Docker engine: it answered {said}{tls}", up())
     pong = Pong(headers)
     why, remedy = pong.profile.refusal
     if why:
@@ -212,11 +217,11 @@ def _explain(candidate: Candidate, error: OSError) -> tuple[str, str]:
     """Say why an engine could not be reached, and what to do."""
     path = candidate.socket
     if isinstance(error, FileNotFoundError):
-        return "no such socket", UP
+        return "no such socket", up()
     if isinstance(error, PermissionError):
         return _explain_refusal(path)
     if isinstance(error, ConnectionRefusedError) and path:
-        return "nobody listens: the socket was left by an engine that is gone", UP
+        return "nobody listens: the socket was left by an engine that is gone", up()
     if isinstance(error, TimeoutError):
         return "no answer in time: it hangs, or the network swallows it", "look at its log, restart it"
     return error.strerror or str(error), "check the address; unset it to use an engine on this host"
@@ -248,14 +253,14 @@ def _nobody(failures: Sequence[tuple[Candidate, NoEngine]]) -> NoEngine:
     if len(failures) == 1:
         candidate, error = failures[0]
         remedy = error.resolution
-        if remedy == UP and candidate.is_asked_for and not is_default(candidate):
+        if remedy == up() and candidate.is_asked_for and not is_default(candidate):
             remedy = "start that engine, or unset it to use an engine on this host"
         return NoEngine(error.brief, f"{candidate.source}: {error.details}", remedy)
     details = "\n".join(
         f"{candidate.source}, {candidate.address.url}: {error.details}" for candidate, error in failures
     )
-    telling = [error for _, error in failures if error.resolution != UP]
-    return NoEngine("no engine answers on this host", details, telling[0].resolution if telling else UP)
+    telling = [error for _, error in failures if error.resolution != up()]
+    return NoEngine("no engine answers on this host", details, telling[0].resolution if telling else up())
 
 
 def user_name() -> str:

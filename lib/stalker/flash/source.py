@@ -24,6 +24,7 @@ from stalker.io.compression.reader import (
     told_bytes,
     unpacked,
 )
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -134,7 +135,7 @@ def open_source(path: Path, *, whole: bool = False) -> Source:
         InputError: the block map is damaged, or is that of another image.
     """
     if not path.is_file():
-        raise PlanError(f"{path}: there is no such image", "", "./stalker artifacts lists those of a tree")
+        raise PlanError(f"{path}: there is no such image", "", f"{program()} artifacts lists those of a tree")
     check_unpacker(path)
     size = told_bytes(path)
     if size == 0:

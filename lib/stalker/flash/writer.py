@@ -22,6 +22,7 @@ from stalker.formats.partition_table.extent import SECTOR_BYTES
 from stalker.formats.partition_table.table import read_table
 from stalker.io.compression.reader import PIECE_BYTES
 from stalker.io.progress import Silent, Task
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,7 +73,7 @@ def held(device: Device) -> Iterator[int]:
             raise PlanError(
                 f"{device.path} cannot be opened for writing",
                 error.strerror or "",
-                "run it as root: sudo ./stalker image write ...",
+                f"run it as root: sudo {program()} image write ...",
             ) from error
         raise _failed(device, "be opened", error) from error
     try:

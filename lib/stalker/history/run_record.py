@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from stalker.errors import PlanError
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +142,7 @@ def read_record(journal: Path) -> RunRecord:
         lines = journal.read_bytes().splitlines()
     except OSError as error:
         raise PlanError(
-            f"{journal} cannot be read: {error.strerror}", "", "`stalker log` lists the runs"
+            f"{journal} cannot be read: {error.strerror}", "", f"`{program()} log` lists the runs"
         ) from error
     messages = _messages(lines)
     first = next(messages, None)

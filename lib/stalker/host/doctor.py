@@ -20,6 +20,7 @@ from stalker.errors import StalkerError
 from stalker.host.platform_support import Ground, judge_platform, see_ground
 from stalker.io.units import size_text
 from stalker.model import labels
+from stalker.model.program import program
 from stalker.model.tree import BootstrapBase, DockerfileBase, TarballBase
 
 if TYPE_CHECKING:
@@ -188,7 +189,9 @@ def judge(facts: Facts) -> list[Finding]:
         findings += [
             *_judge_storage(facts),
             *_judge_limits(facts),
-            *_judge_space("engine's disk", facts.engine_free_bytes, "docker system df; ./stalker prune TREE"),
+            *_judge_space(
+                "engine's disk", facts.engine_free_bytes, f"docker system df; {program()} prune TREE"
+            ),
             *_judge_leftovers(facts),
         ]
     findings += _judge_platforms(facts)

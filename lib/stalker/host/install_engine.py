@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from stalker.engine.discovery import user_name
 from stalker.errors import NoEngine
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 
 LIMIT_S = 1800.0
 QUERY_S = 60.0
-BY_ITSELF = "./stalker engine up --yes"
+
+
+def by_itself() -> str:
+    """Return the call that installs an engine without a question."""
+    return f"{program()} engine up --yes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def install(host: Host, *, yes: bool, ask: Callable[[str], bool] | None, say: Ca
         raise NoEngine(
             "no engine is installed, and no package manager that is known here was found",
             f"looked for {', '.join(one.program for one in INSTALLERS)}",
-            "install Docker by hand, then run ./stalker engine up",
+            f"install Docker by hand, then run {program()} engine up",
         )
     command = _command(host, installer)
     line = " ".join(command)
@@ -104,10 +109,10 @@ def _ask(ask: Callable[[str], bool] | None, line: str) -> None:
         raise NoEngine(
             "no engine is installed",
             "there is no terminal to ask whether to install one",
-            f"{BY_ITSELF}        runs: {line}",
+            f"{by_itself()}        runs: {line}",
         )
     if not ask(f"No container engine is installed. Install one now ({line})?"):
-        raise NoEngine("no engine is installed", "and none was to be installed", BY_ITSELF)
+        raise NoEngine("no engine is installed", "and none was to be installed", by_itself())
 
 
 def _loader_of_profiles(installer: Installer) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from stalker.engine.profile import loses_variants
 from stalker.formats.elf import MACHINES, try_to_run
 from stalker.host.binfmt import BINFMT, Emulator, read_emulators
 from stalker.model.platforms import parse_platform
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +123,7 @@ def _judge_programs(platform: str, ground: Ground) -> tuple[list[Hazard], str]:
     if ground.emulators is None:
         return [], f"the engine is {ground.architecture}; whether it emulates {word} cannot be seen from here"
     found = _emulator_hazards(
-        word, ground, f"./stalker engine up --yes --platform {parse_platform(platform)}"
+        word, ground, f"{program()} engine up --yes --platform {parse_platform(platform)}"
     )
     if any(hazard.state == "wrong" for hazard in found):
         return found, f"not emulated: {found[0].what}"

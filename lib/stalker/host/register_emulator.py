@@ -22,6 +22,7 @@ from stalker.host import binfmt
 from stalker.host.platform_support import MENDED, find_emulator, foreign_word, judge_platform, see_ground
 from stalker.model.diagnostics import Place
 from stalker.model.platforms import parse_platform
+from stalker.model.program import program
 from stalker.model.tree import Option
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class _Consent:
         raise EngineError(
             f"no emulator for {self.platform} was registered",
             f"it takes: {changes}" if self.ask is None else "the answer was no",
-            f"./stalker engine up --yes --platform {self.platform}",
+            f"{program()} engine up --yes --platform {self.platform}",
         )
 
 
@@ -104,7 +105,7 @@ def platform_up(
         raise EngineError(
             f"{name}: nothing can be registered for this engine from here",
             "it is not on this host, or in a virtual machine with a kernel of its own",
-            f"on its own host: ./stalker engine up --platform {name}",
+            f"on its own host: {program()} engine up --platform {name}",
         )
     hazards, how = judge_platform(platform, ground)
     hazards = [hazard for hazard in hazards if hazard.name in MENDED]

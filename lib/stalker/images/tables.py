@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from stalker.io.units import age_text, size_text
 from stalker.model import labels
 from stalker.model.escaping import shown
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,10 +85,10 @@ def _old_builds(old: Sequence[Row], tree: str) -> str:
     trees = [tree] if tree else sorted({row.image.labels.get(labels.TREE, "") for row in old} - {""})
     lines = [
         f"{len(old)} old build{'' if one else 's'} hold{'s' if one else ''} {room} more",
-        f"  ./stalker images {f'{tree} ' if tree else ''}--all  lists {'it' if one else 'them'}",
+        f"  {program()} images {f'{tree} ' if tree else ''}--all  lists {'it' if one else 'them'}",
     ]
-    lines += [f"  ./stalker prune {name} --keep 1  removes {'it' if one else 'them'}" for name in trees[:1]]
-    lines += [f"  ./stalker prune {name} --keep 1" for name in trees[1:]]
+    lines += [f"  {program()} prune {name} --keep 1  removes {'it' if one else 'them'}" for name in trees[:1]]
+    lines += [f"  {program()} prune {name} --keep 1" for name in trees[1:]]
     return "\n".join(lines)
 
 

@@ -17,6 +17,6 @@ def set_program(name: str) -> None:
     _Typed.name = name
 
 
-def call(words: str = "") -> str:
-    """Return a call as the user would type it: `call("run t")` is `stalker run t`, or `./stalker run t`."""
-    return f"{_Typed.name} {words}".rstrip()
+def program() -> str:
+    """Return what the user typed to start the program, as the beginning of what to type next."""
+    return _Typed.name

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from stalker.errors import EngineError, InputChanged, NoEngine, NotThere, StalkerError, StepFailed
 from stalker.model import events
 from stalker.model.images import short_id
+from stalker.model.program import program
 from stalker.run.changes import whiteout_names
 from stalker.run.commit import commit_failed, commit_step
 from stalker.run.job import Job, Outcome, identity_variables
@@ -366,7 +367,7 @@ def _ended_badly(job: Job, around: Surroundings, attempt: _Attempt, error: Stalk
         wrapped = NoEngine(f"{step.id}: {error.brief}", error.details, error.resolution)
         wrapped.__cause__ = error
         error = wrapped
-    opener = f"./stalker shell {step.id}.failed --tree {job.tree_file}  opens what it left" if kept else ""
+    opener = f"{program()} shell {step.id}.failed --tree {job.tree_file}  opens what it left" if kept else ""
     resolution = "\n".join(filter(None, (error.resolution, opener)))
     around.emit(
         events.StepFinished(

@@ -16,9 +16,9 @@ from stalker.cli.main import COMMANDS, stalker
     ("typed", "said"),
     [
         (["rnu"], "no command named 'rnu'; did you mean 'run'?"),
-        (["xyz"], "no command named 'xyz'; `./stalker --help` lists the commands"),
+        (["xyz"], "no command named 'xyz'; `stalker --help` lists the commands"),
         (["image", "verfy"], "no command named 'verfy'; did you mean 'verify'?"),
-        (["image", "xyz"], "no command named 'xyz'; `./stalker image --help` lists the commands"),
+        (["image", "xyz"], "no command named 'xyz'; `stalker image --help` lists the commands"),
         (["cache", "polcy"], "no command named 'polcy'; did you mean 'policy'?"),
         (["engine", "upp"], "no command named 'upp'; did you mean 'up'?"),
     ],

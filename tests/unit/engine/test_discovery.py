@@ -192,7 +192,7 @@ def test_when_none_answers_each_is_listed_with_its_reason(tmp_path):
     assert "no such socket" in lines[0]
     assert "left by an engine that is gone" in lines[1]
     assert "not a Docker engine" in lines[2]
-    assert caught.value.resolution == "./stalker engine up"
+    assert caught.value.resolution == "stalker engine up"
     assert caught.value.exit_code == 3
 
 

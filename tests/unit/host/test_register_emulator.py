@@ -212,7 +212,7 @@ def test_nothing_is_changed_before_the_answer(machine, monkeypatch):
     [question] = machine.asked
     for change in ("mount binfmt_misc", "apt-get install", f"register an emulator for {WORD}"):
         assert change in question
-    assert caught.value.resolution == f"./stalker engine up --yes --platform {PLATFORM}"
+    assert caught.value.resolution == f"stalker engine up --yes --platform {PLATFORM}"
     assert (mounted, machine.ran, machine.kernel.read()) == ([], [], ())
 
 

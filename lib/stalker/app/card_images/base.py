@@ -19,6 +19,7 @@ from stalker.config.tree.load import tree_files
 from stalker.config.workspace import Workspace
 from stalker.errors import FilesError, PlanError, StalkerError, StepFailed
 from stalker.model.artifacts import Disk
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +101,7 @@ def make_tree_base(settings: Settings, base: TreeBase, observe: Observe) -> Path
             raise StepFailed(
                 f"the base {base.artifact.id} of tree {base.tree.name} could not be made",
                 "the run above says why",
-                f"./stalker run {base.config} --until {base.artifact.stalk}",
+                f"{program()} run {base.config} --until {base.artifact.stalk}",
             )
     path = base.path
     if path is None:

@@ -30,6 +30,7 @@ from stalker.io.compression.reader import packing_of
 from stalker.io.locks import try_lock
 from stalker.io.progress import Task
 from stalker.io.sparse import copy_image
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +75,7 @@ def read_injection(config: str, reporter: Reporter) -> tuple[Creation, dict[Inje
         raise PlanError(
             f"{config} asks for a data partition",
             "a ready image is given what is under injections and offspot",
-            "create the image with them: ./stalker image create",
+            f"create the image with them: {program()} image create",
         )
     return creation, _local_files(creation), Terms(now_s(), read_secret)
 

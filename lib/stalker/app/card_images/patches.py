@@ -18,6 +18,7 @@ from stalker.io.compression.reader import packing_of
 from stalker.io.locks import try_lock
 from stalker.io.progress import Task
 from stalker.io.sparse import take_base
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,7 +105,7 @@ def _unchanged(stream: BinaryIO, base: Path) -> Iterator[None]:
         raise StalkerError(
             f"changes of {base} were begun and are not finished",
             f"{changes_of(base).name} is beside it",
-            "finish them: ./stalker image inject",
+            f"finish them: {program()} image inject",
         )
     before = os.fstat(stream.fileno())
     yield

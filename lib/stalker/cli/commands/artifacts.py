@@ -19,6 +19,7 @@ from stalker.config.tree.load import tree_files
 from stalker.config.workspace import Workspace
 from stalker.errors import FilesError, NoEngine, StalkerError
 from stalker.io.units import size_text
+from stalker.model.program import program
 from stalker.plan.artifacts import plan_artifacts
 from stalker.plan.bases import find_bases
 from stalker.plan.graph import link_steps
@@ -84,7 +85,7 @@ def _all_trees(settings: Settings) -> Iterator[Tree]:
         try:
             yield read_tree(settings, file)
         except FilesError as error:
-            say(f"{file}: {error.brief}, see `./stalker check {file}`")
+            say(f"{file}: {error.brief}, see `{program()} check {file}`")
 
 
 def _items_of(tree: Tree, engine: DockerEngine | None, *, verify: bool) -> list[Item]:

@@ -21,6 +21,7 @@ from stalker.engine.run_id import is_left_over
 from stalker.errors import FilesError, NoEngine, PlanError
 from stalker.host.doctor import Finding, diagnose
 from stalker.host.start_engine import engine_up
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +98,7 @@ def read_trees(settings: Settings) -> tuple[list[Tree], list[Finding]]:
         try:
             trees.append(read_tree(settings, path))
         except FilesError as error:
-            findings.append(Finding(f"tree {name}", "warning", error.brief, f"./stalker check {file}"))
+            findings.append(Finding(f"tree {name}", "warning", error.brief, f"{program()} check {file}"))
     return trees, findings
 
 

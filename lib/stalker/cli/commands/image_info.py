@@ -29,6 +29,7 @@ from stalker.io.progress import Task
 from stalker.io.units import size_text
 from stalker.journal.views.transfers import Transfers
 from stalker.model.image_name import parse_image_name
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def existing(name: str) -> Path:
     path = Path(name)
     if not path.exists():
         raise StalkerError(
-            f"there is no image {name}", "", "`./stalker artifacts` lists those that were made"
+            f"there is no image {name}", "", f"`{program()} artifacts` lists those that were made"
         )
     if path.is_dir():
         raise StalkerError(f"{name} is a directory", "", "name the .img in it")

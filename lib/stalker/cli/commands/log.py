@@ -23,6 +23,7 @@ from stalker.journal import reader
 from stalker.journal.reader import find_old_log, logs_of_step
 from stalker.model import labels
 from stalker.model.escaping import shown
+from stalker.model.program import program
 from stalker.plan.graph import split_name
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def find_log(settings: Settings, ref: str, tree: Tree | None) -> Path:
             raise _no_log(
                 step,
                 f"nothing of it in {_log_dir(settings, tree)}",
-                f"`./stalker log {image}` prints what the step wrote that left its image, under whatever name; "
-                "`./stalker log` lists the runs",
+                f"`{program()} log {image}` prints what the step wrote that left its image, under whatever name; "
+                f"`{program()} log` lists the runs",
             )
         return found
     known: set[str] = set()
@@ -160,7 +161,7 @@ def _log_of_image(settings: Settings, ref: str, tree: Tree | None) -> Path:
 
 
 def _no_log(ref: str, details: str, resolution: str = "") -> PlanError:
-    return PlanError(f"there is no log of {ref}", details, resolution or "`./stalker log` lists the runs")
+    return PlanError(f"there is no log of {ref}", details, resolution or f"`{program()} log` lists the runs")
 
 
 def _log_dir(settings: Settings, tree: Tree | None) -> Path:

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from stalker.config.shipped import is_installed
 from stalker.errors import StalkerError
 
 NEEDS = (
@@ -35,7 +36,9 @@ def serve(ctx: click.Context, file: str) -> None:
         raise StalkerError(
             "the service needs packages that are not installed",
             ", ".join(missing),
-            f"{sys.executable} -m pip install --require-hashes --no-deps -r requirements-service.txt",
+            "install stalker again with its extra: pipx install --force 'PATH_OR_URL[service]'"
+            if is_installed()
+            else f"{sys.executable} -m pip install --require-hashes --no-deps -r requirements-service.txt",
         )
     from stalker.service.serve import serve as run_service
 

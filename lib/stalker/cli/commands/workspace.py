@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import click
 
 from stalker.cli.lazy import Group
 from stalker.cli.terminal import say
-from stalker.model.program import call
+from stalker.model.program import program
 from stalker.templates.files import CI_FILES, NewFile, installed_from, workspace_files
 from stalker.templates.new import other_script, plugin_files, stalk_files
 from stalker.templates.table import TEMPLATES
@@ -53,9 +54,7 @@ def init(directory: str, source: str, ci: str | None, is_list: bool) -> None:
             f"{CI_FILES[ci]}: set STALKER to what pip installs there; this stalker came from files of this machine"
         )
     changed = [] if directory == "." else [f"cd {directory}"]
-    typed = [
-        call(one.removeprefix("stalker ")) if one.startswith("stalker ") else one for one in template.commands
-    ]
+    typed = [re.sub("^stalker ", f"{program()} ", one) for one in template.commands]
     print("\n".join(["next:", *(f"  {one}" for one in (*changed, *template.fetched, *typed))]))
 
 
@@ -74,7 +73,7 @@ def stalk(ctx: click.Context, name: str, no_tree: bool) -> None:
     if no_tree:
         print(f"next, in a tree, below the stalk that it starts from:\n  {name}: {{}}")
     else:
-        print(f"next:\n  {call(f'run {name}')}")
+        print(f"next:\n  {program()} run {name}")
 
 
 @new.command()
@@ -85,7 +84,7 @@ def plugin(ctx: click.Context, name: str, is_python: bool) -> None:
     """Write a reusable plugin: plugins/NAME.sh, and plugins/NAME.hjson, which declares its arguments."""
     besides = [other_script(name, is_python=is_python)]
     _write(ctx.obj.workspace, plugin_files(name, is_python=is_python), besides)
-    print(f"next:\n  {call(f'plugins {name}')}")
+    print(f"next:\n  {program()} plugins {name}")
 
 
 def _write(workspace: str, files: Sequence[NewFile], besides: Sequence[str] = ()) -> None:

@@ -20,6 +20,7 @@ from stalker.config.syntax.report import Report, did_you_mean
 from stalker.config.workspace import Workspace
 from stalker.errors import ArgumentsError, FilesError
 from stalker.model.diagnostics import Place, Problem
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from stalker.config.syntax.document import Node
@@ -78,7 +79,7 @@ def find_plugin(name: str, asked_at: Place, workspace: Workspace, report: Report
     folder = next((one for one in folders if _scripts(name, one, workspace)), "")
     if not folder:
         known = plugin_names(workspace)
-        hint = f"{did_you_mean(name, known, 'plugins')}   `stalker plugins` lists them".strip()
+        hint = f"{did_you_mean(name, known, 'plugins')}   `{program()} plugins` lists them".strip()
         report.problem(asked_at, f"no plugin named '{name}'", hint)
         return None
     scripts = _scripts(name, folder, workspace)
@@ -166,7 +167,9 @@ def plugin_page(name: str, workspace: str) -> str:
     if name not in plugin_names(files):
         what = f"there is no plugin '{name}'"
         near = did_you_mean(name, plugin_names(files), "plugins")
-        raise ArgumentsError([Problem(Place(FOLDER), what, f"{near}   `stalker plugins` lists them".strip())])
+        raise ArgumentsError(
+            [Problem(Place(FOLDER), what, f"{near}   `{program()} plugins` lists them".strip())]
+        )
     info = find_plugin(name, Place(FOLDER), files, report)
     if info is None or report.has_errors:
         raise FilesError(report.errors())

@@ -23,6 +23,7 @@ from stalker.config.tree.targets import check_ground, check_targets
 from stalker.config.tree.variables import Scope, Setting, settings_of
 from stalker.model.diagnostics import Place
 from stalker.model.image_name import REPOSITORY_MAX
+from stalker.model.program import program
 from stalker.model.tree import Base, Option, SecretSource, Stalk, Step
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Trunk:
             self.report.warning(
                 interactive.key_place,
                 "'interactive' has no effect",
-                "`stalker shell` opens a shell in any step",
+                f"`{program()} shell` opens a shell in any step",
             )
         if root is not None:
             stalk = self.with_steps(stalk, root, scope)

@@ -20,6 +20,7 @@ from stalker.errors import EngineError, EngineFull, NoEngine, NotThere
 from stalker.model import labels as of_ours
 from stalker.model.images import Image
 from stalker.model.platforms import parse_platform
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -99,7 +100,7 @@ class DockerEngine(Engine):
                 raise EngineFull(
                     f"could not {doing}: the engine's disk is full",
                     said,
-                    "make room (`./stalker prune TREE`, `docker system df`), then run again: "
+                    f"make room (`{program()} prune TREE`, `docker system df`), then run again: "
                     "it goes on with this step",
                 ) from error
             raise EngineError(f"could not {doing}", said) from error
@@ -112,7 +113,7 @@ class DockerEngine(Engine):
             raise NoEngine(
                 f"could not {doing}: the engine at {self.address.url} does not answer",
                 str(error),
-                "./stalker engine up starts it; the next run goes on from the last committed step",
+                f"{program()} engine up starts it; the next run goes on from the last committed step",
             ) from error
 
     # What is there

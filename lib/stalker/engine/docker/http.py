@@ -12,6 +12,7 @@ import json
 import socket
 
 from stalker.errors import EngineError, NoEngine, NotThere
+from stalker.model.program import program
 
 TYPE_CHECKING = False  # the module `typing` takes 8 ms, a tenth of a run with nothing to do
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def connect(
             return wrap(tls_context(address), connection, parts.hostname or "")
     except OSError as error:
         raise NoEngine(
-            f"no engine answers at {address.url}", str(error), "./stalker doctor tells what is wrong"
+            f"no engine answers at {address.url}", str(error), f"{program()} doctor tells what is wrong"
         ) from error
     raise NoEngine(
         f"no way to reach an engine at {address.url}",
@@ -138,7 +139,7 @@ def went_away(url: str, error: OSError) -> NoEngine:
     return NoEngine(
         f"the engine at {url} went away",
         str(error),
-        "./stalker engine up starts it; the next run goes on from the last committed step",
+        f"{program()} engine up starts it; the next run goes on from the last committed step",
     )
 
 

@@ -25,6 +25,7 @@ from stalker.host.platform_support import find_emulator
 from stalker.io.progress import Say
 from stalker.model.base_key import describe_base
 from stalker.model.platforms import debian_architecture, of_debian, parse_platform
+from stalker.model.program import program
 from stalker.model.tree import BootstrapBase
 
 INSTALL = ("apt-get", "install", "-y", "--no-install-recommends", "mmdebstrap")
@@ -120,7 +121,7 @@ def bootstrap_obstacle(base: BootstrapBase, *, may_install: bool) -> str:
     if base.architecture and base.variant not in _UNTOUCHED_VARIANTS and not _runs_here(base.architecture):
         platform = of_debian(base.architecture) or base.architecture
         return (
-            f"{base.architecture} programs do not run here: ./stalker engine up --yes --platform {platform}"
+            f"{base.architecture} programs do not run here: {program()} engine up --yes --platform {platform}"
         )
     return ""
 

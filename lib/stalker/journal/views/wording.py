@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stalker.io.units import duration_text, size_text
 from stalker.journal.views.stream import clean_line
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +87,7 @@ def failure_lines(event: StepFinished, config: str) -> list[str]:
     if event.resolution:
         lines += [f"  {clean_line(line)}" for line in event.resolution.splitlines()]
     elif event.image:
-        lines.append(f"  look inside: ./stalker shell {event.step}.failed --tree {config}")
+        lines.append(f"  look inside: {program()} shell {event.step}.failed --tree {config}")
     return lines
 
 

@@ -15,7 +15,7 @@ from stalker.host.doctor import Finding
 
 OK = Finding("storage", "ok", "overlay2")
 WARNING = Finding("disk", "warning", "3.0 GB free", "docker system df")
-WRONG = Finding("engine", "wrong", "no engine answers\nno such socket", "./stalker engine up")
+WRONG = Finding("engine", "wrong", "no engine answers\nno such socket", "stalker engine up")
 
 TREE = '{ architecture: { OS: "o", ARCH: "a", SUBARCH: "s" }, stalks: { web: { base: { tag: "a:b" } } } }'
 STALK = '{ plugins: { go: { exec: true, text: "#!/bin/sh\\ntrue" } } }'
@@ -108,7 +108,7 @@ def test_a_tree_with_problems_is_a_finding_and_no_obstacle(space):
 
     assert [tree.name for tree in trees] == ["good"]
     assert [(finding.name, finding.state, finding.remedy) for finding in findings] == [
-        ("tree bad", "warning", "./stalker check trees/bad.hjson")
+        ("tree bad", "warning", "stalker check trees/bad.hjson")
     ]
 
 
@@ -129,7 +129,7 @@ def test_each_finding_has_its_line_and_the_remedy_below():
     assert as_text([WRONG, OK, WARNING], coloured=False).splitlines() == [
         "wrong    engine   no engine answers",
         "                  no such socket",
-        "                  ./stalker engine up",
+        "                  stalker engine up",
         "ok       storage  overlay2",
         "warning  disk     3.0 GB free",
         "                  docker system df",

@@ -132,8 +132,8 @@ def test_old_builds_are_one_line_unless_asked_for(forest):
 
     assert short.out.splitlines()[-3:] == [
         "1 old build holds 100 B more",
-        "  ./stalker images --all  lists it",
-        "  ./stalker prune trees/t.hjson --keep 1  removes it",
+        "  stalker images --all  lists it",
+        "  stalker prune trees/t.hjson --keep 1  removes it",
     ]
     assert "(old build)" not in short.out
     assert "(old build)" in long.out
@@ -149,8 +149,8 @@ def test_what_is_said_of_old_builds_are_whole_commands(forest):
 
     assert lines == [
         "2 old builds hold 200 B more",
-        "  ./stalker images t --all  lists them",
-        "  ./stalker prune t --keep 1  removes them",
+        "  stalker images t --all  lists them",
+        "  stalker prune t --keep 1  removes them",
     ]
 
 
@@ -417,4 +417,4 @@ def test_images_and_prune_of_a_tree_do_without_its_stalk_files(monkeypatch, tmp_
     assert (listed.code, pruned.code, with_stores.code) == (0, 0, 2)
     assert "os/arch/sub/base" in listed.out
     assert "os/arch/sub/base" in pruned.out
-    assert "1 problem in the files, see `./stalker check t`" in listed.err
+    assert "1 problem in the files, see `stalker check t`" in listed.err

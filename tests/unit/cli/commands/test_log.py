@@ -123,7 +123,7 @@ def test_a_tree_of_the_same_name_elsewhere_is_another_one(space):
 
     missing = space.log("web:b", "--tree", "t").exception
     assert missing.brief == "there is no log of web:b"
-    assert missing.resolution.startswith("`./stalker log debian/arm-32bit/pi/web:b` prints")
+    assert missing.resolution.startswith("`stalker log debian/arm-32bit/pi/web:b` prints")
     assert space.log("web:b", "--tree", "other/t.hjson").stdout == "of the other"
     assert json.loads(space.log("--tree", "t", "--json").stdout) == []
 

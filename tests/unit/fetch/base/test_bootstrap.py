@@ -200,7 +200,7 @@ def test_mmdebstrap_is_installed_by_apt(tools, tmp_path):
         (BootstrapBase("bookworm", PLACE, mirror="http://x/ [trusted=yes]"), "is not a URL"),
         (
             BootstrapBase("bookworm", PLACE, architecture="s390x"),
-            "./stalker engine up --yes --platform linux/s390x",
+            "stalker engine up --yes --platform linux/s390x",
         ),
         (BootstrapBase("bookworm", PLACE, architecture="s390x", variant="extract"), ""),
         (BootstrapBase("bookworm", PLACE), ""),

@@ -107,7 +107,7 @@ def test_the_end_leaves_the_result_on_the_screen(watched, terminal):
 
     text = "".join(shown)
     assert "| no space" in text
-    assert "./stalker shell db:pg.failed --tree trees/x/x.hjson" in text
+    assert "stalker shell db:pg.failed --tree trees/x/x.hjson" in text
     assert not terminal.screen.cursor.hidden
     if terminal.screen.columns == 100:
         assert shown[1:6] == [

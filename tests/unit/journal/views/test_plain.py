@@ -24,7 +24,7 @@ db:pg  failed with exit code 7 after 1.1 s
   | password hunter2
   | no space
   log: logs/db/a-b-pg-1.txt
-  look inside: ./stalker shell db:pg.failed --tree trees/x/x.hjson
+  look inside: stalker shell db:pg.failed --tree trees/x/x.hjson
 db:dump  blocked: db:pg failed
 web:nginx  running (attempt 2)
 web:nginx  done in 1.1 s
@@ -40,7 +40,7 @@ db:pg  failed with exit code 7 after 1.1 s
   | password hunter2
   | no space
   log: logs/db/a-b-pg-1.txt
-  look inside: ./stalker shell db:pg.failed --tree trees/x/x.hjson
+  look inside: stalker shell db:pg.failed --tree trees/x/x.hjson
 failed: 2 steps ran, 1 reused, 1 failed (db:pg), 1 blocked in 4.7 s
 """
 

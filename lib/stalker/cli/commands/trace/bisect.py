@@ -15,6 +15,7 @@ from stalker.app.trees import read_tree
 from stalker.cli.terminal import say
 from stalker.errors import PlanError
 from stalker.model.escaping import shown
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -220,7 +221,7 @@ def _reasons(
         old, new = (state.image.labels.get(labels.FINGERPRINT, "") for state in (before, bad))
         return [*lines, *cause_lines(bad.step, old, new, origins)]
     lines += [
-        f"it needs {shown(need)}: `stalker bisect {shown(need)} ...` goes on there"
+        f"it needs {shown(need)}: `{program()} bisect {shown(need)} ...` goes on there"
         for need in needs_of(bad.image)
     ]
     return lines

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from stalker.model.escaping import shown
+from stalker.model.program import program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,9 @@ def _result(one: Result | str) -> list[str]:
         table = changes_table(one.changes[:FILES_MAX]).splitlines()
         lines += [f"  {line}" for line in table]
     if len(one.changes) > FILES_MAX:
-        lines.append(f"  and {len(one.changes) - FILES_MAX} more: `stalker diff` of the two images lists all")
+        lines.append(
+            f"  and {len(one.changes) - FILES_MAX} more: `{program()} diff` of the two images lists all"
+        )
     return lines
 
 
