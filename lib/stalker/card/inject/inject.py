@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from stalker.card.inject.accounts import put_users
+from stalker.card.inject.cloud_init import keep_injections
 from stalker.card.inject.hostname import put_hostname
 from stalker.card.inject.ssh_keys import put_keys, server_words
 from stalker.card.inject.staged_changes import Draft
@@ -140,6 +141,11 @@ def inject(
     if data_device:
         with attempts.one():
             said += _mount(drafts.of("root"), data_device, data_filesystem)
+    if injections.hostname or injections.users or injections.wifi or injections.files:
+        with attempts.one():
+            root, _ = drafts.get("root")
+            if root is not None:
+                said += keep_injections(root, lambda: drafts.get("boot")[0], injections)
     attempts.check("injections")
     said += drafts.label_again()
     return Injected(drafts.stocks(), said)
