@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,19 +105,21 @@ def size_of(asked: Source | SizeAsked, cache: Cache, *, stop: Stop | None = None
     wanted = Request(without_ending(source.url) if is_meta else source.url, sha256=sha256)
     if there := _size_at_hand(wanted, cache, question, is_stale_too=False):
         return there
+    stale = _size_at_hand(wanted, cache, question, is_stale_too=True)
+    server = _Server(cache, stop, has_copy=stale is not None)
     try:
         if is_meta:
-            found = metalink_of(source.url, cache, stop=stop)
+            found = metalink_of(source.url, cache, has_copy=server.has_copy, stop=stop)
             size, urls = RemoteSize(found.size_bytes, accepts_ranges=True), found.urls
             if found.size_bytes is not None and not _is_packed(question):
                 return size
         else:
             urls = wanted.servers
-        return _ask_any((*urls, *source.mirrors), question, cache, stop)
+        return _ask_any((*urls, *source.mirrors), question, server)
     except NotReached:
-        if there := _size_at_hand(wanted, cache, question, is_stale_too=True):
-            return there
-        raise
+        if stale is None:
+            raise
+        return stale
 
 
 def _size_of_file(path: Path, question: SizeAsked) -> RemoteSize:
@@ -149,14 +151,30 @@ def _size_at_hand(
         held.close()
 
 
-def _ask_any(urls: Sequence[str], question: SizeAsked, cache: Cache, stop: Stop | None) -> RemoteSize:
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """Answers small questions; where there is a copy in the cache, a server that is silent is asked once."""
+
+    cache: Cache
+    stop: Stop | None
+    has_copy: bool
+
+    def ask(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, most_bytes: int = 0
+    ) -> Answer:
+        return self.cache.ask(
+            method, url, headers=headers, most_bytes=most_bytes, has_copy=self.has_copy, stop=self.stop
+        )
+
+
+def _ask_any(urls: Sequence[str], question: SizeAsked, server: _Server) -> RemoteSize:
     """Ask servers in turn until one has it."""
     failures: list[InputError] = []
     for url in dict.fromkeys(urls):
         try:
-            size = _ask_one(url, cache, stop)
+            size = _ask_one(url, server)
             if size.size_bytes and size.accepts_ranges and _is_packed(question):
-                reader = _Ranges(url, size.size_bytes, cache, stop)
+                reader = _Ranges(url, size.size_bytes, server)
                 size = size.with_unpacked(
                     unpacked_size(size.size_bytes, reader.read, image_only=question.image_only)
                 )
@@ -175,14 +193,14 @@ def _ask_any(urls: Sequence[str], question: SizeAsked, cache: Cache, stop: Stop 
     )
 
 
-def _ask_one(url: str, cache: Cache, stop: Stop | None) -> RemoteSize:
+def _ask_one(url: str, server: _Server) -> RemoteSize:
     """Ask one server for the head, and where that does not do for the first byte."""
-    head = cache.ask("HEAD", url, stop=stop)
+    head = server.ask("HEAD", url)
     length = _length(head)
     if head.status == 200 and length and head.headers.get("accept-ranges", "").strip() == "bytes":
         return RemoteSize(length, accepts_ranges=True)
     # Some refuse HEAD, and some answer it with the length of another page, or of none.
-    first = cache.ask("GET", url, headers={"Range": "bytes=0-0"}, most_bytes=1, stop=stop)
+    first = server.ask("GET", url, headers={"Range": "bytes=0-0"}, most_bytes=1)
     if first.status == 206 and (sent := sent_range(first.headers)):
         return RemoteSize(sent[1], accepts_ranges=True)
     if first.status == 200:
@@ -208,11 +226,10 @@ class _NoRanges(Exception):
 class _Ranges:
     """Bytes of a file on a server; its end is fetched once."""
 
-    def __init__(self, url: str, size_bytes: int, cache: Cache, stop: Stop | None) -> None:
+    def __init__(self, url: str, size_bytes: int, server: _Server) -> None:
         self._url = url
         self._size = size_bytes
-        self._cache = cache
-        self._stop = stop
+        self._server = server
         self._tail_at = size_bytes
         self._tail = b""
 
@@ -230,7 +247,7 @@ class _Ranges:
 
     def _ask(self, at: int, count: int) -> bytes:
         wanted = {"Range": f"bytes={at}-{at + count - 1}"}
-        answer = self._cache.ask("GET", self._url, headers=wanted, most_bytes=count, stop=self._stop)
+        answer = self._server.ask("GET", self._url, headers=wanted, most_bytes=count)
         sent = sent_range(answer.headers) if answer.status == 206 else None
         if sent is None or sent[0] != at or len(answer.body) != count:
             length = _length(answer) if answer.status == 200 else self._size

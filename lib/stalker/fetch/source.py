@@ -122,9 +122,9 @@ def digest_in(text: str, algorithm: str, name: str = "") -> str:
     return next(iter((*named, *unnamed)), "")
 
 
-def metalink_of(url: str, cache: Cache, *, stop: Stop | None = None) -> Metalink:
-    """Fetch a metalink and read it. Raises InputError."""
-    answer = cache.ask("GET", url, most_bytes=MOST_BYTES, stop=stop)
+def metalink_of(url: str, cache: Cache, *, has_copy: bool = False, stop: Stop | None = None) -> Metalink:
+    """Fetch a metalink and read it; asked for once where there is a copy of its file. Raises InputError."""
+    answer = cache.ask("GET", url, most_bytes=MOST_BYTES, has_copy=has_copy, stop=stop)
     if answer.status != 200 or not answer.is_whole:
         said = f"the server answers {answer.line}" if answer.status != 200 else "it is too large"
         raise InputError(f"{shown(url)}: {said}", "it should be a metalink", "check the URL")

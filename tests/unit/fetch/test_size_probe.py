@@ -203,12 +203,16 @@ def test_what_is_in_the_cache_and_fresh_needs_no_request(tmp_path):
 
 
 def test_a_server_that_is_gone_costs_nothing_when_a_copy_is_there(tmp_path):
+    """It is asked once; what is not in the cache is asked for again, with pauses."""
+    pauses = []
     with serving(a=BODY) as served, Cache(tmp_path) as cache:
         cache.get(Request(f"{served.url}/a")).close()
-    with Cache(tmp_path, patience=Patience(0, 5.0, lambda _: None)) as cache:
+    with Cache(tmp_path, patience=Patience(2, 5.0, pauses.append)) as cache:
         assert size_of(Source(f"{served.url}/a"), cache).size_bytes == len(BODY)
+        assert pauses == []
         with pytest.raises(NotReached):
             size_of(Source(f"{served.url}/b"), cache)
+        assert pauses == [1.0, 2.0]
 
 
 def test_a_metalink_tells_the_size(cache):

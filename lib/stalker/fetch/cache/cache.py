@@ -110,9 +110,13 @@ class Cache:
         *,
         headers: Mapping[str, str] | None = None,
         most_bytes: int = 0,
+        has_copy: bool = False,
         stop: Stop | None = None,
     ) -> Answer:
-        """Ask a server something small, over the connections of the downloads. Raises InputError."""
+        """Ask a server something small, over the connections of the downloads; once if a copy does as well.
+
+        Raises InputError.
+        """
         check_urls([url])
         return ask(
             self._connected("questions"),
@@ -120,10 +124,14 @@ class Cache:
             url,
             headers=lambda: headers or {},
             most_bytes=most_bytes,
-            patience=self._patience,
+            patience=self._patience_with(has_copy=has_copy),
             stop=stop,
             say=self.say,
         )
+
+    def _patience_with(self, *, has_copy: bool) -> Patience:
+        """Return how long a server is waited for: with a copy at hand, an absent network costs seconds."""
+        return Patience(0, OFFLINE_TIMEOUT_S, self._patience.pause) if has_copy else self._patience
 
     # For what is had in another way than from one URL, such as an image from a registry
 
@@ -228,7 +236,7 @@ class Cache:
             part,
             say=self.say,
             task=task or Task(file_name(wanted.source), Lines(self.say)),
-            patience=Patience(0, OFFLINE_TIMEOUT_S, self._patience.pause) if held else self._patience,
+            patience=self._patience_with(has_copy=held is not None),
             stop=stop,
         )
         try:
