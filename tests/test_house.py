@@ -41,6 +41,7 @@ LATE = {
 """Modules in which an import of our own comes late, and why."""
 
 TESTED_ELSEWHERE = {
+    "model/inputs": "unit/app/test_inputs.py",
     "app/environment": "docker/test_disk.py",
     "app/releases": "unit/history/test_changes.py",
     "app/run": "docker/test_benchmarks.py",

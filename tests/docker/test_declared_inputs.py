@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
+
+from unit.helpers.server import serving
 
 pytestmark = pytest.mark.docker
 
@@ -127,3 +130,73 @@ def test_a_secret_that_counts_is_needed_for_a_plan(login):
 
     assert done.code == 2
     assert "the environment variable TOKEN is not set" in done.err
+
+
+@pytest.fixture
+def download(workspace):
+    """A step that has a file by URL: bound while it runs, and a copy in its image."""
+    body = bytes(range(256)) * 9000  # more than travels as text, and not text
+    with serving(file=body) as served:
+        workspace.tree({"s": {}})
+
+        def stalk(url, **more):
+            more = more or {"sha256": hashlib.sha256(body).hexdigest()}
+            workspace.stalk(
+                "s",
+                {
+                    "bound": {"bind": "/bound", "url": url, **more},
+                    "kept": {"copy": "/kept", "url": url, "mode": "0755", **more},
+                    "go": "sha256sum < /bound > /sum",
+                },
+            )
+
+        workspace.served, workspace.by_url, workspace.body = served, stalk, body
+        yield workspace
+
+
+def test_a_file_by_url_is_in_the_step_and_in_its_image(download):
+    """Fetched once for both; the plan asks nothing; another address of the same content runs nothing."""
+    download.by_url(f"{download.served.url}/file")
+    planned = download.stalker("plan", TREE, "--json")
+    assert (planned.code, download.served.asked) == (0, []), planned.err
+
+    done = download.stalker("run", TREE, "--json")
+
+    assert done.code == 0, done.err
+    files = download.files("s:go")
+    assert files["/kept"].content == download.body
+    assert hashlib.sha256(download.body).hexdigest() in files["/sum"].content.decode()
+    assert "/bound" not in files
+    assert download.served.gets() == 1
+    download.by_url("https://elsewhere.invalid/moved")
+    again = download.stalker("run", TREE)
+    assert "nothing to do" in again.err, again.err
+    download.by_url("https://elsewhere.invalid/moved", sha256="0" * 64)
+    wrong = download.stalker("run", TREE)
+    assert wrong.code == 4, wrong.err
+    assert "elsewhere.invalid/moved" in wrong.err
+
+
+def test_a_url_without_a_checksum_runs_again_when_its_server_has_something_else(download):
+    """Each plan asks; the same content is nothing to do, and a warning says what would pin it."""
+    download.by_url(f"{download.served.url}/file", mirrors=[])
+    first = download.stalker("run", TREE)
+    same = download.stalker("run", TREE)
+    download.served.files["/file"], download.served.etag = b"other", '"v2"'
+    planned = download.plan()
+    other = download.stalker("run", TREE)
+
+    assert first.code == same.code == other.code == 0, first.err + other.err
+    assert "a URL without a checksum" in first.err
+    assert "nothing to do" in same.err
+    assert planned["s:go"][0] == "RUN"
+    assert download.files("s:go")["/kept"].content == b"other"
+
+
+def test_a_shell_has_the_files_that_are_fetched(download):
+    download.by_url(f"{download.served.url}/file")
+    assert download.stalker("run", TREE).code == 0
+
+    done = download.stalker("shell", "s:go", "--tree", TREE, "--", "sha256sum", "/bound")
+
+    assert hashlib.sha256(download.body).hexdigest() in done.out, done.err

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from stalker import __version__
 from stalker.app.history import keep_inputs
+from stalker.app.inputs import provided_inputs
 from stalker.errors import Interrupted, PlanError, StalkerError
 from stalker.journal.observers import report_files
 from stalker.model import events
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from stalker.app.planner import Planner
     from stalker.artifacts.scheduler import ArtifactScheduler
     from stalker.model.events import Event
-    from stalker.model.tree import StepId, Tree
+    from stalker.model.tree import Step, StepId, Tree
     from stalker.plan.plan import Plan
 
     ArtifactsOf = Callable[[Planner, Plan, "RunContext"], ArtifactScheduler | None]
@@ -167,8 +168,28 @@ def _execute(
         provide_bases(plan, planner.provider, context.emit, jobs=context.jobs)
         plan = planner.draw()  # now the fingerprints of what grows on them are known
     _announce(planner, plan, context)
+    # A daemonized step is started again for later steps, though it is reused.
+    needed = [one.step for one in plan.actions.values() if one.verdict == "RUN" or one.step.daemonize]
+    with provided_inputs(planner.tree, needed, context.secrets, context.environ, context.note) as prepare:
+        return _run_steps(planner, plan, context, prepare, engine_key, artifacts_of)
+
+
+def _run_steps(
+    planner: Planner,
+    plan: Plan,
+    context: RunContext,
+    prepare: Callable[[Step], Step],
+    engine_key: str,
+    artifacts_of: ArtifactsOf | None,
+) -> tuple[Plan, RunResult]:
+    """Execute a plan whose bases and inputs are there."""
     options = RunOptions(
-        context.run, planner.tree.file, context.jobs, keep_going=context.keep_going, engine_key=engine_key
+        context.run,
+        planner.tree.file,
+        context.jobs,
+        keep_going=context.keep_going,
+        engine_key=engine_key,
+        prepare=prepare,
     )
     artifacts = artifacts_of(planner, plan, context) if artifacts_of is not None else None
     if artifacts is None:

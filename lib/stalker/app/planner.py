@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stalker.app.environment import cache_dir
+from stalker.app.inputs import has_unsettled, settle_inputs
 from stalker.plan.artifacts import plan_artifacts, steps_wanted
 from stalker.plan.bases import find_bases
 from stalker.plan.graph import link_steps, split_name
@@ -38,6 +39,8 @@ class Planner:
     say: Callable[[str], None]
     """Called with a line about what takes long."""
     yes: bool = False
+    has_moving_inputs: bool = False
+    """Inputs that no checksum pins: what they are was asked of their servers."""
     index: ImageIndex | None = None
     cautions: tuple[str, ...] = ()
     """Doubts about the platforms that have to run, found when the plan was drawn."""
@@ -61,13 +64,17 @@ class Planner:
         """Link the tree's steps and turn names as typed into a selection; `secrets` are values read already.
 
         Raises:
-            PlanError: a name is unknown. FilesError: a secret that counts cannot be read.
+            PlanError: a name is unknown. FilesError: a secret that counts cannot be read. InputError: an input that
+                no checksum pins is not available.
         """
         if any(source.counts for source in tree.secrets):
             # late: few trees have secrets that count, and the readers of files take 15 ms
             from stalker.config.tree.counted_secrets import with_counted_secrets
 
             tree = with_counted_secrets(tree, os.environ, secrets or {})
+        has_moving = has_unsettled(tree)
+        if has_moving:
+            tree = settle_inputs(tree, secrets or {}, os.environ, say)
         links = link_steps(tree)
         selection = select(
             links,
@@ -78,7 +85,7 @@ class Planner:
             only=split_name(request.only, tree) if request.only else None,
             no_cache=request.no_cache,
         )
-        return cls(settings, tree, links, engine, selection, say, yes)
+        return cls(settings, tree, links, engine, selection, say, yes, has_moving)
 
     def provider(self, platform: str) -> BaseProvider:
         """Return what provides bases for a platform, created on first use."""

@@ -160,6 +160,8 @@ def _note_if_quick(
     plan, result = outcome.plan, outcome.result
     # A secret that counts can change without any file that was read.
     has_counted = any(source.counts for source in planner.tree.secrets)
-    is_whole = request.steps == StepRequest() and not planner.tree.warnings and not has_counted
+    # So can what a server has.
+    can_change = has_counted or planner.has_moving_inputs
+    is_whole = request.steps == StepRequest() and not planner.tree.warnings and not can_change
     if outcome.finished.exit_code == 0 and is_whole and plan is not None and result is not None:
         note_for_next(settings, config, planner, plan, result)

@@ -8,11 +8,14 @@ placed in a container.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NewType
+from typing import TYPE_CHECKING, Literal, NewType
 
 from stalker.model.artifacts import Artifact
 from stalker.model.diagnostics import Place
 from stalker.model.variables import Variable as Variable  # noqa: PLC0414  part of a tree for those who read one
+
+if TYPE_CHECKING:
+    from stalker.model.inputs import Download
 
 StepId = NewType("StepId", str)
 """`stalk:step`, unique in a tree."""
@@ -54,7 +57,8 @@ class File:
     `content` is None when the bytes are read from `host_path` at the time of placing (binary or
     large files of the sysroot); `link` is the target of a symbolic link, else empty. `digest` is
     the SHA-256 (hex) of the source before substitution. `variables` are those of a file plugin.
-    `plugin` names the plugin, `sysroot` or `helper` otherwise.
+    `plugin` names the plugin, `sysroot` or `helper` otherwise. A `download` is what is fetched for it; then `digest`
+    is `algorithm:digits` for another algorithm, and empty until its server was asked where no digits pin it.
     """
 
     target: str
@@ -66,6 +70,7 @@ class File:
     host_path: str = ""
     link: str = ""
     variables: tuple[Variable, ...] = ()
+    download: Download | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from stalker.engine.interface import BaseProvider, Engine
     from stalker.model.artifacts import ArtifactId
     from stalker.model.events import Event
-    from stalker.model.tree import StepId
+    from stalker.model.tree import Step, StepId
     from stalker.plan.graph import Link
     from stalker.plan.plan import Action, BaseAction, Plan
     from stalker.plan.run_state import Instruction, StepState
@@ -64,6 +64,8 @@ class RunOptions:
     keep_going: bool = False
     engine_key: str = ""
     """What tells the engine from others for locks; see `lock.engine_key`."""
+    prepare: Callable[[Step], Step] = lambda step: step
+    """Returns a step with the files of this host that were fetched for it."""
 
 
 @dataclass(slots=True)
@@ -406,7 +408,7 @@ class _Run:
         tree = self._plan.links.tree
         log = f"{tree.arch_label}-{link.step.name}-{self._options.run}"  # no other run's log has that name
         return Job(
-            step=link.step,
+            step=self._options.prepare(link.step),
             repository=link.repository,
             image=self._start_image(link.id),
             fingerprint=action.fingerprint,

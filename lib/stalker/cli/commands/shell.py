@@ -9,6 +9,7 @@ inside   bash where there is one, else sh; or the command given
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stalker.app.environment import connect
+from stalker.app.inputs import has_unsettled, provided_inputs, settle_inputs
 from stalker.app.shell import restore_step
 from stalker.app.trees import read_tree
 from stalker.cli.options import parse_overrides
@@ -31,6 +33,8 @@ from stalker.plan.image_index import inputs_of
 from stalker.run.shell import COMMENT, Opening, open_shell, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from stalker.app.settings import Settings
     from stalker.engine.interface import Engine
     from stalker.model.tree import Stalk, Step, Tree
@@ -81,10 +85,24 @@ def shell(
         opening = find_opening(ctx.obj, name, image, read, given)
         if commit:
             check_tag(engine, opening, commit)
-        with ended_by_signals():
-            ctx.exit(open_shell(engine, opening, command, commit))
+        with ended_by_signals(), _with_inputs(ctx.obj, opening, read, given) as ready:
+            ctx.exit(open_shell(engine, ready, command, commit))
     finally:
         engine.close()
+
+
+@contextlib.contextmanager
+def _with_inputs(
+    settings: Settings, opening: Opening, tree: Tree | None, given: dict[str, str]
+) -> Iterator[Opening]:
+    """Yield what a shell has, with the files that are fetched for its step."""
+    if opening.step is None:
+        yield opening
+        return
+    tree = tree or read_tree(settings, opening.tree_file, given)
+    step = replace(opening.step, copies=(), late_copies=())  # they are in the image
+    with provided_inputs(tree, [step], opening.secrets, os.environ, say) as prepare:
+        yield replace(opening, step=prepare(step))
 
 
 def find_opening(
@@ -105,6 +123,8 @@ def find_opening(
             if given:
                 raise
             say(f"{tree_file} cannot be read: {error.problems[0].what}")
+    if tree is not None and has_unsettled(tree):
+        tree = settle_inputs(tree, {}, os.environ, say)
     bare = Opening(
         image=image,
         title=name,

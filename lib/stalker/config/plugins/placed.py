@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stalker.config.plugins.content import filled, tell_missing, usable_path
+from stalker.config.plugins.content import Source, filled, tell_missing, usable_path
+from stalker.config.plugins.downloads import planned_digest, read_download
 from stalker.config.tree import names
 from stalker.config.tree.targets import Target
 from stalker.config.tree.variables import plugin_variables
@@ -21,11 +22,17 @@ def read_placed(name: str, node: Node, reader: PluginReader) -> File | Mount | N
     path = node.get("path")
     if node.get("store") is not None:
         return _store(name, node, reader)
-    if node.get("text") is not None:
+    if node.get("text") is not None or node.get("url") is not None:
         return _file(name, node, reader)
+    for key in ("sha256", "checksum", "mirrors", "headers"):
+        child = node.get(key)
+        if child is not None:
+            reader.report.problem(child.key_place, f"'{key}' goes with url, which is missing")
     if path is None:
         hint = "a script also has exec: true" if node.get("use") is not None else ""
-        reader.report.problem(node.key_place, "a plugin has one of text, path, store, or exec with use", hint)
+        reader.report.problem(
+            node.key_place, "a plugin has one of text, path, url, store, or exec with use", hint
+        )
         return None
     if not isinstance(path.value, str):
         return None
@@ -108,14 +115,23 @@ def _file(name: str, node: Node, reader: PluginReader) -> File | None:
     if copy is not None and node.get("bind") is not None:
         hint = "keep one: bind is never in an image, copy is"
         report.problem(copy.key_place, "both 'bind' and 'copy'", hint)
-    if not reader.has_one_of(node, "text", "path"):
+    if not reader.has_one_of(node, "text", "path", "url"):
         return None
-    if copy is not None:
-        _refuse_secrets(variables, node, reader)
     mode = _permissions(node.get("mode"), reader)
-    source = reader.source(node, is_read=bool(variables))
-    if source is None:
-        return None
+    download = None
+    if node.get("url") is not None:
+        download = read_download(node, variables, reader)
+        if download is None:
+            return None
+        source = Source(None, planned_digest(download.source.digest), download.place)
+        variables = ()  # they are part of the request, and the content is what counts
+    else:
+        if copy is not None:
+            _refuse_secrets(variables, node, reader)
+        found = reader.source(node, is_read=bool(variables))
+        if found is None:
+            return None
+        source = found
     data = filled(source, variables, report)
     target = _target(node, name, reader, "copy", "bind")
     if not target:
@@ -130,6 +146,7 @@ def _file(name: str, node: Node, reader: PluginReader) -> File | None:
         content=data,
         host_path=source.host_path if data is None else "",
         variables=variables,
+        download=download,
     )
 
 

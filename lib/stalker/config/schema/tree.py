@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stalker.config.schema.artifacts import ARTIFACTS, DURATION
+from stalker.config.schema.card import CHECKSUM
 from stalker.config.schema.types import (
     Anything,
     Either,
@@ -197,6 +198,23 @@ PLUGIN = Keys(
         "exec": Flag("a step: a script that is run, then a commit and a tag"),
         "text": Text("the content", of="exec file"),
         "path": Text("a file with the content, or a directory to mount", of="exec file folder"),
+        "url": Text(
+            "http, https or file: the content is fetched from there; see [downloads](#downloads)", of="file"
+        ),
+        "sha256": Text("with url: what the content must have; short for `checksum`", of="file"),
+        "checksum": Keys(
+            CHECKSUM.keys,
+            "with url: `{ algo, value, kind }`, as in [card images](image-config.md#checksums)",
+            CHECKSUM.required,
+            of="file",
+        ),
+        "mirrors": Items(Text(), "with url: more addresses of the same", or_one=True, of="file"),
+        "headers": Keys(
+            help="with url: headers that are sent to its host, such as `Authorization`; `{NAME}` is a variable or a "
+            "secret of the plugin",
+            others=Text(),
+            of="file",
+        ),
         "use": Text("a reusable plugin of plugins/", of="exec"),
         "with": Keys(help="with use: its arguments", others=Anything(), of="exec"),
         "bind": Text("where it is while steps run; never in an image", of="file folder store"),

@@ -24,8 +24,25 @@ def new_client(timeout_s: float, connections: int = 100, *, trusts_anyone: bool 
         context.load_default_certs()
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     return httpx.Client(
-        follow_redirects=True, timeout=timeout_s, verify=context, max_redirects=10, limits=limits
+        follow_redirects=True,
+        timeout=timeout_s,
+        verify=context,
+        max_redirects=10,
+        limits=limits,
+        event_hooks={"request": [keep_credentials]},
     )
+
+
+def keep_credentials(request: httpx.Request) -> None:
+    """Take the caller's own headers out of a request that a redirect leads to another host.
+
+    httpx does so with Authorization alone, and servers take tokens in headers of other names, too. `own_headers` of
+    the extensions are the host that they are for, as `host_of` gives it, and their names.
+    """
+    host, names = request.extensions.get("own_headers", ("", ()))
+    if host and host_of(str(request.url)) != host:
+        for name in names:
+            request.headers.pop(name, None)
 
 
 def check_urls(urls: Sequence[str]) -> None:

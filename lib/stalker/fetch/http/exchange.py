@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from stalker.errors import InputError, NotReached
+from stalker.fetch.http.client import host_of
 from stalker.fetch.http.stop import Stop
 from stalker.fetch.urls import shown
 
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
 
 class Refused(InputError):
     """A URL gives nothing, however often it is requested."""
+
+
+_PLAIN = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "cache-control",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "pragma",
+        "range",
+    }
+)
+"""Headers that say which bytes are meant, and go wherever a redirect leads."""
 
 
 @contextlib.contextmanager
@@ -46,7 +62,7 @@ def exchange(
             url,
             headers={"Accept-Encoding": "identity", **headers},
             data=form,
-            extensions={"trace": stop.trace},
+            extensions={"trace": stop.trace, "own_headers": (host_of(str(httpx.URL(url))), _own(headers))},
             timeout=httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
             follow_redirects=form is None,
         ) as response:
@@ -65,6 +81,11 @@ def exchange(
         raise NotReached(
             f"{shown(url)} cannot be reached", reason, "check the network and the URL"
         ) from error
+
+
+def _own(headers: Mapping[str, str]) -> list[str]:
+    """Return the headers that may prove who asks."""
+    return [name for name in headers if name.lower() not in _PLAIN]
 
 
 def _refuse_downgrade(url: str, response: httpx.Response) -> None:

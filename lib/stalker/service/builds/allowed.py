@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.config.syntax.report import Report
 from stalker.errors import FilesError
+from stalker.fetch.urls import local_path
 from stalker.model.diagnostics import Place
 from stalker.model.tree import DockerfileBase, TarballBase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from stalker.model.inputs import Download
     from stalker.model.service import Allowed
     from stalker.model.tree import Base, Option, Step, Tree
 
@@ -121,6 +124,18 @@ def _host_paths(tree: Tree) -> Iterator[tuple[str, Place]]:
             for file_ in (*step.files, *step.copies, *step.late_copies):
                 if file_.host_path:
                     yield file_.host_path, file_.place
+                if file_.download is not None:
+                    yield from ((path, file_.place) for path in _paths_of_download(file_.download))
+
+
+def _paths_of_download(download: Download) -> Iterator[str]:
+    """Give the paths of this machine among the addresses of a download."""
+    source = download.source
+    digest = (source.digest.value,) if source.digest is not None and source.digest.is_url else ()
+    for url in (source.url, *source.mirrors, *digest):
+        path = local_path(url, Path())
+        if path is not None:
+            yield str(path)
 
 
 def _paths_of(base: Base) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from stalker.errors import InputError
-from stalker.fetch.http.client import check_urls, host_of, new_client
+from stalker.fetch.http.client import check_urls, host_of, keep_credentials, new_client
 
 
 @pytest.mark.parametrize("url", ["ftp://a/b", "file:///etc/passwd", "a/b", "", "httpsx://a"])
@@ -37,3 +37,19 @@ def test_certificates_are_checked_unless_anyone_is_trusted(trusts_anyone, mode, 
 
     assert seen[0]["verify"].verify_mode is mode
     assert seen[0]["max_redirects"] == 10
+
+
+@pytest.mark.parametrize(
+    ("url", "is_sent"), [("https://a/y", True), ("https://b/y", False), ("http://a/y", False)]
+)
+def test_headers_of_the_caller_go_to_no_other_host(url, is_sent):
+    """A redirect takes no token along, whatever its header is called; ranges go with it."""
+    import httpx
+
+    own = {"own_headers": ("https://a", ["Private-Token"])}
+    request = httpx.Request("GET", url, headers={"Private-Token": "x", "Range": "bytes=1-"}, extensions=own)
+
+    keep_credentials(request)
+
+    assert ("private-token" in request.headers) is is_sent
+    assert request.headers["range"] == "bytes=1-"

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stalker.errors import InputError, Interrupted, NotGenuine, NotReached
-from stalker.fetch.http.client import new_client
+from stalker.fetch.http.client import keep_credentials, new_client
 from stalker.fetch.http.download import Order, Transfer
 from stalker.fetch.http.partial_file import Partial
 from stalker.fetch.http.patience import Patience
@@ -320,7 +320,11 @@ def asked_of(handler, *urls, **more):
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        httpx.Client(transport=httpx.MockTransport(answer), follow_redirects=True) as client,
+        httpx.Client(
+            transport=httpx.MockTransport(answer),
+            follow_redirects=True,
+            event_hooks={"request": [keep_credentials]},
+        ) as client,
     ):
         transfer = Transfer(Order(urls, **more), Partial(Path(folder) / "x", urls[0]), patience=Patience(0))
         try:
@@ -353,9 +357,11 @@ def test_headers_go_to_the_first_host_alone():
             return httpx.Response(302, headers={"Location": "https://c/x"})
         return httpx.Response(503 if request.url.host == "c" else 200, stream=httpx.ByteStream(BODY))
 
-    seen, error = asked_of(answer, "https://a/x", "https://b/x", headers={"Authorization": "Bearer geheim"})
+    given = {"Authorization": "Bearer geheim", "Private-Token": "geheim"}
+    seen, error = asked_of(answer, "https://a:443/x", "https://b/x", headers=given)
 
     assert error is None
+    assert all(("authorization" in one.headers) == ("private-token" in one.headers) for one in seen)
     assert [(one.url.host, "authorization" in one.headers) for one in seen] == [
         ("a", True),
         ("c", False),
