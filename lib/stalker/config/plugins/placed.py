@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from stalker.config.plugins.values import PluginReader
     from stalker.config.syntax.document import Node
 
+WITH_URL = ("sha256", "checksum", "mirrors", "headers")
+
 
 def read_placed(name: str, node: Node, reader: PluginReader) -> File | Mount | None:
     """Read a plugin that is not a step; None when it is invalid, which is reported."""
     path = node.get("path")
+    if node.get("url") is None:
+        for child in filter(None, map(node.get, WITH_URL)):
+            key = child.path.rpartition(".")[2]
+            reader.report.problem(child.key_place, f"'{key}' goes with url, which is missing")
     if node.get("store") is not None:
         return _store(name, node, reader)
     if node.get("text") is not None or node.get("url") is not None:
         return _file(name, node, reader)
-    for key in ("sha256", "checksum", "mirrors", "headers"):
-        child = node.get(key)
-        if child is not None:
-            reader.report.problem(child.key_place, f"'{key}' goes with url, which is missing")
     if path is None:
         hint = "a script also has exec: true" if node.get("use") is not None else ""
         reader.report.problem(
