@@ -175,12 +175,15 @@ class Reader:
     def with_program(
         cls, folder: Path, environ: dict[str, str], replace: tuple[tuple[str, str], ...] = ()
     ) -> Reader:
-        """Return a reader in a new workspace, in which `./stalker` is the program of this checkout."""
+        """Return a reader in a new workspace, in which `stalker` is the program of this checkout."""
         folder.mkdir(parents=True, exist_ok=True)
-        program = folder / "stalker"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m stalker.cli "$@"\n')
+        program = folder.with_name("bin") / "stalker"
+        program.parent.mkdir()
+        launched = 'STALKER_LAUNCHED_AS="$0" exec'
+        program.write_text(f'#!/bin/sh\n{launched} {sys.executable} -P -m stalker.cli "$@"\n')
         program.chmod(0o755)
-        return cls(folder, {**environ, "PYTHONPATH": str(ROOT / "lib")}, replace)
+        path = f"{program.parent}:{environ['PATH']}"
+        return cls(folder, {**environ, "PATH": path, "PYTHONPATH": str(ROOT / "lib")}, replace)
 
     def write(self, block: Block) -> None:
         """Write or edit a file as a block says."""

@@ -195,14 +195,18 @@ def options_of(command):
 
 
 def calls_in(page):
-    """Yield what a page tells a reader to type: `./stalker ...` in code, wherever it stands."""
+    """Yield what a page tells a reader to type: `stalker ...` or `./stalker ...` in code, wherever it stands."""
     for block in blocks(page):
         lines = [command.text for command in commands(block.body)] if block.language == "console" else []
-        yield from lines or block.body.splitlines()
+        yield from map(as_called, lines or block.body.splitlines())
     rest = prose(page)
-    yield from re.findall(r"^ {4}(\./stalker .*)$", rest, re.MULTILINE)
-    for text in re.findall(r"`([^`\n]+)`", rest):
-        yield "./" + text if text.startswith("stalker ") else text
+    yield from map(as_called, re.findall(r"^ {4}((?:\./)?stalker .*)$", rest, re.MULTILINE))
+    yield from map(as_called, re.findall(r"`([^`\n]+)`", rest))
+
+
+def as_called(text):
+    """Return a call of the program as that of a checkout."""
+    return "./" + text if text.startswith("stalker ") else text
 
 
 def wrong_in(call):

@@ -23,6 +23,15 @@ WITH = click.option(
     help="Merge that file onto the tree; again for more.",
 )
 
+
+def need_tree(tree: str | None, with_files: tuple[str, ...], where: str) -> None:
+    """Check that files are merged onto a tree that is named. Raises PlanError."""
+    if with_files and not tree:
+        raise PlanError(
+            f"--with {with_files[0]}: there is no tree to merge it onto", "", f"name the tree: {where}"
+        )
+
+
 OPTIONS = (
     click.option("--from", "start", metavar="STALK[:STEP]", help="Run again from there."),
     click.option(

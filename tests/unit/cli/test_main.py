@@ -83,3 +83,29 @@ def test_a_command_finds_the_workspace_from_a_subdirectory(tmp_path, monkeypatch
     done = CliRunner().invoke(stalker, ["check", "t"])
 
     assert (done.exit_code, done.output) == (0, "2 files read, no problems\n")
+
+
+@pytest.mark.parametrize("words", [["images"], ["artifacts"], ["log"], ["shell", "web:a"]])
+def test_a_file_to_merge_needs_a_tree(tmp_path, words):
+    """It is an error before an engine is asked."""
+    done = CliRunner().invoke(stalker, ["--workspace", str(tmp_path), *words, "--with", "more.hjson"])
+
+    assert type(done.exception).__name__ == "PlanError"
+    assert "--with more.hjson: there is no tree to merge it onto" in str(done.exception)
+
+
+def test_a_graph_is_drawn_with_what_is_merged(tmp_path, monkeypatch):
+    """A node that only the merged file has is in the picture."""
+    (tmp_path / "trees").mkdir()
+    (tmp_path / "stalks/web").mkdir(parents=True)
+    tree = '{ architecture: { OS: x, ARCH: y, SUBARCH: z }, stalks: { web: { base: { tag: "a:b" } } } }'
+    (tmp_path / "trees/t.hjson").write_text(tree)
+    (tmp_path / "stalks/web/web.hjson").write_text("{ plugins: { go: { exec: true, text: '#!/bin/sh' } } }")
+    (tmp_path / "more.hjson").write_text("{ stalks: { web: { inner: { stalk: web } } } }")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+    monkeypatch.chdir(tmp_path)
+
+    done = CliRunner().invoke(stalker, ["graph", "t", "--with", "more.hjson"])
+
+    assert done.exit_code == 0
+    assert "inner" in done.stdout

@@ -13,6 +13,7 @@ from stalker.app.environment import cache_dir, connect
 from stalker.app.trees import read_tree
 from stalker.artifacts.inventory import item_document, items_table, take_stock
 from stalker.artifacts.store import shelf_of
+from stalker.cli.options import WITH, need_tree
 from stalker.cli.terminal import say
 from stalker.config.syntax.report import Report
 from stalker.config.tree.load import tree_files
@@ -44,9 +45,12 @@ BAR_EVERY_S = 0.5
 @click.option(
     "--verify", is_flag=True, help="Read all files, and compare their checksums; exit 1 if one is wrong."
 )
+@WITH
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-def artifacts(ctx: click.Context, tree: str | None, verify: bool, as_json: bool) -> None:
+def artifacts(
+    ctx: click.Context, tree: str | None, verify: bool, with_files: tuple[str, ...], as_json: bool
+) -> None:
     """List the artifacts of TREE, or of all trees: state, size, age, and path.
 
     made: published and as it would be made now. stale: published, and made of inputs that changed.
@@ -54,10 +58,11 @@ def artifacts(ctx: click.Context, tree: str | None, verify: bool, as_json: bool)
     missing: not made yet.
     """
     settings: Settings = ctx.obj
+    need_tree(tree, with_files, "artifacts TREE")
     items: list[Item] = []
     engine = _engine()
     try:
-        for read in [read_tree(settings, tree)] if tree else _all_trees(settings):
+        for read in [read_tree(settings, tree, {}, with_files)] if tree else _all_trees(settings):
             items += _items_of(read, engine, verify=verify)
     finally:
         if engine is not None:

@@ -17,6 +17,7 @@ from stalker.app.prune import prune_images, stalks_to_prune
 from stalker.app.trees import read_names, read_tree
 from stalker.cli import terminal
 from stalker.cli.commands.trace.diff_runs import tell_runs
+from stalker.cli.options import WITH, need_tree
 from stalker.cli.refs import find_ref
 from stalker.errors import PlanError
 from stalker.images.listing import list_rows
@@ -45,11 +46,21 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("tree", required=False)
 @click.option("--all", "with_old", is_flag=True, help="Old builds too, which lost their name to a newer one.")
+@WITH
 @click.option("--json", "as_json", is_flag=True, help="For programs; always all.")
 @click.pass_obj
-def images(settings: Settings, tree: str | None, with_old: bool, as_json: bool) -> None:
+def images(
+    settings: Settings, tree: str | None, with_old: bool, with_files: tuple[str, ...], as_json: bool
+) -> None:
     """List committed states, of TREE or of all trees: size, age, fingerprint, step, run."""
-    read = read_names(settings, tree, terminal.say) if tree else None
+    need_tree(tree, with_files, "images TREE")
+    read = None
+    if tree:
+        read = (
+            read_tree(settings, tree, {}, with_files)
+            if with_files
+            else read_names(settings, tree, terminal.say)
+        )
     with _engine() as engine:
         repositories = {stalk.repository for stalk in read.stalks} if read else None
         starts = [engine.image(f"{name}:initial") for name in sorted(repositories or ())]

@@ -54,8 +54,16 @@ BY_ENDING = {
 )
 @click.option("-o", "--output", metavar="FILE", default="", help="Write to FILE instead of stdout.")
 @SET
+@WITH
 @click.pass_context
-def graph(ctx: click.Context, tree: str, form: str | None, output: str, overrides: tuple[str, ...]) -> None:
+def graph(
+    ctx: click.Context,
+    tree: str,
+    form: str | None,
+    output: str,
+    overrides: tuple[str, ...],
+    with_files: tuple[str, ...],
+) -> None:
     """Draw the steps of TREE, coloured by verdict: amber runs, green is reused, red is blocked.
 
     A full line goes from an image to what starts from it, a dashed one to what needs it.
@@ -63,7 +71,7 @@ def graph(ctx: click.Context, tree: str, form: str | None, output: str, override
     chosen = form or _format_of(output)
     if chosen == "png" and not output and sys.stdout.isatty():
         raise PlanError("a png cannot be shown in a terminal", "", "give it a file: -o graph.png")
-    read = read_tree(ctx.obj, tree, parse_overrides(overrides))
+    read = read_tree(ctx.obj, tree, parse_overrides(overrides), with_files)
     drawn = draw.draw(read, find_verdicts(ctx.obj, read))
     data = render(drawn, chosen)
     if output:

@@ -14,6 +14,7 @@ import click
 
 from stalker.app.environment import connect
 from stalker.app.trees import read_tree
+from stalker.cli.options import WITH, need_tree
 from stalker.cli.refs import find_ref
 from stalker.config.locate import find_tree
 from stalker.engine.run_id import fate
@@ -43,15 +44,19 @@ TREES_MAX = 10
 @click.command()
 @click.argument("ref", required=False)
 @click.option("--tree", metavar="TREE", help="The tree that REF belongs to, or whose runs are listed.")
+@WITH
 @click.option("--json", "as_json", is_flag=True, help="The runs for programs.")
 @click.pass_context
-def log(ctx: click.Context, ref: str | None, tree: str | None, as_json: bool) -> None:
+def log(
+    ctx: click.Context, ref: str | None, tree: str | None, with_files: tuple[str, ...], as_json: bool
+) -> None:
     """Print the newest output of the step REF; without REF list the runs.
 
     REF is `stalk:step`, a full image name, or a fingerprint: the latter two give the output of the
     very run that left that image.
     """
-    read = read_tree(ctx.obj, tree) if tree else None
+    need_tree(tree, with_files, "--tree TREE")
+    read = read_tree(ctx.obj, tree, {}, with_files) if tree else None
     if ref is None:
         runs = list_runs(ctx.obj, read)
         print(json.dumps([as_document(run) for run in runs], indent=2) if as_json else as_table(runs))

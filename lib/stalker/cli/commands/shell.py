@@ -22,7 +22,7 @@ from stalker.app.environment import connect
 from stalker.app.inputs import has_unsettled, provided_inputs, settle_inputs
 from stalker.app.shell import restore_step
 from stalker.app.trees import read_tree
-from stalker.cli.options import parse_overrides
+from stalker.cli.options import WITH, need_tree, parse_overrides
 from stalker.cli.refs import find_ref
 from stalker.config.tree.secrets import read_secrets
 from stalker.errors import FilesError, PlanError
@@ -62,6 +62,7 @@ TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
     metavar="VAR=VALUE",
     help="Set a variable; else it has the value that the step had.",
 )
+@WITH
 @click.pass_context
 def shell(
     ctx: click.Context,
@@ -70,6 +71,7 @@ def shell(
     tree: str | None,
     commit: str,
     overrides: tuple[str, ...],
+    with_files: tuple[str, ...],
 ) -> None:
     """Open a shell in a committed or failed step.
 
@@ -77,7 +79,8 @@ def shell(
     left. It opens in the state after that step, with the variables it had, its files and mounts.
     """
     given = parse_overrides(overrides)
-    read = read_tree(ctx.obj, tree, given) if tree else None
+    need_tree(tree, with_files, "--tree TREE")
+    read = read_tree(ctx.obj, tree, given, with_files) if tree else None
     engine = connect()
     try:
         name, image = find_ref(engine, ref, read)
