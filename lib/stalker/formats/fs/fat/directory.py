@@ -8,6 +8,7 @@ The folders of a FAT: found by path, made, grown, and put back when something fa
 
 from __future__ import annotations
 
+import calendar
 import os
 import struct
 import time
@@ -99,6 +100,17 @@ class Folder:
         fields = _SHORT.unpack_from(self._data, (member.at + member.length - 1) * ENTRY_BYTES)
         high = fields[7] if self._has_high else 0
         return Contents(fields[1], high << 16 | fields[10], fields[11])
+
+    def members(self) -> list[Member]:
+        """Return all that is in it, in the order of the entries."""
+        return sorted(self._names.values(), key=lambda one: one.at)
+
+    def mtime_s(self, member: Member) -> int:
+        """Return when a member was changed: what a FAT says without a zone, taken as UTC."""
+        fields = _SHORT.unpack_from(self._data, (member.at + member.length - 1) * ENTRY_BYTES)
+        clock, day = fields[8], fields[9]
+        date = (1980 + (day >> 9), day >> 5 & 15, day & 31)
+        return calendar.timegm((*date, clock >> 11, clock >> 5 & 63, 2 * (clock & 31)))
 
     def lacks(self, name: str) -> int:
         """Return how many entries are missing to add this name."""
