@@ -49,6 +49,7 @@ TESTED_ELSEWHERE = {
     "app/toolbox_image": "docker/test_boot.py",
     "artifacts/context": "unit/artifacts/test_publish.py",
     "artifacts/disk/build": "docker/test_disk.py",
+    "artifacts/disk/like_base": "docker/test_disk_base.py",
     "artifacts/store": "unit/artifacts/test_publish.py",
     "boot/qemu": "docker/test_boot.py",
     "boot/run": "docker/test_boot.py",

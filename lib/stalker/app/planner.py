@@ -16,7 +16,8 @@ from stalker.plan.layers import check_layers
 from stalker.plan.verdicts import make_plan, needed_bases, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from stalker.app.settings import Settings, StepRequest
     from stalker.engine.docker.adapter import DockerEngine
@@ -100,6 +101,7 @@ class Planner:
                 yes=self.yes,
                 ask=self.settings.ask,
                 platform=platform,
+                read_system=_read_system,
             )
         return self._providers[platform]
 
@@ -184,3 +186,10 @@ class Planner:
 
     def _obstacle(self, base: Base, platform: str) -> str:
         return self.provider(platform).obstacle(base)
+
+
+def _read_system(image: Path, called: str, root: int) -> Iterator[bytes]:
+    from stalker.disk.system.find import find_system  # late: few trees start from a disk image (15 ms)
+    from stalker.disk.system.members import system_tar
+
+    return system_tar(find_system(image, called, root))

@@ -21,6 +21,7 @@ from stalker.io.progress import Task
 from stalker.io.sparse import nothing, unpack_base
 from stalker.model import labels
 from stalker.model.artifacts import Disk, Files, Repo, Rootfs, tars_of
+from stalker.plan.artifacts import LIKE
 from stalker.rootfs.export import check_boot
 from stalker.rootfs.filter import Content
 from stalker.rootfs.patterns import path_bytes
@@ -69,6 +70,12 @@ def produce(
             return _tar(artifact, image, folder, workshop, watchers)
         case Repo():
             return _repo(action, artifact.kind, image, folder, workshop)
+        case Disk() if artifact.kind.like:
+            from stalker.artifacts.disk.like_base import base_of, make_like_base  # late, as below
+
+            base = base_of(artifact, action.inputs[LIKE], workshop.tree)
+            made = make_like_base(artifact, image, base, folder, workshop, watchers)
+            return Produced(tuple(path.name for path in made.files), made.facts)
         case Disk():
             from stalker.artifacts.disk.build import (
                 make_disk,  # late: what it needs is only loaded for a disk

@@ -144,7 +144,8 @@ class Disk:
     `file` ends in `.img`. `size_bytes` None is as small as the partitions allow; `size_words` is the
     size as written (`8GB card`: what such a card surely holds). `fill` are files of the image in
     which `@PARTUUID:name@`, `@UUID:name@` and `@LABEL:name@` stand for those of a partition.
-    `disk_id` is eight hexadecimal digits (MBR) or a GUID, empty for one made of the names.
+    `disk_id` is eight hexadecimal digits (MBR) or a GUID, empty for one made of the names. With `like` it is the
+    disk image that the stalk started from, with what its steps changed: table and partitions are those of that.
     """
 
     file: str
@@ -156,6 +157,7 @@ class Disk:
     disk_id: str = ""
     fill: tuple[str, ...] = ()
     formats: tuple[str, ...] = ("img",)
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What identifies a base, so that a later plan finds its image without asking anything.
 
-An image that was made for a base (tarball, bootstrap, Dockerfile) carries `base_key` as the label
+An image that was made for a base (tarball, bootstrap, Dockerfile, disk image) carries `base_key` as the label
 `io.stalker.base`. Images of a registry and tags are found by their own name and get no label.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from stalker.model.images import Image
 from stalker.model.labels import BASE, BASE_IMAGES, FINGERPRINT, STEP
-from stalker.model.tree import Base, BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
+from stalker.model.tree import Base, BootstrapBase, DiskBase, DockerfileBase, ImageBase, TagBase, TarballBase
 
 BASE_COMMENT = "stalker base "
 """What the comment of an imported base starts with; its key follows."""
@@ -51,6 +51,8 @@ def describe_base(base: Base) -> str:
             return f"dockerfile {_last_part(base.context)}" + (f"@{base.commit[:12]}" if base.commit else "")
         case TagBase():
             return f"tag {base.name}"
+        case DiskBase():
+            return f"disk {_last_part(base.source)}"
 
 
 def made_bases(images: Iterable[Image]) -> dict[str, list[Image]]:
@@ -127,6 +129,8 @@ def _identity(base: Base) -> list[str]:
             return ["dockerfile 2", *source, base.dockerfile, *_framed(arguments)]
         case TagBase():
             return ["tag", base.name]
+        case DiskBase():
+            return ["disk 1", base.checksum, str(base.root)]
 
 
 def _framed(texts: Iterable[str]) -> list[str]:

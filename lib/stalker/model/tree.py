@@ -221,7 +221,22 @@ class TagBase:
     place: Place
 
 
-Base = ImageBase | TarballBase | BootstrapBase | DockerfileBase | TagBase
+@dataclass(frozen=True, slots=True)
+class DiskBase:
+    """The system in a disk image: its root partition, and its boot partition where its own fstab mounts it.
+
+    `source` is a path or URL, `checksum` is `algorithm:digits` of the file as it is published, compressed or not:
+    that of the tree, or the SHA-256 of a file of this host. `root` is the number of the partition, 0 for the one
+    with a system in it.
+    """
+
+    source: str
+    place: Place
+    checksum: str
+    root: int = 0
+
+
+Base = ImageBase | TarballBase | BootstrapBase | DockerfileBase | TagBase | DiskBase
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from stalker.model.artifacts import Artifact, ArtifactId, BootTest, Disk, Files, Repo, Rootfs, artifact_id
+from stalker.model.base_key import base_key
 from stalker.model.images import short_id
 from stalker.plan.fingerprint import digest, hash_fields, shown
 from stalker.plan.graph import last_steps
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from stalker.model.tree import StepId, Tree
     from stalker.plan.plan import Action, Plan, Selection
 
+
+LIKE = "like"
+"""The input that has the key of the base which a disk is like."""
 
 REASONS_MAX = 3
 """More differences than this are counted, not listed."""
@@ -102,6 +106,8 @@ def _draft(
         # of stalker made has that of its own, and so has what was made of it.
         made_of = (action.made_as or action.fingerprint) if action.fingerprint else image
         inputs[f"step {step}"] = made_of
+    if isinstance(artifact.kind, Disk) and artifact.kind.like:
+        inputs[LIKE] = _key_of_base(artifact, tree, plan)
     for name in holds:
         held = known[name].fingerprint if name in known else ""
         inputs[f"artifact {name}"] = held
@@ -110,6 +116,15 @@ def _draft(
     return ArtifactAction(
         artifact, "REUSE", "unchanged", step, image, fingerprint, inputs, proof(artifact), None, holds
     )
+
+
+def _key_of_base(artifact: Artifact, tree: Tree, plan: Plan) -> str:
+    """Return the key of the disk image that an artifact's stalk starts from: also what of it is in no step counts."""
+    stalk = tree.stalk(artifact.stalk)
+    while stalk.parent:
+        stalk = tree.stalk(stalk.parent)
+    action = plan.bases.get(stalk.name)
+    return base_key(action.base, stalk.platform) if action is not None and action.base is not None else ""
 
 
 def _decide(
@@ -201,6 +216,8 @@ def _said(name: str, old: str | None = None, new: str | None = None) -> str:
         return f"{rest if kind == 'step' else name} is another one"
     if name == "format":
         return "it was made by another version of stalker"
+    if name == LIKE:
+        return "the disk image that it is like is another one"
     if kind == "test":
         return "the boot test changed"
     if kind == "gate":

@@ -156,6 +156,11 @@ class Content:
         link = plain(header.link)[len(prefix) + 1 :] if header.kind == b"1" else header.link
         return header.renamed(header.path[len(prefix) + 1 :] + b"/" * header.is_folder, link)
 
+    def behind(self, part: int) -> Iterable[Data]:
+        """Return more members for a part, which come last; there are none but of a subclass."""
+        del part
+        return ()
+
     def filled(self, path: bytes, content: bytes) -> bytes:
         """Return a content with its marks replaced. Raises StalkerError for one that means nothing here."""
         if not self._marks:
@@ -217,6 +222,7 @@ class Passing:
         for path in sorted(self._content.writes):
             yield from self._write(path)
         for part in range(len(self._content.parts)):
+            yield from ((part, data) for data in self._content.behind(part))
             yield part, END
 
     def _pass_on(

@@ -6,11 +6,14 @@ from stalker.model.base_key import base_key, describe_base, find_base
 from stalker.model.diagnostics import Place
 from stalker.model.images import Image
 from stalker.model.labels import BASE, FINGERPRINT
-from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
+from stalker.model.tree import BootstrapBase, DiskBase, DockerfileBase, ImageBase, TagBase, TarballBase
 
 HERE, THERE = Place("trees/a.hjson", 3), Place("trees/b.hjson", 9)
 SHA, OTHER = "a" * 64, "b" * 64
 BASES = [
+    DiskBase("a.img", HERE, f"sha256:{SHA}"),
+    DiskBase("a.img", HERE, f"sha256:{SHA}", root=2),
+    DiskBase("a.img", HERE, "sha256:" + "0" * 64),
     ImageBase("debian:bookworm-slim", HERE),
     ImageBase("debian:bookworm-slim", HERE, digest="sha256:" + SHA),
     TagBase("debian:bookworm-slim", HERE),
@@ -59,6 +62,7 @@ def test_the_place_does_not_count(base):
     [
         (TarballBase("a.tar", HERE, sha256=SHA), TarballBase("http://m/b.tar", HERE, sha256=SHA.upper())),
         (BootstrapBase("s", HERE, include=("a", "b")), BootstrapBase("s", HERE, include=("b", "a", "b"))),
+        (DiskBase("a.img", HERE, f"sha256:{SHA}"), DiskBase("https://m/b.img", HERE, f"sha256:{SHA}")),
         (DockerfileBase("x", HERE, commit="c" * 40), DockerfileBase("https://m/y", HERE, commit="C" * 40)),
         (
             DockerfileBase("x", HERE, context_digest=SHA, arguments=(("A", "1"), ("B", "2"))),
@@ -97,6 +101,7 @@ def test_a_platform_counts_when_it_is_given():
         (BootstrapBase("bookworm", HERE, architecture="armhf"), "bootstrap bookworm armhf"),
         (DockerfileBase("images/base/", HERE), "dockerfile base"),
         (DockerfileBase("https://me:pw@m/x.git", HERE, commit="c" * 40), "dockerfile x.git@cccccccccccc"),
+        (DiskBase("https://me:pw@m/x/pi.img.xz?token=pw", HERE, f"sha256:{SHA}"), "disk pi.img.xz"),
         (DockerfileBase("http://[bad", HERE, commit="c" * 40), "dockerfile [bad@cccccccccccc"),
     ],
 )

@@ -20,8 +20,10 @@ from stalker.model.artifacts import (
     Rootfs,
     Write,
 )
+from stalker.model.base_key import base_key
 from stalker.model.diagnostics import Place
-from stalker.model.tree import secret_marker
+from stalker.model.labels import BASE as BASE_LABEL
+from stalker.model.tree import DiskBase, secret_marker
 from stalker.plan.artifacts import definition, plan_artifacts, proof, steps_wanted
 from stalker.plan.graph import link_steps, split_name
 from stalker.plan.plan import Standing, Version
@@ -365,3 +367,16 @@ def test_each_part_of_a_definition_counts():
     found = {tuple(sorted(definition(artifact(kind), "t").items())) for kind in kinds}
 
     assert len(found) == len(kinds)
+
+
+def test_a_disk_like_its_base_counts_by_all_of_the_image(engine):
+    """Also by what is in no step: another boot loader before the same root makes another disk."""
+    like = artifact(Disk("x.img", "mbr", (), like="base"), name="image")
+    found = []
+    for digits in ("1", "2"):
+        base = DiskBase("x.img", PLACE, f"sha256:{digits * 64}")
+        engine.add_image(f"like:{digits}", labels={BASE_LABEL: base_key(base)})
+        made = of(like, bases=(base,))
+        found.append(actions(made, engine)["s/image"].inputs)
+
+    assert found[0]["like"] != found[1]["like"]

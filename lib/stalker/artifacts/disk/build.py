@@ -13,7 +13,7 @@ import contextlib
 import os
 import shlex
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stalker.artifacts.disk.contents import Census, Part, for_tools
 from stalker.artifacts.disk.fat_content import FatContent
@@ -60,6 +60,16 @@ ENOUGH_BYTES = 16 << 20
 """What is left free on the host's disk besides the image."""
 
 
+class Sink(Protocol):
+    """Takes the tar of a part."""
+
+    def write(self, data: Data) -> bool:
+        """Take a piece; False when nothing more is taken."""
+
+    def end(self) -> None:
+        """Take that all of it was there."""
+
+
 @dataclass(frozen=True, slots=True)
 class DiskMade:
     """The files of a disk, the image first where it is kept, and what is known of it for a manifest."""
@@ -101,7 +111,7 @@ def make_disk(
         for path in [*made, *folder.glob(f".{disk.file}.*")]:
             path.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise _unwritable(target, error) from error
+            raise unwritable(target, error) from error
         raise
     if "img" not in disk.formats:
         target.unlink()
@@ -195,7 +205,7 @@ class _Maker:
     def _content(
         self, partitions: Sequence[Partition], marks: Mapping[str, str], *watchers: Watcher
     ) -> Content:
-        return _DiskContent(
+        return DiskContent(
             self.artifact,
             made_s=int(self.image.created_s),
             epoch_s=self.artifact.epoch_s,
@@ -325,8 +335,8 @@ class _Maker:
         fillers = [fed.get(one.name) for one in partitions]
         task = Task(doing, self.workshop.reporter(self.artifact.id), self._rootfs_bytes() or None)
         with contextlib.closing(self._export()) as chunks:
-            stream = content.stream(_counted(chunks, task.add), self._export)
-            _feed_all(stream, fillers)
+            stream = content.stream(counted(chunks, task.add), self._export)
+            feed_all(stream, fillers)
         for number, part in enumerate(census.parts):
             self.parts[part.partition.name] = part
             filler = fillers[number]
@@ -340,7 +350,7 @@ class _Maker:
         assert self.tar_of is not None
         part = Part(partition)
         stream = part.counted(self.tar_of(partition))
-        _feed_all(((0, data) for data in stream), [fed])
+        feed_all(((0, data) for data in stream), [fed])
         self.parts[partition.name] = part
         if fed is not None:
             self._wait(fed, part, placed)
@@ -364,15 +374,15 @@ class _Maker:
     def _explained(self, error: StalkerError, part: Part, placed: Placed | None) -> StalkerError:
         said = f"{error.brief}\n{error.details}".lower()
         if "no space left on device while writing" in said or "enospc" in said:
-            return _full(self.target, error.details)
-        full = (
+            return full(self.target, error.details)
+        signs = (
             "could not allocate",
             "no free space",
             "no space left",
             "no free inode",
             "fat file system is too small",
         )
-        if placed is not None and any(text in said for text in full):
+        if placed is not None and any(text in said for text in signs):
             need = needed_bytes(part.partition, part.measure, self.disk.align_bytes)
             return _too_small(self.disk, part.partition, placed.size_bytes, need, error.details)
         return StalkerError(
@@ -395,7 +405,7 @@ class _Maker:
             found = {one.partition.name: _inspected(stream.fileno(), one) for one in layout.placed}
         for name, part in self.parts.items():
             if part.partition.filesystem == "ext4":
-                _check_entries(self.disk, part, found[name])
+                check_entries(self.disk, part, found[name])
         return {
             "table": self.disk.table,
             "disk_id": ids.disk,
@@ -422,7 +432,7 @@ class _Maker:
         }
 
 
-class _DiskContent(Content):
+class DiskContent(Content):
     """A content for the tools of file systems."""
 
     def moved(self, header: Header, part: int) -> Header:
@@ -439,7 +449,7 @@ def _is_measured(partition: Partition) -> bool:
     return _has_content(partition) and (partition.size_bytes is None or partition.filesystem == "squashfs")
 
 
-def _feed_all(stream: Iterable[tuple[int, Data]], fed: Sequence[Filler | None]) -> None:
+def feed_all(stream: Iterable[tuple[int, Data]], fed: Sequence[Sink | None]) -> None:
     """Give each part its data and its end; what a program does not want any more is passed over."""
     open_ = list(fed)
     try:
@@ -453,7 +463,8 @@ def _feed_all(stream: Iterable[tuple[int, Data]], fed: Sequence[Filler | None]) 
                 one.end()
 
 
-def _counted(chunks: Iterable[bytes], add: Callable[[int], None]) -> Iterator[bytes]:
+def counted(chunks: Iterable[bytes], add: Callable[[int], None]) -> Iterator[bytes]:
+    """Pass chunks on; `add` is called with the size of each."""
     for chunk in chunks:
         add(len(chunk))
         yield chunk
@@ -472,7 +483,7 @@ def _inspected(descriptor: int, placed: Placed) -> FileSystemFacts:
     return inspect(lambda at, count: os.pread(descriptor, count, at), placed.start_bytes, placed.size_bytes)
 
 
-def _check_entries(disk: Disk, part: Part, found: FileSystemFacts) -> None:
+def check_entries(disk: Disk, part: Part, found: FileSystemFacts) -> None:
     """Raise when a file system holds fewer or more than what was sent: its tool takes half a tar for a whole one."""
     wanted = part.measure.inodes + RESERVED_INODES - part.has_lost_found
     if found.inodes != wanted:
@@ -491,13 +502,15 @@ def _too_small(disk: Disk, partition: Partition, size: int, need: int, details: 
     )
 
 
-def _full(target: Path, details: str) -> StalkerError:
+def full(target: Path, details: str) -> StalkerError:
+    """Return the error of a full disk of the host."""
     return StalkerError(
         f"there is no room for {target.name}", details, "make room; what was published before is untouched"
     )
 
 
-def _unwritable(target: Path, error: OSError) -> StalkerError:
+def unwritable(target: Path, error: OSError) -> StalkerError:
+    """Return the error of an image that cannot be written."""
     return StalkerError(
         f"could not write {target}",
         f"{error.strerror or error}",

@@ -188,6 +188,8 @@ class _Reading:
 
     def partition(self, node: Node, name: str) -> Partition | None:
         known: Mapping[str, Partition] = {one.name: one for one in self.disk.partitions} if self.disk else {}
+        if self.disk is not None and self.disk.like and (name in {"boot", "root"} or name.isdigit()):
+            return None  # which partitions the base has is not known before it is there
         if name not in known and self.disk is not None:
             hint = did_you_mean(name, known, "partitions")
             self.report.problem(node.place, f"the disk has no partition '{name}'", hint)

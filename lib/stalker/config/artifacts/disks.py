@@ -26,12 +26,17 @@ ALIGN_MIN_BYTES, ALIGN_MAX_BYTES = 4 << 10, 1 << 30
 MBR_PARTITIONS = 4
 GPT_PARTITIONS = 128
 
+OF_BASE = ("table", "partitions", "align", "disk_id", "fill")
+"""What a disk like its base takes from that."""
+
 _MARKS = ("PARTUUID", "UUID", "LABEL")
 _MARK = re.compile(r"@([A-Z]+):([^@\s]+)@")
 
 
 def read_disk(node: Node, file: str, writes: Sequence[Write], reader: ArtifactReader) -> Disk | None:
     """Read an artifact with `disk`; None where its partitions are invalid, which is reported."""
+    if node.get("like") is not None:
+        return _like_base(node, file, reader)
     table: Table = "gpt" if text_of(node.get("table")) == "gpt" else "mbr"
     align_bytes = _align(node.get("align"), reader)
     given = node.get("partitions")
@@ -61,6 +66,26 @@ def read_disk(node: Node, file: str, writes: Sequence[Write], reader: ArtifactRe
     _tell_excluded_fill(disk, node, writes, reader)
     _tell_marks(disk, node, writes, reader)
     return disk if file and partitions else None
+
+
+def _like_base(node: Node, file: str, reader: ArtifactReader) -> Disk | None:
+    """Read a disk that is like the base of its stalk, which decides all but the content of its system."""
+    like = node.get("like")
+    assert like is not None
+    if reader.disk_base is None:
+        what = "'like: base' needs a stalk that grows from a disk image"
+        reader.report.problem(like.place, what, "base: { disk: { image: FILE } } in the outermost stalk")
+    for key in OF_BASE:
+        child = node.get(key)
+        if child is not None:
+            what = f"'{key}' is that of the base, with like: base"
+            reader.report.problem(child.key_place, what, "leave it out, or leave 'like' out")
+    size = node.get("size")
+    size_bytes = reader.size(size, lambda text: disk_bytes(text, ALIGN_BYTES))
+    formats = _formats(node.get("formats"), reader)
+    words = size.text if size is not None else "auto"
+    disk = Disk(file, "mbr", (), size_bytes, words, formats=formats, like="base")
+    return disk if file and reader.disk_base is not None else None
 
 
 def _align(node: Node | None, reader: ArtifactReader) -> int:

@@ -14,15 +14,16 @@ from stalker.config.syntax.document import items_of
 from stalker.config.tree import names
 from stalker.config.tree.variables import plugin_variables
 from stalker.model.artifacts import Artifact, Disk, Files, Gates, Repo, Rootfs, Write
+from stalker.model.variables import Variable
 
 if TYPE_CHECKING:
     from stalker.config.artifacts.values import ArtifactReader
     from stalker.config.syntax.document import Node
     from stalker.model.diagnostics import Place
     from stalker.model.tree import Stalk
-    from stalker.model.variables import Variable
 
 
+BASE_NAME = "BASE"
 EPOCH = "SOURCE_DATE_EPOCH"
 EPOCH_MAX = 2**33
 """Later times (after the year 2242) do not fit the headers of all tars."""
@@ -102,7 +103,30 @@ def _kind(
         case "repo":
             return _repo(node, given, reader)
         case _:
-            return read_disk(node, _file(given, (".img",), reader), writes, reader)
+            return read_disk(node, _file(given, (".img",), reader, _filled(given, reader)), writes, reader)
+
+
+def _filled(node: Node, reader: ArtifactReader) -> str:
+    """Return the name of a disk with `{NAME}` replaced by variables, and `{BASE}` by the name of the base's image."""
+    settings = {name: one for name, one in reader.scope.settings.items() if f"{{{name}}}" in node.text}
+    reader.scope.asked.update(settings)
+    variables = [Variable(name, _in_name(one.value), one.place) for name, one in settings.items()]
+    if reader.disk_base is not None:
+        variables.append(Variable(BASE_NAME, image_stem(reader.disk_base.source), node.place))
+    return substitute(node.text.encode(), variables).decode()
+
+
+def _in_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._+-]", "-", text)
+
+
+def image_stem(source: str) -> str:
+    """Return the name of an image's file or URL without what says how it is packed: `raspios` of `raspios.img.xz`."""
+    name = re.split(r"[?#]", source)[0].rstrip("/").rpartition("/")[2]
+    stem = re.sub(
+        r"(?:\.(?:img|raw|wic|bin|iso))?(?:\.(?:xz|gz|zst|bz2|zip))?\Z", "", name, flags=re.IGNORECASE
+    )
+    return _in_name(stem) or "image"
 
 
 def _files(node: Node, file: str, reader: ArtifactReader) -> Files | None:
@@ -139,11 +163,11 @@ def _not_in_image(path: str, mount: str) -> tuple[str, str]:
     )
 
 
-def _file(node: Node | None, endings: tuple[str, ...], reader: ArtifactReader) -> str:
-    """Return the name of a published file, empty where it is invalid, which is reported."""
+def _file(node: Node | None, endings: tuple[str, ...], reader: ArtifactReader, text: str = "") -> str:
+    """Return the name of a published file, empty where it is invalid, which is reported; `text` is what it became."""
     if node is None or not isinstance(node.value, str):
         return ""
-    name = reader.told(node, names.published_name)
+    name = reader.told(node, lambda written: names.published_name(text or written))
     if name is None or (name.endswith(endings) and name not in endings):
         return name or ""
     stem = re.sub(r"\.(?:tar|tgz|txz|img|zip|raw|iso|bin|gz|xz|zst|bz2|zstd)(?:\..*)?\Z", "", name)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stalker.config.syntax.report import Report
     from stalker.config.tree.variables import Scope
     from stalker.config.workspace import Workspace
+    from stalker.model.tree import DiskBase
 
 _Read = TypeVar("_Read")
 
@@ -25,7 +26,7 @@ class ArtifactReader:
     """Reads the artifacts of one stalk of a tree.
 
     `mounts` are the paths that the stalk's steps have mounted: what is there is in no image.
-    `platform` is the stalk's, empty for the engine's own.
+    `platform` is the stalk's, empty for the engine's own. `disk_base` is the disk image that the stalk starts from.
     """
 
     scope: Scope
@@ -33,6 +34,7 @@ class ArtifactReader:
     report: Report
     platform: str = ""
     mounts: tuple[str, ...] = ()
+    disk_base: DiskBase | None = None
 
     def told(self, node: Node, read: Callable[[str], _Read]) -> _Read | None:
         """Return what `read` makes of a text or number; None where it raises ValueError, which is reported."""

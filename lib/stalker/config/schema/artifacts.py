@@ -134,10 +134,16 @@ KINDS: dict[str, Shape] = {
     "rootfs": Text("file name of a tar with the root file system: x.tar, .tar.zst, .tar.xz, .tar.gz"),
     "files": Text("file name of a tar with some files of the image"),
     "repo": Text("name of the directory in which a directory that the steps wrote is published"),
-    "disk": Text("file name of a disk image: x.img"),
+    "disk": Text("file name of a disk image: x.img; {NAME} is a variable of the node"),
 }
 
 DISK: dict[str, Shape] = {
+    "like": Text(
+        "`base`: the disk image that the stalk started from, with what its steps changed; see "
+        "[a disk like its base](#a-disk-like-its-base)",
+        allowed=("base",),
+        of="disk",
+    ),
     "table": Text("`mbr` or `gpt`", allowed=("mbr", "gpt"), default="`mbr`", of="disk"),
     "size": Either(
         _SIZE,

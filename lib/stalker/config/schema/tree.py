@@ -60,6 +60,20 @@ BOOTSTRAP = Keys(
     required=("suite",),
 )
 
+DISK_BASE = Keys(
+    {
+        "image": Text("path or URL of the image, compressed or not; {NAME} is a variable of the node"),
+        "checksum": Text(
+            "of the file as it is: `sha256:` or `sha512:` and digits; needed with a URL", read=names.checksum
+        ),
+        "root": Whole(
+            "the number of its root partition; else the one with a system in it", minimum=1, maximum=128
+        ),
+    },
+    "the system in a disk image; see [change an image](../how-to/change-an-image.md)",
+    required=("image",),
+)
+
 BASES: dict[str, Shape] = {
     "image": Text("an image of a registry: name, tag or digest"),
     "tarball": Text("a root file system as tar: path or URL; verified by sha256 or signature and key"),
@@ -69,6 +83,7 @@ BASES: dict[str, Shape] = {
     "bootstrap": BOOTSTRAP,
     "dockerfile": Text("a directory with a Dockerfile, or a git URL"),
     "tag": Text("an image that is already there; {NAME} is a variable of the node"),
+    "disk": DISK_BASE,
 }
 """The kinds of bases."""
 

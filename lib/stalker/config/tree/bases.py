@@ -10,7 +10,7 @@ from stalker.config.schema import tree
 from stalker.config.schema.types import bind, check_kind, values
 from stalker.config.syntax.document import is_true, items_of, text_of
 from stalker.model.image_name import split_image_name
-from stalker.model.tree import Base, BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
+from stalker.model.tree import Base, BootstrapBase, DiskBase, DockerfileBase, ImageBase, TagBase, TarballBase
 from stalker.model.variables import Variable
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class _Reader:
                 return self.stage3(child, node)
             case "bootstrap":
                 return self.bootstrap(child)
+            case "disk":
+                return self.disk(child)
             case _:
                 return self.dockerfile(child, node)
 
@@ -223,6 +225,37 @@ class _Reader:
         found = bind(node, tree.BOOTSTRAP, self.report) or {}
         return BootstrapBase(place=node.place, **found) if found.get("suite") else None
 
+    def disk(self, node: Node) -> Base | None:
+        """Return the base of a disk image: a file of this host counts by its content, a URL needs a checksum."""
+        found = bind(node, tree.DISK_BASE, self.report) or {}
+        image = node.get("image")
+        if image is None or not found.get("image"):
+            return None
+        source, checksum = self.filled(image.text, str), found.get("checksum", "")
+        root = found.get("root") or 0
+        if _URL.match(source) and not source.startswith("file://"):
+            if not source.lower().startswith(("http://", "https://")):
+                self.report.problem(
+                    image.place, f"{shown_scheme(source)} addresses are not fetched", "http or https"
+                )
+            elif not checksum:
+                self.report.problem(
+                    image.place,
+                    "nothing verifies this image",
+                    "add checksum: sha256:DIGITS, which its publisher states",
+                )
+            else:
+                return DiskBase(source, image.place, checksum, root)
+            return None
+        path = source.removeprefix("file://")
+        kind = self.workspace.kind(path)
+        if kind and kind != "file":
+            self.report.problem(image.place, f"{path} is not a file", "name a file, or a URL")
+            return None
+        own = self.workspace.digest(path, image.place) if kind and not checksum else ""
+        digest = checksum or (f"sha256:{own}" if own else "")  # a file that is missing is found by the plan
+        return DiskBase(path, image.place, digest, root)
+
     def dockerfile(self, node: Node, around: Node) -> Base | None:
         if not isinstance(node.value, str):
             return None
@@ -255,6 +288,11 @@ class _Reader:
             digest = self.workspace.context_digest(node.text, file, node.place)
             return DockerfileBase(self.workspace.shown(node.text), node.place, "", file, arguments, digest)
         return None
+
+
+def shown_scheme(source: str) -> str:
+    """Return the scheme of an address."""
+    return source.partition("://")[0]
 
 
 def _texts(node: Node | None) -> list[Node]:

@@ -204,6 +204,18 @@ def sha256(text: str) -> str:
     return text.lower()
 
 
+def checksum(text: str) -> str:
+    """Return a checksum as `algorithm:digits` in small letters; SHA-256 needs no name. Raises ValueError."""
+    algorithm, colon, digits = text.rpartition(":")
+    name = algorithm.lower().replace("-", "") if colon else "sha256"
+    wanted = {"sha256": 64, "sha512": 128}.get(name)
+    if wanted is None:
+        raise ValueError(f"'{algorithm}' is not a checksum that is known here: sha256 or sha512")
+    if not re.fullmatch(rf"[0-9a-fA-F]{{{wanted}}}", digits):
+        raise ValueError(f"'{digits}' is not a {name}: it has {wanted} digits of 0-9a-f")
+    return f"{name}:{digits.lower()}"
+
+
 def fingerprint(text: str) -> str:
     """Return a full OpenPGP fingerprint, without blanks. Raises ValueError."""
     name = text.upper().replace(" ", "").removeprefix("0X")

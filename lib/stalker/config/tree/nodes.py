@@ -24,7 +24,7 @@ from stalker.config.tree.variables import Scope, Setting, settings_of
 from stalker.model.diagnostics import Place
 from stalker.model.image_name import REPOSITORY_MAX
 from stalker.model.program import program
-from stalker.model.tree import Base, Option, SecretSource, Stalk, Step
+from stalker.model.tree import Base, DiskBase, Option, SecretSource, Stalk, Step
 
 if TYPE_CHECKING:
     from stalker.config.plugins.declared import Exec
@@ -148,7 +148,8 @@ class Trunk:
         if root is not None:
             stalk = self.with_steps(stalk, root, scope)
         mounts = tuple(mount.target for step in stalk.steps[-1:] for mount in step.mounts)
-        reader = ArtifactReader(scope, self.workspace, self.report, stalk.platform, mounts)
+        image = next((one for one in self.bases_of(stalk) if isinstance(one, DiskBase)), None)
+        reader = ArtifactReader(scope, self.workspace, self.report, stalk.platform, mounts, image)
         return Grown(
             replace(stalk, artifacts=read_artifacts(node.get("artifacts"), stalk, reader)),
             node.key_place,
@@ -210,6 +211,12 @@ class Trunk:
         if node.get("DOCKER_INIT_IMG") is not None:
             self.report.problem(base.key_place, "both 'base' and 'DOCKER_INIT_IMG'", "keep one of them")
         return read_bases(base, scope, self.workspace, self.report)
+
+    def bases_of(self, stalk: Stalk) -> tuple[Base, ...]:
+        """Return what the root of a stalk starts from."""
+        while stalk.parent and stalk.parent in self.grown:
+            stalk = self.grown[stalk.parent].stalk
+        return stalk.bases
 
     def init_image(self, node: Node, root: Node | None, parent: str, *, has_base: bool) -> Node | None:
         """Return the DOCKER_INIT_IMG that decides the start, None when something else does."""

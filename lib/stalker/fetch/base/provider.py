@@ -25,6 +25,7 @@ from stalker.fetch.base.bootstrap import (
     settle_architecture,
     tool_for,
 )
+from stalker.fetch.base.disk_image import raw_image
 from stalker.fetch.base.dockerfile_context import context_obstacle, folder_context, git_context
 from stalker.fetch.base.import_image import Maker, split_name
 from stalker.fetch.base.tarball import check_is_pinned, verified_tarball
@@ -38,8 +39,9 @@ from stalker.model.base_key import base_key, describe_base, find_base
 from stalker.model.identity import image_identity
 from stalker.model.images import Image
 from stalker.model.platforms import of_debian, runs_on
-from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
+from stalker.model.tree import BootstrapBase, DiskBase, DockerfileBase, ImageBase, TagBase, TarballBase
 
+ReadSystem = Callable[[Path, str, int], Iterator[bytes]]
 _QUESTION = "mmdebstrap is needed to bootstrap Debian and is not installed. Install it with apt-get?"
 
 
@@ -48,7 +50,8 @@ class Bases:
 
     `cache_dir` holds downloads between runs; `workspace` is what relative paths start from. `ask` puts
     a question to the user and is None where nobody can answer; `yes` answers it. `platform` is that of
-    the stalks the images are for, as in `linux/arm/v7`, empty for the engine's own.
+    the stalks the images are for, as in `linux/arm/v7`, empty for the engine's own. `read_system` yields the tar of
+    the system in a raw disk image, of that name in messages and with that root partition.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Bases:
         ask: Callable[[str], bool] | None = None,
         *,
         platform: str = "",
+        read_system: ReadSystem | None = None,
     ) -> None:
         self._engine = engine
         self._cache_dir = Path(cache_dir)
@@ -67,6 +71,7 @@ class Bases:
         self._yes = yes
         self._ask = ask
         self._platform = platform
+        self._read_system = read_system
 
     def obstacle(self, base: object) -> str:
         """Return why this base is not available here, empty when no reason is known."""
@@ -86,6 +91,9 @@ class Bases:
                 if base.commit and not shutil.which("git"):
                     return "git is not installed: apt-get install git"
                 return context_obstacle(base.context, base.commit, base.dockerfile, self._workspace)
+            case DiskBase():
+                digest = base.checksum.removeprefix("sha256:") if base.checksum.startswith("sha256:") else ""
+                return _source_obstacle(base.source, digest, self._workspace, self._cache_dir)
             case TagBase():
                 return "" if self._engine.image(base.name) else f"there is no image {base.name}"
         raise TypeError(f"no base: {base!r}")
@@ -101,7 +109,7 @@ class Bases:
                 image = self._pull(base, say)
             case TagBase():
                 image = self._there(base.name)
-            case TarballBase() | BootstrapBase() | DockerfileBase():
+            case TarballBase() | BootstrapBase() | DockerfileBase() | DiskBase():
                 # Two stalks, or two runs, with one base make it once.
                 key = base_key(base, self._platform)
                 with locked(self._cache_dir / "bases" / key, say, describe_base(base)):
@@ -113,7 +121,7 @@ class Bases:
         return self._there(name)
 
     def _make(
-        self, base: TarballBase | BootstrapBase | DockerfileBase, key: str, name: str, say: Say
+        self, base: TarballBase | BootstrapBase | DockerfileBase | DiskBase, key: str, name: str, say: Say
     ) -> Image:
         platform = self._platform
         if isinstance(base, BootstrapBase):
@@ -128,6 +136,11 @@ class Bases:
                 self._ensure_tool(base, say)
                 with bootstrapped(base, say) as stream:
                     return maker.import_rootfs(stream, say)
+            case DiskBase():
+                assert self._read_system is not None
+                with raw_image(base, self._workspace, self._cache_dir, say) as path:
+                    say(f"reading {describe_base(base)}")
+                    return maker.import_rootfs(self._read_system(path, shown(base.source), base.root), say)
             case DockerfileBase():
                 with self._context(base, say) as (stream, text):
                     arguments = dict(base.arguments)

@@ -11,7 +11,7 @@ from stalker.config.syntax.report import Report
 from stalker.errors import FilesError
 from stalker.fetch.urls import local_path
 from stalker.model.diagnostics import Place
-from stalker.model.tree import DockerfileBase, TarballBase
+from stalker.model.tree import DiskBase, DockerfileBase, TarballBase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -141,6 +141,8 @@ def _paths_of_download(download: Download) -> Iterator[str]:
 def _paths_of(base: Base) -> tuple[str, ...]:
     if isinstance(base, TarballBase):
         return tuple(path for path in (base.source, base.signature, *base.keys) if path and "://" not in path)
+    if isinstance(base, DiskBase) and "://" not in base.source:
+        return (base.source,)
     if isinstance(base, DockerfileBase) and not base.commit:
         return (base.context,)
     return ()

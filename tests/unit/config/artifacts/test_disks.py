@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stalker.model.artifacts import Disk
-from unit.config.artifacts.space import ROOT, disk, problems, read
+from unit.config.artifacts.space import ROOT, disk, problems, read, write
 
 WRONG = {
     "no partitions": (
@@ -367,3 +367,45 @@ def test_marks_of_partitions_may_be_written(space):
     )
 
     assert b"@PARTUUID:root@" in read(space, text).writes[0].content
+
+
+LIKE = "base: { disk: { image: 'pi/2016-jessie-lite.img.xz', checksum: '" + "a" * 64 + "' } }"
+
+
+def test_a_disk_like_its_base_is_named_after_it(space):
+    """`{BASE}` is the base's file without what packs it, and variables may be in the name of any disk."""
+    text = "image: { disk: '{BASE}_{NAME}_{VERSION}.img', like: 'base', formats: ['img.xz'], size: '4GiB' }"
+
+    found = read(space, text, f"NAME: agent\n VERSION: 'V1/2'\n {LIKE}").kind
+
+    assert isinstance(found, Disk)
+    assert (found.file, found.like, found.partitions) == ("2016-jessie-lite_agent_V1-2.img", "base", ())
+    assert (found.size_bytes, found.formats) == (4 << 30, ("img.xz",))
+
+
+@pytest.mark.parametrize(
+    "key", ["table: 'gpt'", "partitions: { " + ROOT + " }", "disk_id: '5ca1ab1e'", "align: '1MiB'"]
+)
+def test_what_the_base_decides_is_refused_in_a_disk_like_it(space, key):
+    """One of both would have no effect."""
+    told = write(space, f"image: {{ disk: 'x.img', like: 'base'\n {key} }}", LIKE).problems()
+
+    assert len(told) == 1
+    assert f"'{key.partition(':')[0]}' is that of the base" in told[0]
+
+
+def test_a_disk_like_its_base_needs_a_disk_image(space):
+    """What to write is said; the name of another one has no `{BASE}`."""
+    told = problems(space, "image: { disk: '{BASE}.img', like: 'base' }")
+
+    assert any("needs a stalk that grows from a disk image" in one for one in told)
+    assert any("'{BASE}.img' cannot name a file" in one for one in told)
+
+
+def test_a_boot_test_names_the_partitions_of_the_base_by_role_or_number(space):
+    """Which there are is known when it is there."""
+    text = "image: { disk: 'x.img', like: 'base', boot_test: { machine: 'virt', kernel: '%s:k', expect: [{ wait: 'x' }] } }"
+
+    assert read(space, text % "boot", LIKE).boot_test.kernel == "boot:k"
+    assert read(space, text % "2", LIKE).boot_test.kernel == "2:k"
+    assert any("has no partition 'data'" in one for one in write(space, text % "data", LIKE).problems())

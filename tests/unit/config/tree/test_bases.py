@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
+from stalker.model.base_key import base_key
 from stalker.model.tree import BootstrapBase, DockerfileBase, ImageBase, TagBase, TarballBase
 
 SUM = "a" * 64
@@ -116,6 +119,15 @@ BAD = {
     "DIST: 1.3-release-std\n STAGE3_ARCHIVE: x\n base: { stage3: true }": [
         "DIST is '1.3-release-std', which is not an http or https URL"
     ],
+    "base: { disk: {} }": ["the key 'image' is missing"],
+    "base: { disk: { image: 'http://x/x.img' } }": [
+        "nothing verifies this image\n  add checksum: sha256:DIGITS"
+    ],
+    f"base: {{ disk: {{ image: 'ftp://x/x.img', checksum: '{SUM}' }} }}": ["ftp addresses are not fetched"],
+    "base: { disk: { image: 'x.img', checksum: 'md5:12' } }": ["'md5' is not a checksum that is known here"],
+    "base: { disk: { image: 'x.img', checksum: 'sha512:12' } }": ["'12' is not a sha512: it has 128 digits"],
+    "base: { disk: { image: 'stalks' } }": ["stalks is not a file"],
+    "base: { disk: { image: 'x.img', root: 0 } }": ["root"],
     "base: { bootstrap: {} }": ["the key 'suite' is missing"],
     "base: { bootstrap: { suite: 'Book worm' } }": ["'Book worm' is not a valid suite's name"],
     "base: { bootstrap: { suite: 'x', include: ['a b'] } }": ["'a b' is not a valid package's name"],
@@ -182,3 +194,32 @@ def test_nearest_goes_with_a_tag(space):
 
     (problem,) = space.problems()
     assert "'nearest' does not go with image" in problem
+
+
+def test_a_disk_image_counts_by_its_content(space):
+    """Another content is another base, another name is not; one that is missing is found by the plan."""
+    space.write("a.img", "one")
+    space.write("b.img", "one")
+    space.write("c.img", "two")
+    found = {}
+    for name in ("a", "b", "c", "none"):
+        space.tree(f"ORIGINAL: {name}.img\n base: {{ disk: {{ image: '{{ORIGINAL}}', root: 2 }} }}")
+        [found[name]] = space.read().stalks[0].bases
+
+    assert (found["a"].source, found["a"].root) == ("a.img", 2)
+    assert found["a"].checksum == f"sha256:{hashlib.sha256(b'one').hexdigest()}"
+    assert base_key(found["a"]) == base_key(found["b"]) != base_key(found["c"])
+    assert found["none"].checksum == ""
+
+
+def test_a_disk_image_of_a_server_counts_by_its_checksum(space):
+    """Whatever server it is from."""
+    found = []
+    for host in ("one", "two"):
+        space.tree(
+            f"base: {{ disk: {{ image: 'https://{host}/x.img.xz', checksum: 'SHA-256:{SUM.upper()}' }} }}"
+        )
+        found += space.read().stalks[0].bases
+
+    assert [one.checksum for one in found] == [f"sha256:{SUM}"] * 2
+    assert base_key(found[0]) == base_key(found[1])
