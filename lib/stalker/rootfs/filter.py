@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import posixpath
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -106,7 +107,8 @@ class Content:
         self.entries = [0] * len(self.parts)
         self.bytes = [0] * len(self.parts)
         self._marks = {mark.encode(): value.encode() for mark, value in (marks or {}).items()}
-        self.is_excluded = matcher(artifact.exclude)
+        self.excludes = artifact.exclude
+        self.is_excluded = matcher(self.excludes)
         self._is_wanted = matcher(self.patterns) if self.patterns else None
         numbered = sorted(enumerate(self.parts), key=lambda part: -len(part[1]))
         self._prefixes = [(part + b"/" if part else b"", number) for number, part in numbered]
@@ -138,6 +140,13 @@ class Content:
         if self._is_wanted is not None and not self._is_wanted(path):
             return DROPPED
         return self.part_of(path)
+
+    def lead_through(self, excludes: Sequence[str], wanted: Sequence[str]) -> None:
+        """Match these patterns too: those of the artifact by the real path of a link on their way."""
+        if excludes:
+            self.is_excluded = matcher([*self.excludes, *excludes])
+        if wanted:
+            self._is_wanted = matcher([*self.patterns, *wanted])
 
     def part_of(self, path: bytes) -> int:
         """Return the part that holds this path, or DROPPED."""
@@ -198,6 +207,77 @@ class _Kept:
     pieces: list[bytes] = field(default_factory=list)
 
 
+LINK_DEPTH = 2
+"""Links are followed for patterns down to here: `/lib`, `/var/run`."""
+
+
+class _LinkedPatterns:
+    """The patterns of an artifact whose way leads through a symbolic link of the image, as `/lib/**` on merged /usr.
+
+    An engine's export is sorted, so that `lib` comes before `usr/lib`: from then on the real path matches too. Where a
+    link comes after what it leads to (`var/run` after `run`), that has passed by.
+    """
+
+    def __init__(self, content: Content) -> None:
+        self.targets: dict[bytes, bytes] = {}
+        self._content = content
+        self._passed: set[bytes] = set()
+        self._new: list[tuple[str, list[str]]] = []
+        self._real: dict[str, list[str]] = {one: [one] for one in (*content.excludes, *content.patterns)}
+
+    def see(self, path: bytes, header: Header) -> None:
+        """Take a member near the top. Raises StalkerError for a pattern through a link to what has passed by."""
+        if header.kind != b"2":
+            self._passed.add(path)
+            return
+        self.targets[path] = header.link
+        changed = [one for one in self._real if self._lead(one)]
+        if not changed:
+            return
+        self._content.lead_through(
+            [real for one in self._content.excludes for real in self._real[one][1:]],
+            [real for one in self._content.patterns for real in self._real[one][1:]],
+        )
+        self._new += [(one, self._real[one][1:]) for one in changed if one in self._content.patterns]
+
+    def new_wanted(self) -> list[tuple[str, list[str]]]:
+        """Return the wanted patterns that have new real ones, each time once."""
+        new, self._new = self._new, []
+        return new
+
+    def _lead(self, pattern: str) -> bool:
+        """Add what a pattern matches by the links so far; return whether that is more than before."""
+        known = self._real[pattern]
+        before = len(known)
+        for one in known:  # grows: a link may lead to a link
+            text = path_bytes(one)
+            link = next((link for link in self.targets if text.startswith(link + b"/")), None)
+            if link is None or len(known) > LINKS_MAX:
+                continue
+            target = _led_to(link, self.targets[link])
+            real = f"/{(target + text[len(link) :]).decode('utf-8', 'surrogateescape')}"
+            if real in known or not target:
+                continue
+            if target in self._passed or target.count(b"/") >= LINK_DEPTH:
+                raise StalkerError(
+                    f"{pattern} leads through a link of the image",
+                    f"{path_text(link)} is a symbolic link to {path_text(target)}",
+                    f"write {real}",
+                )
+            known.append(real)
+        return len(known) > before
+
+
+LINKS_MAX = 40
+"""As Linux has it."""
+
+
+def _led_to(link: bytes, target: bytes) -> bytes:
+    """Return where a link of an image leads, as a path of the image without a leading slash."""
+    above = b"" if target.startswith(b"/") else posixpath.dirname(link)
+    return posixpath.normpath(b"/" + above + b"/" + target).strip(b"/")
+
+
 class Passing:
     """What is known in the middle of a stream."""
 
@@ -209,7 +289,7 @@ class Passing:
         self._unfilled = set(content.to_fill)
         self._unmatched = {pattern: matcher([pattern]) for pattern in content.patterns}
         self._folders: list[Header] = []
-        self._top_links: dict[bytes, bytes] = {}
+        self._links = _LinkedPatterns(content)
         self._homeless: dict[bytes, dict[int, list[Header]]] = {}
         self._late: list[Target] = []
 
@@ -304,6 +384,10 @@ class Passing:
         path = header.path
         if b".." in path:
             check_name(path)
+        if path.count(b"/") < LINK_DEPTH:
+            self._links.see(path, header)
+            for pattern, real in self._links.new_wanted():
+                self._unmatched[pattern] = matcher([pattern, *real])
         if path in TOUCHED and content.made_s > 0:
             header = header.clamped(content.made_s)
         if is_stub(header):
@@ -338,8 +422,6 @@ class Passing:
 
     def _route_leaf(self, header: Header, path: bytes) -> list[Target] | None:
         content = self._content
-        if header.kind == b"2" and b"/" not in path:
-            self._top_links[path] = header.link
         if path in self._missing and not content.is_excluded(path):
             below = next(write for write in content.writes if write.startswith(path + b"/"))
             raise cannot_write(below, self._said_of(path), "name the file by its real path")
@@ -388,10 +470,11 @@ class Passing:
             )
 
     def _said_of(self, path: bytes) -> str:
-        """Say which part of a path is a symbolic link, if one at the top is: `/lib -> usr/lib`."""
-        top = path.partition(b"/")[0]
-        if top in self._top_links:
-            return f"{path_text(top)} is a symbolic link to {self._top_links[top].decode('utf-8', 'replace')}"
+        """Say which part of a path is a symbolic link, if one near the top is: `/lib -> usr/lib`."""
+        for above in [*_above(path), path]:
+            if above in self._links.targets:
+                target = self._links.targets[above].decode("utf-8", "replace")
+                return f"{path_text(above)} is a symbolic link to {target}"
         return ""
 
     def _house_links(self, again: Callable[[], Iterable[Data]] | None) -> Iterator[Piece]:

@@ -314,10 +314,81 @@ def test_chosen_files_come_with_the_folders_above_them():
 def test_a_choice_that_matches_nothing_is_a_mistake():
     data = make_tar(link("lib", "usr/lib"), folder("usr"), folder("usr/lib"), ("usr/lib/x", b""))
 
-    with pytest.raises(StalkerError, match="nothing in the image matches /lib/x") as caught:
-        names(data, artifact(Files("k.tar", ("/usr/lib/x", "/lib/x"))))
+    with pytest.raises(StalkerError, match="nothing in the image matches /lib/y") as caught:
+        names(data, artifact(Files("k.tar", ("/usr/lib/x", "/lib/y"))))
 
     assert caught.value.details == "/lib is a symbolic link to usr/lib"
+
+
+MERGED = (
+    link("bin", "/usr/bin"),
+    link("lib", "usr/lib"),
+    folder("run"),
+    ("run/f", b""),
+    folder("usr"),
+    folder("usr/bin"),
+    ("usr/bin/busybox", b""),
+    folder("usr/lib"),
+    folder("usr/lib/modules"),
+    ("usr/lib/modules/x.ko", b""),
+    ("usr/lib/other", b""),
+    folder("var"),
+    link("var/lib", "../usr/lib"),
+    link("var/run", "/run"),
+)
+
+
+@pytest.mark.parametrize(
+    ("paths", "there"),
+    [
+        (["/lib/modules/**"], ["usr", "usr/lib", "usr/lib/modules", "usr/lib/modules/x.ko"]),
+        (["/lib/modules/x.ko"], ["usr", "usr/lib", "usr/lib/modules", "usr/lib/modules/x.ko"]),
+        (["/bin/busy*", "/lib/other"], ["usr", "usr/bin", "usr/bin/busybox", "usr/lib", "usr/lib/other"]),
+        (["/lib"], ["lib"]),
+    ],
+)
+def test_a_choice_through_a_link_is_what_the_link_leads_to(paths, there):
+    """`/lib/modules/**` on merged /usr; the link itself is chosen by its own name."""
+    assert names(make_tar(*MERGED), artifact(Files("k.tar", tuple(paths)))) == there
+
+
+@pytest.mark.parametrize(
+    ("exclude", "gone"),
+    [
+        ("/lib/modules/**", {"usr/lib/modules/x.ko"}),
+        ("/lib/modules", {"usr/lib/modules", "usr/lib/modules/x.ko"}),
+        ("/bin/busybox", {"usr/bin/busybox"}),
+        ("/lib", {"lib"}),
+        ("/bin/nothing/**", set()),
+    ],
+)
+def test_what_is_excluded_through_a_link_is_not_in_it(exclude, gone):
+    """It was in the artifact, and nothing said so."""
+    data = make_tar(*MERGED)
+
+    assert set(names(data, artifact())) - set(names(data, artifact(exclude=(exclude,)))) == gone
+
+
+def test_links_that_lead_to_links_are_followed():
+    """And two that lead to each other end."""
+    data = make_tar(
+        link("a", "b"), link("b", "c"), link("d", "e"), link("e", "d"), folder("x"), link("c", "x/y"),
+        folder("x/y"), ("x/y/f", b""),
+    )  # fmt: skip
+
+    assert "x/y/f" not in names(data, artifact(exclude=("/a/f", "/d/f")))
+
+
+@pytest.mark.parametrize("kind", [None, Files("k.tar", ("/var/run/**",))])
+def test_a_pattern_through_a_link_to_what_has_passed_by_is_refused(kind):
+    """The real path is named, for `exclude` as for `paths`."""
+    exclude = () if kind else ("/var/run/**",)
+
+    with pytest.raises(StalkerError, match=r"/var/run/\*\* leads through a link") as caught:
+        names(make_tar(*MERGED), artifact(kind, exclude=exclude))
+
+    assert caught.value.details == "/var/run is a symbolic link to /run"
+    assert caught.value.resolution == "write /run/**"
 
 
 # hard links
