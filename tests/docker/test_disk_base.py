@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import lzma
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bases import BOOT_START, MIB, ROOT_MIB, ROOT_START, make_base, mke2fs, run
+from bases import BOOT_MIB, BOOT_START, MIB, ROOT_MIB, ROOT_START, make_base, mke2fs, run
 from disks import DiskShop, mounted, read_files
 from engines import has_to_be_there, remove_all_below
 from kernels import BOOT, PASSWORD, kernel_for, make_disk
@@ -25,11 +27,13 @@ from stalker.app.toolbox_image import image_maker
 from stalker.artifacts.context import Workshop
 from stalker.artifacts.disk.like_base import make_like_base
 from stalker.boot.run import boot_disk
+from stalker.disk.inspect import read_disk
 from stalker.disk.system.find import find_system
 from stalker.disk.system.members import system_tar
 from stalker.engine.run_id import new_run_id
-from stalker.errors import EngineError
+from stalker.errors import EngineError, StalkerError
 from stalker.fetch.base.provider import Bases
+from stalker.formats.fs.fat.reader import FatReader
 from stalker.formats.tar.member import KINDS
 from stalker.model.artifacts import BootTest, Expectation
 from stalker.model.diagnostics import Place
@@ -118,6 +122,8 @@ def original(tmp_path_factory) -> Original:
         has_to_be_there("busybox is what the steps of the image run")
     (root / "bin/sh").write_bytes(busybox.read_bytes())
     (root / "bin/sh").chmod(0o4755)
+    (root / "bin/rm").symlink_to("sh")
+    (root / "bin/dd").symlink_to("sh")
     for one in sorted(root.rglob("*")):
         os.utime(one, (1_600_000_000, 1_600_000_000), follow_symlinks=False)
     os.chown(srv / "file", 65534, 3_000_000)
@@ -253,6 +259,122 @@ def dumpe2fs(path: Path) -> list[str]:
         "journal seq",
     )
     return [line for line in text.splitlines() if not line.lower().startswith(passing)]
+
+
+@contextlib.contextmanager
+def changed(engine, image: Image, script: str) -> Iterator[Image]:
+    """Give the image with what a shell script left in it."""
+    argv = ["docker", "run", "--network", "none", "-d", image.id, "/bin/sh", "-ec", script]
+    container = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    name = f"stalker-test-disk-base/{uuid.uuid4().hex[:12]}:changed"
+    try:
+        code = subprocess.run(
+            ["docker", "wait", container], check=True, capture_output=True, text=True
+        ).stdout
+        assert code.strip() == "0", subprocess.run(
+            ["docker", "logs", container], check=False, capture_output=True, text=True
+        )
+        subprocess.run(["docker", "commit", container, name], check=True, capture_output=True)
+        found = engine.image(name)
+        assert found is not None
+        yield found
+    finally:
+        subprocess.run(["docker", "rm", "-f", container], check=True, capture_output=True)
+        with contextlib.suppress(EngineError):
+            engine.untag(name)
+
+
+def fat_of(path: Path) -> dict[str, bytes]:
+    """Return the files of the boot partition, which fsck.vfat finds sound."""
+    with path.open("rb") as stream:
+        found = {
+            one.path: b"".join(os.pread(stream.fileno(), length, start) for start, length in one.ranges)
+            for one in FatReader(stream.fileno(), BOOT_START, BOOT_MIB * MIB).walk()
+        }
+        fat = path.with_suffix(".fat")
+        fat.write_bytes(os.pread(stream.fileno(), BOOT_MIB * MIB, BOOT_START))
+    done = subprocess.run(["fsck.vfat", "-n", str(fat)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return found
+
+
+def test_what_steps_changed_is_all_that_differs(engine, shop, image, original):
+    """Files of the root and of the boot partition, changed, new and removed; data and boot loader stay."""
+    script = """
+        echo dtparam=spi=on >>/boot/firmware/config.txt
+        echo new >/boot/firmware/new.txt
+        rm -r /boot/firmware/overlays /srv/many
+        rm /srv/random
+        echo changed >/srv/file
+        echo by a step >/etc/new
+    """
+    with changed(engine, image, script) as after:
+        made = make_like(shop, after, original)
+    path = made.files[0]
+
+    boot = fat_of(path)
+    was = fat_of(original.path)
+    assert boot == {
+        **{name: data for name, data in was.items() if not name.startswith("overlays")},
+        "config.txt": b"arm_64bit=0\ndtparam=spi=on\n",
+        "new.txt": b"new\n",
+    }
+    one, two = original.path.read_bytes(), path.read_bytes()
+    assert (one[:BOOT_START], one[DATA_START:]) == (two[:BOOT_START], two[DATA_START:])
+    run("e2fsck", "-fn", f"{path}?offset={ROOT_START}")
+    with mounted(original.path, ROOT_START) as old, mounted(path, ROOT_START) as new:
+        wanted, found = read_files(old), read_files(new)
+    gone = {"srv/random", *(name for name in wanted if name.startswith("srv/many"))}
+    assert found.keys() == (wanted.keys() - gone) | {"etc/new"}
+    assert found["srv/file"][-1] == b"changed\n"
+    assert found["srv/file"][-2] == {}  # another content, so the note on the old one is not its own
+    for name in wanted.keys() - gone - {"srv", "srv/file", "etc"}:
+        assert found[name] == wanted[name], name
+
+
+def test_a_root_that_is_too_small_is_reported_and_can_grow(engine, shop, image, original, tmp_path):
+    """The error says how; the disk and its last partition become larger then, and nothing else differs."""
+    single = tmp_path / "single.img"
+    data = bytearray(original.path.read_bytes()[:DATA_START])
+    data[446 + 32 : 446 + 48] = bytes(16)  # without the partition behind the root
+    single.write_bytes(data)
+    alone = replace(original, path=single)
+    with changed(engine, image, "dd if=/dev/urandom of=/srv/big bs=1024k count=60") as after:
+        with pytest.raises(StalkerError, match="too small for what the steps left") as error:
+            make_like(shop, after, alone)
+        assert "size: 4GiB" in error.value.resolution
+        with pytest.raises(StalkerError, match="the root cannot grow"):
+            make_like(shop, after, original, size_bytes=256 * MIB)
+        path = make_like(shop, after, alone, size_bytes=256 * MIB).files[0]
+
+    assert path.stat().st_size == 256 * MIB
+    facts = read_disk(path)
+    assert [(one.start_bytes, one.size_bytes) for one in facts.partitions] == [
+        (BOOT_START, BOOT_MIB * MIB),
+        (ROOT_START, 256 * MIB - ROOT_START),
+    ]
+    assert facts.table.disk_id == "5ca1ab1e"
+    assert facts.partitions[1].filesystem.size_bytes == 256 * MIB - ROOT_START
+    run("e2fsck", "-fn", f"{path}?offset={ROOT_START}")
+    assert {path, single} == set(shop.folder.rglob("*.img"))
+
+
+def test_a_compressed_image_gives_the_same(engine, shop, image, original, tmp_path):
+    """Published as .xz: the base and the disk are those of the raw one."""
+    packed = tmp_path / "original.img.xz"
+    packed.write_bytes(lzma.compress(original.path.read_bytes(), preset=0))
+    compressed = replace(original, path=packed)
+    name = f"stalker-test-disk-base/{uuid.uuid4().hex[:12]}:initial"
+    bases = Bases(engine, tmp_path / "cache", tmp_path, read_system=read_system)
+    try:
+        found = bases.provide(compressed.base, name, lambda _: None)
+        path = make_like(shop, found, compressed).files[0]
+    finally:
+        with contextlib.suppress(EngineError):
+            engine.untag(name)
+
+    assert found.diff_ids == image.diff_ids
+    assert outside_root(path) == outside_root(original.path)
 
 
 # the tree that installs an agent

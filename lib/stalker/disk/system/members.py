@@ -57,7 +57,7 @@ class Kept:
     """What an engine does not keep of a root.
 
     `members` are files by path, each as the blocks of a tar with its data. `attributes` are those of files that an engine keeps without them, `times` (s) those of
-    directories that it touches.
+    directories that it touches, and of those that something is mounted on.
     """
 
     members: dict[bytes, bytes] = field(default_factory=dict)
@@ -193,12 +193,13 @@ def _pread(descriptor: int, start: int, length: int) -> Iterator[bytes]:
 def kept_of(system: System) -> Kept:
     """Read what an engine does not keep of the root of a system. Raises StalkerError."""
     kept = Kept()
-    mounted = tuple(one.path + b"/" for one in system.mounts)
+    points = {one.path for one in system.mounts}
+    mounted = tuple(path + b"/" for path in points)
     first: dict[int, bytes] = {}
     with opened(system.image) as read:
         reader = ext4_reader(read, system.root, system.called)
         for path, node in reader.walk():
-            if path in TOUCHED:
+            if path in TOUCHED or path in points:
                 kept.times[path] = node.mtime_ns // _NS
             hidden = bool(mounted) and path.startswith(mounted)
             if is_lost(path, node) or path.startswith(OF_ENGINE) or path in OWN_FILES or hidden:

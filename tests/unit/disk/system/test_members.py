@@ -55,4 +55,4 @@ def test_what_an_engine_does_not_keep_is_kept_aside(tmp_path):
     } == {path.decode() for path in kept.members}
     assert b"below" in kept.members[b"boot/firmware/hidden"]
     assert [attributes for _, attributes in kept.attributes.values()] == [{b"user.note": b"value"}]
-    assert kept.times.keys() == {b"", b"etc", b"dev"}
+    assert kept.times.keys() == {b"", b"etc", b"dev", b"boot/firmware"}
