@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from stalker.card.inject.image_file import OUT, inject_all, open_editors
 from stalker.card.output import IMAGE
-from stalker.card.partitions import DataRequest, by_name, frame, inspect_base
+from stalker.card.partitions import DataRequest, frame, inspect_base
 from stalker.card.payload import stock_of
 from stalker.card.sizing import measure_of, plan_layout
 from stalker.disk.edit.open import NamedPartitions
 from stalker.disk.edit.view import FileView
 from stalker.disk.layout import Measure
+from stalker.disk.roles import by_name
 from stalker.io.compression.reader import packing_of
 from stalker.io.progress import Task
 from stalker.io.sparse import take_base

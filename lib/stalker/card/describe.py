@@ -14,6 +14,7 @@ from stalker.disk.checksums import checksum_lines, sha256_of
 from stalker.disk.inspect import manifest_beside, read_disk
 from stalker.disk.manifest import Manifest, PublishedFile, write_manifest
 from stalker.disk.pack import pack
+from stalker.disk.roles import ROLES
 from stalker.errors import StalkerError
 from stalker.io.atomic import write_file
 from stalker.io.progress import Task
@@ -49,7 +50,7 @@ def describe(
         inputs["base"] = f"{ingredients.base.name}, {about.st_size} bytes"
     facts = read_disk(assembled.image)
     _check_frame(facts, assembled)
-    names = {one.entry.number: role for role, one in assembled.partitions.items() if not role.isdigit()}
+    names = {one.entry.number: role for role, one in assembled.partitions.items() if role in ROLES}
     of_base = manifest_beside(ingredients.base)
     known = {one["number"]: one for one in (of_base.disk.get("partitions") or () if of_base else ())}
     names |= {number: one["name"] for number, one in known.items()}

@@ -19,7 +19,7 @@ from stalker.disk.ids import NAMESPACE, PartitionIds
 from stalker.disk.inspect import DiskFacts, PartitionFacts, read_disk
 from stalker.disk.layout import BLOCK, Placed, ext4_inodes
 from stalker.disk.mkfs import ext4_argv
-from stalker.disk.roles import Roles, roles_of
+from stalker.disk.roles import Roles, by_name, roles_of
 from stalker.errors import PlanError, StalkerError
 from stalker.formats.fs.ext4 import find_super
 from stalker.formats.fs.probe import inspect
@@ -90,7 +90,7 @@ class BaseDisk:
 
     @property
     def partitions(self) -> dict[str, PartitionFacts]:
-        """Its partitions by their role and by their number."""
+        """Its partitions by their role, number and label."""
         return by_name(self.facts.partitions, self.roles)
 
 
@@ -102,13 +102,6 @@ class Frame:
     roles: Roles
     is_data_new: bool = False
     changes: tuple[str, ...] = ()
-
-
-def by_name(partitions: Sequence[PartitionFacts], roles: Roles) -> dict[str, PartitionFacts]:
-    """Return partitions by their role, `boot`, `root` and `data`, and by their number."""
-    named = {"boot": roles.boot, "root": roles.root, "data": roles.data}
-    numbered = {str(one.entry.number): one for one in partitions}
-    return {name: one for name, one in named.items() if one is not None} | numbered
 
 
 def inspect_base(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ UNREAD = frozenset({"btrfs", "f2fs", "xfs", "luks", "lvm"})
 """Can hold a system, and are not read here."""
 
 DATA_NUMBER = 3
+ROLES = ("boot", "root", "data")
 _SYSTEM = frozenset({"bin", "sbin", "usr"})
 _BOOT = (
     "vmlinuz",
@@ -124,3 +126,12 @@ def _data(in_order: Sequence[PartitionFacts], label: str) -> PartitionFacts | No
 
 def _list(partitions: Sequence[PartitionFacts]) -> str:
     return "partitions " + " and ".join(str(one.entry.number) for one in partitions)
+
+
+def by_name(partitions: Sequence[PartitionFacts], roles: Roles) -> dict[str, PartitionFacts]:
+    """Return partitions by role (`boot`, `root`, `data`), number, and `PARTLABEL=name` where one alone has the name."""
+    named = {"boot": roles.boot, "root": roles.root, "data": roles.data}
+    numbered = {str(one.entry.number): one for one in partitions}
+    names = Counter(one.entry.name for one in partitions if one.entry.name)
+    labelled = {f"PARTLABEL={one.entry.name}": one for one in partitions if names[one.entry.name] == 1}
+    return {name: one for name, one in named.items() if one is not None} | numbered | labelled

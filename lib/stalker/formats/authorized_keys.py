@@ -15,6 +15,9 @@ _PRIVATE = re.compile(r"PRIVATE KEY|PuTTY-User-Key-File|b3BlbnNzaC1rZXktdjE")
 
 _BLANKS = re.compile(r"[ \t]+")
 _OPTIONS = re.compile(r'(?:"(?:\\"|[^"])*"|[^" \t])+')
+_KEY = re.compile(
+    r"((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[A-Za-z0-9@.-]+)[ \t]+(AAAA[0-9A-Za-z+/]+={0,3})(?=[ \t]|\Z)"
+)
 _TYPE = re.compile(r"[a-z0-9@.-]+\Z")
 
 
@@ -37,6 +40,22 @@ def public_keys(text: str) -> list[str]:
     return found
 
 
+def key_of(line: str) -> str:
+    """Return the type and the key that sshd reads from a line, empty where it reads none.
+
+    It reads one: at the start of the line, else behind its options. A comment line has none, and what is behind
+    the key is a comment, be it another key. Source: OpenSSH, auth2-pubkeyfile.c (auth_check_authkey_line).
+    """
+    line = line.strip(" \t\r\n")
+    if line.startswith("#"):
+        return ""
+    found = _KEY.match(line)
+    if found is None:
+        options = _OPTIONS.match(line)
+        found = _KEY.match(line[options.end() :].lstrip(" \t")) if options is not None else None
+    return f"{found[1]} {found[2]}" if found is not None else ""
+
+
 def _checked(line: str) -> str:
     if not line.replace("\t", " ").isprintable():
         raise ValueError("a key is one line without control characters")
@@ -57,6 +76,11 @@ def _checked(line: str) -> str:
     except (binascii.Error, ValueError):
         raise ValueError(f"what stands behind {kind} is not base64; is the key cut off?") from None
     _check_blob(kind, blob)
+    words = _BLANKS.split(parts[2]) if len(parts) > 2 else []
+    if any(key_of(" ".join(words[at : at + 2])) for at in range(len(words))):
+        raise ValueError(
+            "a second key is on this line; sshd reads one of a line: give each a line of its own"
+        )
     return line
 
 

@@ -161,7 +161,7 @@ class Wifi:
 
 @dataclass(frozen=True, slots=True)
 class InjectedFile:
-    """A file put into a partition: `partition` is boot, root, data, or a number from 1; `to` a path in it.
+    """A file put into a partition: `partition` is boot, root, data, a number from 1, or `PARTLABEL=name`; `to` a path in it.
 
     One of `content` and `source`.
     """
@@ -187,6 +187,10 @@ class Injections:
 
     wifi: tuple[Wifi, ...] = ()
     country: str = ""
+    timezone: str = ""
+    locale: str = ""
+    keymap: str = ""
+    config_txt: tuple[str, ...] = ()
     files: tuple[InjectedFile, ...] = ()
 
 

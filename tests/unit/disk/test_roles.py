@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stalker.disk.inspect import PartitionFacts
-from stalker.disk.roles import roles_of
+from stalker.disk.roles import by_name, roles_of
 from stalker.formats.fs.probe import FileSystemFacts
 from stalker.formats.partition_table.table import Entry
 
@@ -42,3 +42,17 @@ def test_roles_follow_from_content_and_position(parts, roles):
 
     numbers = (one and one.entry.number for one in (found.boot, found.root, found.data))
     assert tuple(numbers) == roles
+
+
+def test_a_partition_is_found_by_its_name_in_the_table_where_that_is_one():
+    """Two of a name are no name for one: both are found by their numbers."""
+    names = ["esp", "a", "a", ""]
+    found = [
+        PartitionFacts(Entry(number, 2048 * number, 2048, "83", name=name), FileSystemFacts("ext4"))
+        for number, name in enumerate(names, 1)
+    ]
+
+    named = by_name(found, roles_of(found[:1], "data"))
+
+    assert {name for name in named if name.startswith("PART")} == {"PARTLABEL=esp"}
+    assert named["PARTLABEL=esp"] is named["1"]

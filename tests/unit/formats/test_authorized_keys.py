@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stalker.formats.authorized_keys import public_keys
+from stalker.formats.authorized_keys import key_of, public_keys
 from unit.config.card.texts import ED25519, public_key
 
 POINT = {"nistp256": 65, "nistp384": 97, "nistp521": 133}
@@ -49,6 +49,30 @@ def test_what_ssh_keygen_makes_is_a_key_and_its_other_half_is_refused(tmp_path, 
     ) as error:
         public_keys(file.read_text())
     assert file.read_text().splitlines()[2] not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        (f"{ED25519}", " ".join(ED25519.split()[:2])),
+        (f"  no-pty\t{ED25519}", " ".join(ED25519.split()[:2])),
+        (f'command="x ssh-rsa {RSA} y" {ED25519}', " ".join(ED25519.split()[:2])),
+        (f"ssh-rsa {RSA} {ED25519}", f"ssh-rsa {RSA}"),
+        (f"# {ED25519}", ""),
+        (f"#{ED25519}", ""),
+        (f"some words {ED25519}", ""),
+        ("", ""),
+    ],
+)
+def test_a_line_has_the_one_key_that_sshd_reads(line, key):
+    """Not a key in a comment, in the value of an option, or behind another one."""
+    assert key_of(line) == key
+
+
+def test_a_second_key_on_a_line_is_refused():
+    """Sshd takes it for a comment, and its owner could not log in."""
+    with pytest.raises(ValueError, match="a second key is on this line"):
+        public_keys(f"ssh-rsa {RSA} ann@desk {ED25519}")
 
 
 def test_a_text_has_a_key_on_each_line():

@@ -79,6 +79,10 @@ def _settings(root: Draft, injections: Injections, *, has_network: bool) -> tupl
     if injections.hostname:
         settings |= {"preserve_hostname": True, "manage_etc_hosts": False}
         words.append("the host name stays")
+    for key, value in (("timezone", injections.timezone), ("locale", injections.locale)):
+        if value:
+            settings[key] = value
+            words.append(f"{key} {value}")
     names = {user.name for user in injections.users}
     if names:
         config = read_mapping(root.read(CONFIG) or b"") or {}
@@ -151,6 +155,12 @@ def _user_data(was: Mapping[str, Any], injections: Injections, default: str) -> 
     names = {user.name for user in injections.users}
     if names:
         changes |= _accounts(was, names, default)
+    for key, value in (("timezone", injections.timezone), ("locale", injections.locale)):
+        if value and key in was:
+            changes[key] = value
+    if injections.keymap and "keyboard" in was:
+        layout, _, variant = injections.keymap.partition("-")
+        changes["keyboard"] = {"layout": layout, **({"variant": variant} if variant else {})}
     files = [one for one in injections.files if one.partition == "root" and one.to.startswith(HOST_KEYS)]
     if files and was.get("ssh_deletekeys", False):
         changes["ssh_deletekeys"] = False

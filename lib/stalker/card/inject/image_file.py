@@ -11,7 +11,7 @@ from stalker.card.payload import Bytes, Stock
 from stalker.disk.edit.open import Editors, NamedPartitions
 from stalker.disk.edit.view import View
 from stalker.disk.inspect import read_disk
-from stalker.disk.roles import roles_of
+from stalker.disk.roles import by_name, roles_of
 from stalker.errors import PlanError
 from stalker.formats.fs.entry import Entry
 from stalker.formats.fs.fat.names import fold_path
@@ -44,13 +44,10 @@ class Terms:
 
 
 def partitions_of(image: Path, creation: Creation) -> NamedPartitions:
-    """Return the partitions of a raw image by their roles, and by their numbers."""
+    """Return the partitions of a raw image by their roles, numbers and labels."""
     found = read_disk(image).partitions
     roles = roles_of(found, creation.data_label, creation.root_number)
-    named = {"boot": roles.boot, "root": roles.root, "data": roles.data}
-    numbered = {str(one.entry.number): one for one in found}
-    by_name = {name: one for name, one in named.items() if one is not None} | numbered
-    return NamedPartitions(by_name, roles.why_no_root)
+    return NamedPartitions(by_name(found, roles), roles.why_no_root)
 
 
 def open_editors(

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from stalker.card.inject.accounts import put_users
 from stalker.card.inject.cloud_init import keep_injections
+from stalker.card.inject.firmware_config import put_config_lines
 from stalker.card.inject.hostname import put_hostname
+from stalker.card.inject.regional import put_keymap, put_locale, put_timezone
 from stalker.card.inject.ssh_keys import put_keys, server_words
 from stalker.card.inject.staged_changes import Draft
 from stalker.card.inject.wifi import put_wifi
 from stalker.errors import Attempts, EngineError, Interrupted, NeedsRepair, StalkerError
 from stalker.formats.sha512_crypt import LETTERS, SALT_MAX
-from stalker.model.card import DATA
+from stalker.model.card import DATA, Injections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from stalker.card.payload import Stock
     from stalker.formats.fs.entry import Editor
-    from stalker.model.card import InjectedFile, Injections, SecretText
+    from stalker.model.card import InjectedFile, SecretText
 
 DAY_S = 86_400
 LABELS = "/etc/selinux/config"
@@ -131,6 +133,15 @@ def inject(
             (root, refused), (boot, _) = drafts.get("root"), drafts.get("boot")
             wifi, country = injections.wifi, injections.country
             said += put_wifi(root, boot, wifi, country, secrets, refused=refused)
+    for value, put in (
+        (injections.timezone, put_timezone), (injections.locale, put_locale), (injections.keymap, put_keymap)
+    ):  # fmt: skip
+        if value:
+            with attempts.one():
+                said += put(drafts.of("root"), value)
+    if injections.config_txt:
+        with attempts.one():
+            said += put_config_lines(drafts.of("boot"), injections.config_txt)
     for name in dict.fromkeys(file.partition for file in injections.files):
         draft, _ = drafts.get(name)  # what is wrong there is reported for each file
         if draft is not None:
@@ -141,7 +152,7 @@ def inject(
     if data_device:
         with attempts.one():
             said += _mount(drafts.of("root"), data_device, data_filesystem)
-    if injections.hostname or injections.users or injections.wifi or injections.files:
+    if injections != Injections(ssh_keys=injections.ssh_keys, config_txt=injections.config_txt):
         with attempts.one():
             root, _ = drafts.get("root")
             if root is not None:

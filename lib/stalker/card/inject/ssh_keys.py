@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from stalker.card.inject.account_files import AccountFiles
 from stalker.errors import StalkerError
+from stalker.formats.authorized_keys import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from stalker.card.inject.account_files import Account
     from stalker.card.inject.staged_changes import Draft
 
-KEY = re.compile(
-    r"(?:^|\s)((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[A-Za-z0-9@.-]+\s+AAAA[0-9A-Za-z+/]+={0,3})(?=\s|$)"
-)
 SERVERS = ("/usr/sbin/sshd", "/sbin/sshd", "/usr/bin/sshd", "/usr/sbin/dropbear", "/usr/bin/dropbear")
 STARTS = (
     "/etc/systemd/system/multi-user.target.wants/ssh.service",
@@ -80,7 +77,9 @@ def add_keys(draft: Draft, account: Account, lines: Sequence[str]) -> str:
     name, uid, gid, home, _ = account
     if home in NO_HOME:
         raise StalkerError(f"{name} has no home to put keys in", f"/etc/passwd says {home or 'nothing'}", "")
-    given = {_key(line, name): line.strip() for line in lines}
+    given: dict[str, str] = {}
+    for line in lines:
+        given.setdefault(_key(line, name), line.strip())  # of two lines with a key sshd takes the first
     folder = f"{home.rstrip('/')}/.ssh"
     path = f"{folder}/authorized_keys"
     draft.know([path])
@@ -88,7 +87,7 @@ def add_keys(draft: Draft, account: Account, lines: Sequence[str]) -> str:
     made = draft.folder(folder, mode=0o700, uid=uid, gid=gid)
     before = draft.read(path)
     text = (before or b"").decode("utf-8", "surrogateescape")
-    there = {" ".join(found[1].split()) for line in text.splitlines() if (found := KEY.search(line))}
+    there = {key_of(line) for line in text.split("\n")}
     new = [line for key, line in given.items() if key not in there]
     if new or before is None:
         start = text if not text or text.endswith("\n") else f"{text}\n"
@@ -107,9 +106,9 @@ def _key(line: str, name: str) -> str:
     """Return the kind and the key itself of a line, which may have options and a comment around them."""
     if "PRIVATE KEY" in line:
         raise StalkerError(f"a key for {name} is a private one", "", "give the public one: it ends with .pub")
-    found = KEY.search(line.strip())
-    if found is None or not line.strip().isprintable():
+    key = key_of(line)
+    if not key or not line.strip().isprintable():
         raise StalkerError(
             f"a key for {name} is not an SSH public key", "", "give a line as ssh-keygen writes to .pub"
         )
-    return " ".join(found[1].split())
+    return key

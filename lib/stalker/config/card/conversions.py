@@ -22,6 +22,9 @@ DIGITS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha5
 NAME_MAX_BYTES = 255
 """Of one name in a path, on ext4 and FAT alike."""
 
+FIRMWARE_LINE_MAX = 98
+"""Raspberry Pi documentation, config.txt, "File format"."""
+
 LABEL_MAX, HOSTNAME_MAX = 63, 64
 """Of a part of the name (RFC 1123, 2.1), and of all of it (Linux's utsname)."""
 
@@ -115,10 +118,10 @@ def file_path(text: str) -> str:
 
 
 def partition_name(text: str) -> str:
-    """Return boot, root, data or a number from 1. Raises ValueError."""
-    if text not in PARTITIONS and not re.fullmatch(r"[1-9]\d{0,2}", text):
+    """Return boot, root, data, a number from 1, or `PARTLABEL=name`. Raises ValueError."""
+    if text not in PARTITIONS and not re.fullmatch(r"[1-9]\d{0,2}|PARTLABEL=.{1,36}", text):
         hint = did_you_mean(text, PARTITIONS, "names")
-        raise Invalid(f"'{text}' is not a partition", f"{hint}; or a number from 1")
+        raise Invalid(f"'{text}' is not a partition", f"{hint}; or a number from 1, or PARTLABEL=name")
     return text
 
 
@@ -161,6 +164,41 @@ def hostname(text: str) -> str:
     if len(text) > HOSTNAME_MAX:
         raise ValueError(f"a name of {len(text)} characters; Linux has room for {HOSTNAME_MAX}")
     return text
+
+
+def time_zone(text: str) -> str:
+    """Return the name of a time zone, as in zoneinfo. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", text):
+        raise Invalid(f"'{text}' is not a time zone", "Area/City, as in Europe/Berlin")
+    return text
+
+
+def locale_name(text: str) -> str:
+    """Return the name of a locale. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z]{1,8}(?:_[A-Z]{2})?(?:\.[A-Za-z0-9-]+)?(?:@[a-z]+)?", text):
+        raise Invalid(f"'{text}' is not a locale", "language_COUNTRY.UTF-8, as in de_DE.UTF-8")
+    return text
+
+
+def keymap_name(text: str) -> str:
+    """Return the name of a keyboard layout, with a variant after a dash. Raises ValueError."""
+    if not re.fullmatch(r"[a-z]{2,12}(?:-[A-Za-z0-9_]+)*", text):
+        raise Invalid(f"'{text}' is not a keyboard layout", "as in de, us, fr-latin9")
+    return text
+
+
+def firmware_line(text: str) -> str:
+    """Return a line of config.txt. Raises ValueError."""
+    if not text.isprintable() or not text.isascii() or not text.strip() or text.startswith("["):
+        raise Invalid(
+            f"{text!r} is not a line of config.txt", "key=value; each line of its own, without a filter"
+        )
+    if len(text) > FIRMWARE_LINE_MAX:
+        raise Invalid(
+            f"a line of {len(text)} characters",
+            f"the firmware reads {FIRMWARE_LINE_MAX} of a line of config.txt",
+        )
+    return text.strip()
 
 
 def country_code(text: str) -> str:

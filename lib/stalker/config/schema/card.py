@@ -178,7 +178,7 @@ INJECTED_FILE = Keys(
                 Text(read=read.partition_name),
                 Whole(minimum=1, maximum=128, read=lambda text: str(int(text))),
             ),
-            "`boot`, `root`, `data`, or a number from 1",
+            "`boot`, `root`, `data`, a number from 1, or `PARTLABEL=name` for the GPT partition of that name",
         ),
         "to": Text("a path in the partition, not on the machine: `/a` for `/data/a`", read=read.file_path),
         "content": Scalar(_AS_IN_FILES),
@@ -213,6 +213,16 @@ INJECTIONS: dict[str, Shape] = {
     "country": Scalar(
         "where the Wi-Fi is used: two letters of ISO 3166. A Raspberry Pi keeps Wi-Fi off without it.",
         read=read.country_code,
+    ),
+    "timezone": Text("a time zone that the image has: `Europe/Berlin`", read=read.time_zone),
+    "locale": Text("the language of the system: `de_DE.UTF-8`", read=read.locale_name),
+    "keymap": Text(
+        "the keyboard of the console: `de`, or with a variant `de-nodeadkeys`", read=read.keymap_name
+    ),
+    "config_txt": Items(
+        Text(read=read.firmware_line),
+        "lines that are added to the end of `config.txt` of a Raspberry Pi, for all boards: a list, or one",
+        or_one=True,
     ),
     "files": Items(INJECTED_FILE, "a list of files in any partition"),
 }

@@ -359,7 +359,7 @@ def test_keys_are_added_once_with_the_modes_that_sshd_asks_for():
     said = change(root, user(ssh_keys=keys), ssh_keys={"pi": (ED,)})
     change(root, ssh_keys={"anna": (f"{RSA} other comment", f"{ED}")})
 
-    assert root.text("/home/anna/.ssh/authorized_keys") == f'{ED} the same\ncommand="a b",no-pty {RSA} x\n'
+    assert root.text("/home/anna/.ssh/authorized_keys") == f'{ED} anna@laptop\ncommand="a b",no-pty {RSA} x\n'
     for path, mode, uid in (
         ("/home/anna/.ssh", 0o700, 1001),
         ("/home/anna/.ssh/authorized_keys", 0o600, 1001),
@@ -539,3 +539,13 @@ def test_a_text_that_is_no_hash_is_told_apart():
     assert not begins_as_hash("$ecret")
     assert not is_hash("$6$abc$short")
     assert begins_as_hash("$6$abc$short")
+
+
+def test_a_key_in_a_comment_is_added_all_the_same():
+    """Sshd does not read it: it counted as there, and its owner could not log in."""
+    path = "/home/pi/.ssh/authorized_keys"
+    root = system(**{path: File(f"#{ED}\n# {ED}\n", 0o600, 1000, 1000)})
+
+    change(root, ssh_keys={"pi": (ED, f"no-pty {ED}")})
+
+    assert root.text(path) == f"#{ED}\n# {ED}\n{ED}\n"

@@ -148,6 +148,23 @@ def test_a_wired_network_of_the_seed_stays_and_its_wifi_does_not(key):
     assert not root.look([DROP_IN])
 
 
+def test_time_zone_and_language_stay():
+    """cloud-init would set those of its seed, or its own."""
+    zone = {
+        "/usr/share/zoneinfo/Europe/Berlin": "TZif",
+        "/etc/default/locale": "LANG=C\n",
+        "/etc/default/keyboard": "",
+    }
+    root = root_with(**zone)
+    boot = MemoryEditor({"/user-data": "#cloud-config\ntimezone: UTC\nkeyboard: {layout: us}\n"})
+
+    injected(root, Injections(timezone="Europe/Berlin", locale="C.UTF-8", keymap="de-nodeadkeys"), boot)
+
+    assert drop_in(root) == {"timezone": "Europe/Berlin", "locale": "C.UTF-8"}
+    seed = {"timezone": "Europe/Berlin", "keyboard": {"layout": "de", "variant": "nodeadkeys"}}
+    assert yaml.safe_load(boot.text("/user-data")) == seed
+
+
 def test_host_keys_of_ssh_stay():
     """cloud-init removes all, to make new ones."""
     root = root_with()

@@ -203,7 +203,7 @@ def test_a_path_that_repeats_the_mount_point_is_a_warning():
         ("{partition: boot, content: x}", "2:3: injections.files.0: the key 'to' is missing"),
         (
             "{partition: bot, to: /a, content: x}",
-            "2:15: injections.files.0.partition: 'bot' is not a partition -- did you mean 'boot'?; or a number from 1",
+            "2:15: injections.files.0.partition: 'bot' is not a partition -- did you mean 'boot'?; or a number from 1, or PARTLABEL=name",
         ),
         (
             "{partition: 0, to: /a, content: x}",
@@ -300,3 +300,32 @@ def test_a_mode_is_that_of_the_file(text, bits):
     file = f"files: [{{partition: root, to: /a, content: x, mode: '{text}'}}]"
 
     assert injections(file).files[0].mode == bits
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("timezone: ../etc/passwd", "is not a time zone"),
+        ("locale: german", ""),
+        ("locale: de-DE", "is not a locale"),
+        ("keymap: 'de; rm'", "is not a keyboard layout"),
+        ("config_txt: '[pi4]'", "is not a line of config.txt"),
+        ('config_txt: ["a=1\\nb=2"]', "is not a line of config.txt"),
+        (f"config_txt: a={'1' * 97}", "the firmware reads 98"),
+    ],
+)
+def test_settings_of_a_region_and_of_the_firmware_are_checked(text, says):
+    """Before anything is downloaded."""
+    if not says:
+        assert injections(text).locale == "german"
+        return
+    assert says in told(text)[0]
+
+
+def test_lines_of_the_firmware_are_a_list_or_one():
+    """And a partition may be named by its label."""
+    files = "files: [{partition: PARTLABEL=esp, to: /a, content: x}]"
+
+    found = injections(f"config_txt: enable_uart=1, {files}")
+
+    assert (found.config_txt, found.files[0].partition) == (("enable_uart=1",), "PARTLABEL=esp")
