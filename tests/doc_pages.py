@@ -99,12 +99,17 @@ def edited(text: str, diff: str) -> str:
 
 
 def run_in_terminal(
-    command: Command, folder: Path, environ: dict[str, str], columns: int = COLUMNS
+    command: Command,
+    folder: Path,
+    environ: dict[str, str],
+    columns: int = COLUMNS,
+    before: tuple[str, ...] = (),
 ) -> list[str]:
     """Run a command in a terminal, type what is to be typed, and return what stands on the screen."""
+    program, *arguments = [*before, "/bin/bash", "-c", command.text]
     child = pexpect.spawn(
-        "/bin/bash",
-        ["-c", command.text],
+        program,
+        arguments,
         cwd=folder,
         env={**environ, "TERM": "xterm-256color"},
         dimensions=(LINES, columns),
@@ -170,6 +175,8 @@ class Reader:
     environ: dict[str, str]
     replace: tuple[tuple[str, str], ...] = ()
     """What stands otherwise in this reader's files, as patterns with their replacements."""
+    before: tuple[str, ...] = ()
+    """What comes in front of each program, to run it as another user."""
 
     @classmethod
     def with_program(
@@ -206,7 +213,29 @@ class Reader:
     def type(self, command: Command) -> list[str]:
         """Type a command and return what the terminal shows."""
         own = Command(self.own(command.text), command.typed)
-        return run_in_terminal(own, self.folder, self.environ, WIDE)
+        return run_in_terminal(own, self.folder, self.environ, WIDE, self.before)
+
+    def follow(self, page: Path, own: str) -> None:
+        """Write and type what a page says; fail where the terminal shows something else. `own` is the reader's OS."""
+        for block in blocks(page):
+            if block.role:
+                self.write(block)
+            elif block.language == "console":
+                for command in commands(block.body):
+                    shown = [line.replace(own, "debian") for line in self.type(command)]
+                    shown = [line.replace(str(self.folder), "~/kiosk") for line in shown]
+
+                    assert alike(shown) == alike(command.shown), f"{page.name}:{block.line}: {command.text}"
+
+
+def at_once(own: str, busybox: str) -> tuple[tuple[str, str], ...]:
+    """Return what stands otherwise in the files of a reader with images of its own, on a base that is there at once."""
+    base = f'base: {{ tag: "{busybox}" }}'
+    return (
+        (r'OS: "?debian"?', f'OS: "{own}"'),
+        (r"base: \[\n(?:.*\n)*?\+?\s*\]", base),
+        (r"base: \{ bootstrap: \{.*?\} \}", base),
+    )
 
 
 def base_environ(folder: Path) -> dict[str, str]:

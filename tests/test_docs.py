@@ -19,6 +19,7 @@ from doc_pages import (
     ROOT,
     Reader,
     alike,
+    at_once,
     base_environ,
     blocks,
     commands,
@@ -368,14 +369,8 @@ def test_each_exit_code_is_in_the_reference():
 def reader(engine, busybox, tmp_path):
     """Someone whose images nobody else has, on a base that is there at once."""
     own = f"stalker-test-{uuid.uuid4().hex[:8]}"
-    base = f'base: {{ tag: "{busybox}" }}'
-    replace = (
-        (r'OS: "?debian"?', f'OS: "{own}"'),
-        (r"base: \[\n(?:.*\n)*?\+?\s*\]", base),
-        (r"base: \{ bootstrap: \{.*?\} \}", base),
-    )
     folder = tmp_path / "kiosk"
-    yield Reader.with_program(folder, base_environ(tmp_path), replace), own
+    yield Reader.with_program(folder, base_environ(tmp_path), at_once(own, busybox)), own
     remove_all_below(engine, f"{own}/")
 
 
@@ -385,15 +380,7 @@ def test_a_story_happens_as_it_is_told(page, reader):
     """Who follows a page step by step sees on the terminal what the page shows."""
     someone, own = reader
 
-    for block in blocks(page):
-        if block.role:
-            someone.write(block)
-        elif block.language == "console":
-            for command in commands(block.body):
-                shown = [line.replace(own, "debian") for line in someone.type(command)]
-                shown = [line.replace(str(someone.folder), "~/kiosk") for line in shown]
-
-                assert alike(shown) == alike(command.shown), f"{named(page)}:{block.line}: {command.text}"
+    someone.follow(page, own)
 
 
 def test_a_screen_is_read_as_it_looks():

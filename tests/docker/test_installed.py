@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from doc_pages import Block, Reader, at_once, base_environ
 from engines import remove_all_below
 from stalker.templates.files import CI_FILES, workspace_files
 from stalker.templates.table import TEMPLATES
@@ -47,21 +48,25 @@ class User:
         if os.getuid() == 0:
             os.chown(home, NOBODY, NOBODY)
 
+    @property
+    def drop(self) -> tuple[str, ...]:
+        """What comes in front of a program, to run it as this user; nothing where the tests do."""
+        if os.getuid() != 0:
+            return ()
+        group = os.stat(SOCKET).st_gid if os.path.exists(SOCKET) else NOBODY
+        return ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", f"--groups={group}")
+
     def run(
         self, *argv: str | Path, cwd: Path | None = None, programs: tuple[Path, ...] = (), **environ: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a program, with those of some directories before others; its output is shown when it fails."""
-        drop = []
-        if os.getuid() == 0:
-            group = os.stat(SOCKET).st_gid if os.path.exists(SOCKET) else NOBODY
-            drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", f"--groups={group}"]
         kept = {name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "DOCKER_", "UV_"))}
         environment = {**kept, "HOME": str(self.home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         environment["TMPDIR"] = str(self.home)
         environment["PATH"] = os.pathsep.join([*map(str, programs), environment["PATH"]])
         environment.update(environ)
         done = subprocess.run(
-            [*drop, *map(str, argv)],
+            [*self.drop, *map(str, argv)],
             cwd=cwd or self.home,
             env=environment,
             capture_output=True,
@@ -224,3 +229,28 @@ def test_templates_from_a_wheel_are_those_of_the_checkout(user, venv):
             path = space / file.path
             assert (os.readlink(path) if path.is_symlink() else "") == file.link
             assert file.link or (path.read_bytes(), path.stat().st_mode & 0o777) == (file.content, file.mode)
+
+
+class OrdinaryReader(Reader):
+    """A reader whose files belong to the ordinary user."""
+
+    def write(self, block: Block) -> None:
+        super().write(block)
+        for path in self.folder.rglob("*"):
+            if os.getuid() == 0:
+                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+
+
+@pytest.mark.slow
+def test_an_ordinary_user_does_the_tutorial_word_for_word(user, venv, engine, busybox):
+    """With the installed program, without the checkout: each screen is that of the page."""
+    own = f"stalker-test-{os.getpid()}"
+    folder = user.home / "kiosk"
+    user.run("mkdir", folder)
+    environ = {**base_environ(user.home), "TMPDIR": str(user.home), "HOME": str(user.home)}
+    environ["PATH"] = f"{venv / 'bin'}:{environ['PATH']}"
+    reader = OrdinaryReader(folder, environ, at_once(own, busybox), user.drop)
+    try:
+        reader.follow(ROOT / "docs/tutorial.md", own)
+    finally:
+        remove_all_below(engine, f"{own}/")
