@@ -458,6 +458,19 @@ def test_an_agent_is_installed_in_an_image_and_it_boots(workspace, small, toolbo
     assert (result.passed, result.reason) == (True, "")
 
 
+def test_an_image_without_a_system_is_a_bad_input(workspace, small):
+    """Its root holds something that is not read here: said by name, with the exit code of bad inputs."""
+    data = bytearray(small.read_bytes())
+    data[BOOT_ROOT.start_bytes : BOOT_ROOT.start_bytes + 4096] = b"hsqs".ljust(4096, b"\0")
+    (workspace.path / "squashed.img").write_bytes(data)
+
+    done = workspace.stalker("run", "device_agent", "--set", "ORIGINAL=squashed.img")
+
+    assert done.code == 4
+    assert "squashed.img: its root file system cannot be read here" in done.err
+    assert "partition 2 holds squashfs" in done.err
+
+
 def test_an_installer_that_fails_publishes_nothing(workspace):
     """Neither an image nor a part of one."""
     script = workspace.path / "stalks/device_agent/install.sh"

@@ -149,6 +149,8 @@ class Trunk:
             stalk = self.with_steps(stalk, root, scope)
         mounts = tuple(mount.target for step in stalk.steps[-1:] for mount in step.mounts)
         image = next((one for one in self.bases_of(stalk) if isinstance(one, DiskBase)), None)
+        if image is None and not bases and any(one.get("disk") for one in items_of(node.get("base"))):
+            image = DiskBase("image", node.place, "")  # what is wrong with it is reported, once
         reader = ArtifactReader(scope, self.workspace, self.report, stalk.platform, mounts, image)
         return Grown(
             replace(stalk, artifacts=read_artifacts(node.get("artifacts"), stalk, reader)),

@@ -30,7 +30,10 @@ WHITEOUT = b".wh."
 KEPT_ATTRIBUTES = frozenset({b"security.capability"})
 """Extended attributes that engines keep in an image."""
 OF_ENGINE = (b"dev/", b"proc/", b"sys/")
-OWN_FILES = frozenset({b"etc/hosts", b"etc/hostname", b"etc/resolv.conf", b"etc/mtab"})
+OWN_FILES = frozenset(
+    {b"etc/hosts", b"etc/hostname", b"etc/resolv.conf", b"etc/mtab", b".dockerenv", b"run/.containerenv"}
+)
+"""What an engine has of its own in each container."""
 TOUCHED = frozenset({b"", b"etc", b"dev", b"proc", b"sys"})
 """Directories that an engine makes or changes in each container."""
 FAT_MODE = 0o755

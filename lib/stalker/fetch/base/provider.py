@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from stalker.engine.interface import Engine
-from stalker.errors import EngineError, InputError, NoEngine, NotThere
+from stalker.errors import EngineError, InputError, NoEngine, NotThere, StalkerError
 from stalker.fetch.base.bootstrap import (
     bootstrap_obstacle,
     bootstrapped,
@@ -137,10 +137,9 @@ class Bases:
                 with bootstrapped(base, say) as stream:
                     return maker.import_rootfs(stream, say)
             case DiskBase():
-                assert self._read_system is not None
                 with raw_image(base, self._workspace, self._cache_dir, say) as path:
                     say(f"reading {describe_base(base)}")
-                    return maker.import_rootfs(self._read_system(path, shown(base.source), base.root), say)
+                    return maker.import_rootfs(self._system_tar(base, path), say)
             case DockerfileBase():
                 with self._context(base, say) as (stream, text):
                     arguments = dict(base.arguments)
@@ -152,6 +151,16 @@ class Bases:
                         return {one: new if before[one] in {"", new} else "?" for one, new in after.items()}
 
                     return maker.build(stream, base.dockerfile, arguments, say, built_on)
+
+    def _system_tar(self, base: DiskBase, path: Path) -> Iterator[bytes]:
+        """Yield the tar of the system in a raw image; what is wrong with that is wrong with an input."""
+        assert self._read_system is not None
+        try:
+            yield from self._read_system(path, shown(base.source), base.root)
+        except InputError:
+            raise
+        except StalkerError as error:
+            raise InputError(error.brief, error.details, error.resolution) from error
 
     def _identity_of(self, name: str) -> str:
         """Return what the image of a name is now, empty when there is none."""

@@ -409,3 +409,13 @@ def test_a_boot_test_names_the_partitions_of_the_base_by_role_or_number(space):
     assert read(space, text % "boot", LIKE).boot_test.kernel == "boot:k"
     assert read(space, text % "2", LIKE).boot_test.kernel == "2:k"
     assert any("has no partition 'data'" in one for one in write(space, text % "data", LIKE).problems())
+
+
+def test_a_wrong_base_is_one_problem(space):
+    """What is like it is not reported too."""
+    node = "base: { disk: { image: 'http://x/x.img' } }"
+
+    told = write(space, "image: { disk: '{BASE}.img', like: 'base' }", node).problems()
+
+    assert len(told) == 1
+    assert "nothing verifies this image" in told[0]
