@@ -1,6 +1,6 @@
 # make hello   the first tree, on a machine that may have nothing but python3, git and make
 # make serve   the service with an example of two git repositories in workspace/example
-# make test    all tests, two at a time; `make test ARGS='tests/unit -k plan'` some of them
+# make test    all tests, one more at a time than cores; `make test ARGS='tests/unit -k plan'` some of them
 # make check   before each commit, in three minutes: ruff, mypy and the tests that need no engine
 # make bare    hello and test on a bare Debian 12 and 13, each apart from this machine (tests/bare.sh); takes an hour
 # make engines the tests of the engine's interface, and a smoke run, on every engine that is supported
@@ -13,8 +13,8 @@
 
 PYTHON := .venv/bin/python
 ARGS :=
-# As many as a small machine has cores: a third process takes the emulated boards the time of their boot tests.
-WORKERS := 2
+# One more than cores, as most tests wait for an engine a third of their time.
+WORKERS := $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 RUN_PACKAGES := python3-venv ca-certificates graphviz mmdebstrap gpg gpgv git zstd xz-utils

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.docker
 PLACE = Place("stalks/s/s.hjson")
 PLACED = b"PLACED BY STALKER\n"
 NUMBERS = itertools.count(1)
+ALONE = set()
+"""TURN of the runs that have a fresh container for each step."""
 
 BOUND = ["/etc/passwd", "/etc/conf", "/conf.d/mine", "/d/x", "/d/y/z", "/link/in"]
 COPIED = ["/etc/conf", "/copied", "/d/x", "/new/deep/file", "/link"]
@@ -147,9 +150,11 @@ class Grown:
     containers: int
 
 
-def grow(growth, space, *, one_by_one=False):
-    """Grow it in one run, or in a run for each step that goes on from the one before."""
+def grow(growth, space, *, one_by_one=False, alone=False):
+    """Grow it in one run, or in a run for each step that goes on from the one before; `alone`: no session is reused."""
     turn = next(NUMBERS)  # or the images of another turn would be this work, done
+    if alone:
+        ALONE.add(str(turn))
     store = f"stalker-test-{space.arch}-{turn}"
     tree = tree_of(growth, space, store, turn)
     rounds = [step.id for step in tree.stalks[0].steps] if one_by_one else [None]
@@ -188,6 +193,18 @@ def ground(shared_space):
     docker("rm", container)
     space.base = name
     return space
+
+
+@pytest.fixture(autouse=True)
+def fresh_where_asked(monkeypatch):
+    """Let no session serve the runs in `ALONE`; others go on as they do, also at the same time."""
+    serves = Sessions._serves
+
+    def serves_unless_alone(self, session, job, spec):
+        turn = next((one.value for one in job.step.variables if one.name == "TURN"), "")
+        return turn not in ALONE and serves(self, session, job, spec)
+
+    monkeypatch.setattr(Sessions, "_serves", serves_unless_alone)
 
 
 OVER_A_FILE = Growth(
@@ -259,11 +276,11 @@ def test_what_a_container_shows_only_for_a_while_ends_its_session(ground, growth
 
 def compare(growth, ground):
     """Grow it in three ways; the same is seen and left."""
-    served = grow(growth, ground)
-    resumed = grow(growth, ground, one_by_one=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Sessions, "_serves", lambda *_: False)
-        alone = grow(growth, ground)
+    with ThreadPoolExecutor(3) as pool:
+        ways = [
+            pool.submit(grow, growth, ground, **way) for way in ({}, {"one_by_one": True}, {"alone": True})
+        ]
+    served, resumed, alone = (way.result() for way in ways)
 
     assert served.failed == alone.failed
     assert served.images == alone.images
@@ -277,9 +294,7 @@ def compare(growth, ground):
 
 def test_a_session_serves_all_steps_of_a_plain_stalk(ground):
     """The property above compares two different things."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Sessions, "_serves", lambda *_: False)
-        alone = grow(OVER_A_FILE, ground)
+    alone = grow(OVER_A_FILE, ground, alone=True)
     served = grow(OVER_A_FILE, ground)
 
     assert (served.containers, alone.containers) == (1, 3)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from build import BASE, run, stalk, step, tree
 from stalker.engine.fake import FakeEngine, FakeRun
 from stalker.model import events
+from stalker.run.script import service
+
+
+@pytest.fixture(autouse=True)
+def not_seen(monkeypatch):
+    """A fake engine cannot show that a script was opened; how long that is waited for is not the point here."""
+    monkeypatch.setattr(service, "UNSEEN_S", 0.1)
 
 
 def engine_with(program=None):

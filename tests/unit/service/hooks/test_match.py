@@ -80,8 +80,19 @@ def test_a_signed_push_asks_for_its_commit(forge):
     assert found.push["commits"] == [{"id": COMMIT, "message": "<img onerror=x>", "author": "Ann", "url": ""}]
 
 
-@pytest.mark.parametrize("forge", BODIES)
-@pytest.mark.parametrize("change", ["body", "secret", "missing", "empty", "not ascii"])
+SIGNS_ITS_BODY = set(BODIES) - {"gitlab"}
+"""GitLab's token is the secret itself, whatever the body."""
+
+
+@pytest.mark.parametrize(
+    ("forge", "change"),
+    [
+        (forge, change)
+        for forge in BODIES
+        for change in ("body", "secret", "missing", "empty", "not ascii")
+        if change != "body" or forge in SIGNS_ITS_BODY
+    ],
+)
 def test_what_is_not_signed_is_refused(forge, change):
     body = json.dumps(BODIES[forge]).encode()
     own = headers(forge, body, secret="another" if change == "secret" else SECRET)
@@ -92,8 +103,6 @@ def test_what_is_not_signed_is_refused(forge, change):
         own[key] = "" if change == "empty" else "sha256=é"
     elif change == "body":
         body += b" "
-        if forge == "gitlab":
-            pytest.skip("GitLab signs no body: its token is the signature")
 
     with pytest.raises(NotSigned):
         verify(project(forge).hook, own, body, SECRET)
