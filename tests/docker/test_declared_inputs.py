@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from unit.fetch.git.repositories import commit, git, git_served
 from unit.helpers.server import serving
 
 pytestmark = pytest.mark.docker
@@ -200,3 +201,55 @@ def test_a_shell_has_the_files_that_are_fetched(download):
     done = download.stalker("shell", "s:go", "--tree", TREE, "--", "sha256sum", "/bound")
 
     assert hashlib.sha256(download.body).hexdigest() in done.out, done.err
+
+
+@pytest.fixture
+def sources(workspace):
+    """A step that sees a repository, served by `git http-backend` to those who have the token."""
+    repository = workspace.path / "served/project"
+    commit(repository, {"lib/a": b"one\n", "other": b"x\n"})
+    with git_served(workspace.path / "served", token="geheim") as url:
+        workspace.tree({"s": {}}, secrets={"TOKEN": {"env": "TOKEN"}})
+
+        def stalk(**more):
+            plugin = {
+                "git": f"{url}/project/.git",
+                "bind": "/src",
+                "TOKEN": "",
+                "headers": {"Authorization": "Bearer {TOKEN}"},
+                **more,
+            }
+            workspace.stalk("s", {"src": plugin, "go": "cat /src/a > /seen; ! touch /src/b"})
+
+        workspace.repository, workspace.by_git = repository, stalk
+        yield workspace
+
+
+def test_a_step_sees_a_directory_of_a_private_repository(sources):
+    """A new commit runs the step when it changes the directory, and only then."""
+    sources.by_git(ref="main", subdirectory="lib")
+    first = sources.stalker("run", TREE, TOKEN="geheim")
+    assert first.code == 0, first.err
+    assert sources.files("s:go")["/seen"].content == b"one\n"
+    assert "git tree" in json.dumps(sources.image("s:go").labels)
+
+    commit(sources.repository, {"other": b"y\n"})
+    same = sources.stalker("run", TREE, TOKEN="geheim")
+    commit(sources.repository, {"lib/a": b"two\n"})
+    other = sources.stalker("run", TREE, TOKEN="geheim")
+
+    assert "nothing to do" in same.err, same.err
+    assert other.code == 0, other.err
+    assert sources.files("s:go")["/seen"].content == b"two\n"
+    assert "geheim" not in first.err + first.out + json.dumps(sources.image("s:go").labels)
+
+
+def test_a_commit_needs_neither_token_nor_server_once_it_is_there(sources):
+    sources.by_git(ref=git(sources.repository, "rev-parse", "HEAD"), subdirectory="lib")
+    refused = sources.stalker("run", TREE, TOKEN="wrong")
+    first = sources.stalker("run", TREE, TOKEN="geheim")
+    planned = sources.stalker("plan", TREE, "--json", TOKEN="wrong")
+
+    assert refused.code == 4, refused.err
+    assert first.code == 0, first.err
+    assert json.loads(planned.out)["steps"][0]["verdict"] == "REUSE", planned.err

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stalker.app.environment import cache_dir
-from stalker.app.inputs import has_unsettled, settle_inputs
+from stalker.app.inputs import has_moving, has_unsettled, settle_inputs
 from stalker.plan.artifacts import plan_artifacts, steps_wanted
 from stalker.plan.bases import find_bases
 from stalker.plan.graph import link_steps, split_name
@@ -73,8 +73,8 @@ class Planner:
             from stalker.config.tree.counted_secrets import with_counted_secrets
 
             tree = with_counted_secrets(tree, os.environ, secrets or {})
-        has_moving = has_unsettled(tree)
-        if has_moving:
+        is_moving = has_moving(tree)
+        if has_unsettled(tree):
             tree = settle_inputs(tree, secrets or {}, os.environ, say)
         links = link_steps(tree)
         selection = select(
@@ -86,7 +86,7 @@ class Planner:
             only=split_name(request.only, tree) if request.only else None,
             no_cache=request.no_cache,
         )
-        return cls(settings, tree, links, engine, selection, say, yes, has_moving)
+        return cls(settings, tree, links, engine, selection, say, yes, is_moving)
 
     def provider(self, platform: str) -> BaseProvider:
         """Return what provides bases for a platform, created on first use."""

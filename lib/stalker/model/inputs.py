@@ -1,4 +1,4 @@
-"""Inputs of steps that are declared in a stalk and fetched: files by URL."""
+"""Inputs of steps that are declared in a stalk and fetched: files by URL, directories of git repositories."""
 
 from __future__ import annotations
 
@@ -21,3 +21,24 @@ class Download:
     place: Place
     headers: tuple[tuple[str, str], ...] = ()
     secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GitSource:
+    """A directory of a git repository: what a branch, a tag, or a full commit has now.
+
+    `headers` and `secrets` are as in `Download`.
+    """
+
+    url: str
+    place: Place
+    ref: str = "HEAD"
+    subdirectory: str = ""
+    has_submodules: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether another commit can be meant tomorrow."""
+        return len(self.ref) not in {40, 64} or not set(self.ref.lower()) <= set("0123456789abcdef")

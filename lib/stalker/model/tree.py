@@ -15,7 +15,7 @@ from stalker.model.diagnostics import Place
 from stalker.model.variables import Variable as Variable  # noqa: PLC0414  part of a tree for those who read one
 
 if TYPE_CHECKING:
-    from stalker.model.inputs import Download
+    from stalker.model.inputs import Download, GitSource
 
 StepId = NewType("StepId", str)
 """`stalk:step`, unique in a tree."""
@@ -80,7 +80,8 @@ class Mount:
     `digest` is the content digest (hex) of a directory that is mounted read-only, else empty:
     what is writable counts by name. With `is_locked`, of a store, stalks that mount it so run one
     after the other. `evidence` (hex) is what `lstat` reported of it before it was read, empty where that
-    proves nothing.
+    proves nothing. Of a directory of a `git` repository, `source` is the address and `digest` the tree's id, empty until
+    its server was asked; a step gets a checkout in its place.
     """
 
     target: str
@@ -91,6 +92,7 @@ class Mount:
     digest: str = ""
     is_locked: bool = False
     evidence: str = field(default="", compare=False)
+    git: GitSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

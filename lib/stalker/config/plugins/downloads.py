@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -9,12 +10,13 @@ from urllib.parse import urlsplit
 from stalker.config.card.conversions import checked_url
 from stalker.config.card.values import CreationReader
 from stalker.config.plugins.arguments import Filled, fill
+from stalker.config.syntax.document import is_true
 from stalker.config.tree import names
 from stalker.model.card import Digest, Source
-from stalker.model.inputs import Download
+from stalker.model.inputs import Download, GitSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from stalker.config.plugins.values import PluginReader
     from stalker.config.syntax.document import Node
@@ -25,6 +27,10 @@ WEAK = frozenset({"md5", "sha1", "adler32"})
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A field name. Source: RFC 9110, 5.6.2."""
+
+_SCP_STYLE = re.compile(r"[\w.-]+@[\w.-]+:(?!:)[^\s]+")
+_REF = re.compile(r"[A-Za-z0-9][^\x00-\x20\x7f~^:?*\[\\]*")
+"""A name as git takes it. Source: git-check-ref-format(1)."""
 
 
 def read_download(node: Node, variables: tuple[Variable, ...], reader: PluginReader) -> Download | None:
@@ -54,6 +60,52 @@ def read_download(node: Node, variables: tuple[Variable, ...], reader: PluginRea
     return Download(Source(url, digest, mirrors), address.place, headers, tuple(secrets))
 
 
+def read_git(node: Node, variables: tuple[Variable, ...], reader: PluginReader) -> GitSource | None:
+    """Return the repository that a directory plugin names; None where that is wrong, which is reported, or unknown."""
+    report, filling = reader.report, _Filling(variables, reader)
+    problems = len(report.errors())
+    address = filling.get(node, "git")
+    url = filling.address(address, _git_address)
+    ref = filling.text(node, "ref", _ref) or "HEAD"
+    subdirectory = filling.text(node, "subdirectory", _subdirectory)
+    headers = tuple(filling.headers(node))
+    given = node.get("headers")
+    if given is not None and url and not url.lower().startswith(("http://", "https://")):
+        report.problem(given.key_place, "headers go with http and https")
+    if address is None or not url or subdirectory is None or len(report.errors()) > problems:
+        return None
+    secrets = tuple(sorted({one.secret for one in variables if one.secret}))
+    return GitSource(url, address.place, ref, subdirectory, is_true(node.get("submodules")), headers, secrets)
+
+
+def _git_address(text: str) -> str:
+    if _SCP_STYLE.match(text):
+        return text
+    scheme, found, rest = text.partition("://")
+    if not found:
+        raise ValueError(f"'{text}' is not an address of a repository; https://..., ssh://... or file:///...")
+    if scheme.lower() not in {"https", "http", "ssh", "git", "file"}:
+        raise ValueError(f"a git repository cannot be fetched by {scheme}; https, http, ssh, git or file")
+    if not rest.strip("/") or any(letter <= " " for letter in text):
+        raise ValueError(f"'{text}' is not an address of a repository")
+    return text
+
+
+def _ref(text: str) -> str:
+    if not _REF.fullmatch(text) or ".." in text or text.endswith((".lock", "/", ".")):
+        raise ValueError(f"'{text}' is not a branch, a tag or a commit")
+    return text
+
+
+def _subdirectory(text: str) -> str:
+    path = posixpath.normpath(text)
+    if path.startswith(("/", "..")) or ":" in path:
+        raise ValueError(
+            f"'{text}' is not a directory in a repository; a path without / at its beginning and without .."
+        )
+    return "" if path == "." else path
+
+
 def planned_digest(digest: Digest | None) -> str:
     """Return what counts of a file with this checksum, empty where its server has to be asked."""
     if digest is None or digest.is_url:
@@ -79,7 +131,16 @@ class _Filling:
             return []
         return child.value if isinstance(child.value, list) else [child]
 
-    def address(self, node: Node | None) -> str:
+    def text(self, node: Node, key: str, read: Callable[[str], str]) -> str | None:
+        """Return a text; empty where it is missing, None where it is wrong, which is reported, or not known yet."""
+        child = self.get(node, key)
+        if child is None or not isinstance(child.value, str):
+            return ""
+        if isinstance(child, Filled) and child.is_hidden:
+            return None
+        return self.reader.report.attempt(child.place, read, child.text)
+
+    def address(self, node: Node | None, read: Callable[[str], str] = checked_url) -> str:
         """Return an address; empty where it is wrong, which is reported, or not known yet."""
         if node is None or not isinstance(node.value, str):
             return ""
@@ -89,8 +150,8 @@ class _Filling:
                 what = "a secret cannot be part of an address, which is shown"
                 report.problem(node.place, what, "send it as a header: headers: { Authorization: ... }")
             return ""
-        url = report.attempt(node.place, checked_url, node.text) or ""
-        if url and "@" in urlsplit(url).netloc:
+        url = report.attempt(node.place, read, node.text) or ""
+        if url and _has_login(url):
             report.problem(
                 node.place,
                 "an address with a login in it is for all to read",
@@ -111,6 +172,16 @@ class _Filling:
                 self.reader.report.problem(value.place, "a header cannot hold a line break or NUL")
             elif isinstance(value.value, str):
                 yield name, value.text
+
+
+def _has_login(url: str) -> bool:
+    """Return whether an address holds a password, or any login of http."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    login, at, _ = parts.netloc.rpartition("@")
+    return bool(at) and (":" in login or parts.scheme.lower() in {"http", "https"})
 
 
 def _digest(node: Node, filling: _Filling, reader: PluginReader) -> Digest | None:

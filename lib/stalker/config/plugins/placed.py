@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stalker.config.plugins.content import Source, filled, tell_missing, usable_path
-from stalker.config.plugins.downloads import planned_digest, read_download
+from stalker.config.plugins.downloads import planned_digest, read_download, read_git
 from stalker.config.tree import names
 from stalker.config.tree.targets import Target
 from stalker.config.tree.variables import plugin_variables
@@ -17,15 +17,19 @@ if TYPE_CHECKING:
     from stalker.config.syntax.document import Node
 
 WITH_URL = ("sha256", "checksum", "mirrors", "headers")
+WITH_GIT = ("ref", "subdirectory", "submodules")
 
 
 def read_placed(name: str, node: Node, reader: PluginReader) -> File | Mount | None:
     """Read a plugin that is not a step; None when it is invalid, which is reported."""
     path = node.get("path")
-    if node.get("url") is None:
-        for child in filter(None, map(node.get, WITH_URL)):
-            key = child.path.rpartition(".")[2]
-            reader.report.problem(child.key_place, f"'{key}' goes with url, which is missing")
+    if node.get("git") is not None:
+        return _git(name, node, reader)
+    keys = (*(WITH_URL if node.get("url") is None else ()), *WITH_GIT)
+    for child in filter(None, map(node.get, keys)):
+        key = child.path.rpartition(".")[2]
+        needed = "git" if key in WITH_GIT else "url"
+        reader.report.problem(child.key_place, f"'{key}' goes with {needed}, which is missing")
     if node.get("store") is not None:
         return _store(name, node, reader)
     if node.get("text") is not None or node.get("url") is not None:
@@ -33,7 +37,7 @@ def read_placed(name: str, node: Node, reader: PluginReader) -> File | Mount | N
     if path is None:
         hint = "a script also has exec: true" if node.get("use") is not None else ""
         reader.report.problem(
-            node.key_place, "a plugin has one of text, path, url, store, or exec with use", hint
+            node.key_place, "a plugin has one of text, path, url, git, store, or exec with use", hint
         )
         return None
     if not isinstance(path.value, str):
@@ -78,6 +82,17 @@ def _directory(name: str, node: Node, path: Node, reader: PluginReader) -> Mount
     return Mount(target, "directory", source, writable, node.key_place, digest, evidence=evidence)
 
 
+def _git(name: str, node: Node, reader: PluginReader) -> Mount | None:
+    reader.check_keys(node, "git")
+    _mount_mode(node, reader, "ro")
+    source = read_git(node, plugin_variables(node, reader.scope, reader.report), reader)
+    target = _target(node, name, reader, "bind")
+    if source is None or not target:
+        return None
+    reader.targets.append(Target(target, node.key_place, "mount"))
+    return Mount(target, "directory", source.url, False, node.key_place, git=source)
+
+
 def _store(name: str, node: Node, reader: PluginReader) -> Mount | None:
     reader.check_keys(node, "a store")
     store = node.get("store")
@@ -102,7 +117,7 @@ def _mount_mode(node: Node, reader: PluginReader, *allowed: str) -> str:
     mode = node.get("mode")
     if mode is None or mode.text in allowed:
         return mode.text if mode is not None else allowed[0]
-    hint = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+    hint = f"{', '.join(allowed[:-1])} or {allowed[-1]}" if allowed[1:] else f"it is {allowed[0]}"
     if mode.text == "locked":
         hint += "; only a store can be locked"
     reader.report.problem(mode.place, f"'{mode.text}' is not possible here", hint)

@@ -228,11 +228,15 @@ PLUGIN = Keys(
             help="with url: headers that are sent to its host, such as `Authorization`; `{NAME}` is a variable or a "
             "secret of the plugin",
             others=Text(),
-            of="file",
+            of="file git",
         ),
+        "git": Text("a git repository: an address of https, http, ssh, git or file", of="git"),
+        "ref": Text("with git: a branch, a tag or a full commit; default: the branch that HEAD is", of="git"),
+        "subdirectory": Text("with git: a directory of the repository, in place of all of it", of="git"),
+        "submodules": Flag("with git: `true` for its submodules, too", of="git"),
         "use": Text("a reusable plugin of plugins/", of="exec"),
         "with": Keys(help="with use: its arguments", others=Anything(), of="exec"),
-        "bind": Text("where it is while steps run; never in an image", of="file folder store"),
+        "bind": Text("where it is while steps run; never in an image", of="file folder store git"),
         "copy": Text("where it is put into the image", of="file"),
         "store": Text("a named volume, shared between runs", of="store"),
         "mode": Either(

@@ -15,7 +15,7 @@ from typing import IO
 
 from stalker.config.tree.build_context import IGNORE_FILE, ContextDigest, sent_entries
 from stalker.errors import InputError
-from stalker.fetch.base.subprocess_stream import program_output
+from stalker.fetch.git.program import git, git_output, new_repository, repository_address
 from stalker.fetch.urls import shown
 from stalker.formats.dockerignore import IgnoreRules
 from stalker.io.chunk_reader import Readable
@@ -23,8 +23,6 @@ from stalker.io.hashing import CHUNK_BYTES
 from stalker.io.progress import Say
 
 _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard link"}
-_PROTOCOLS = "https:http:ssh:git:file"
-_SCP_STYLE = re.compile(r"[\w.-]+@[\w.-]+:(?!:)")
 
 
 def folder_context(folder: Path, dockerfile: str, planned: str = "") -> Iterator[bytes]:
@@ -85,19 +83,14 @@ def git_context(
     source = _repository(context, commit, workspace)
     say(f"fetching {shown(context)} at {commit[:12]}")
     with tempfile.TemporaryDirectory(prefix="stalker-git-") as folder:
-        kind = "sha256" if len(commit) == 64 else "sha1"
-        _git(folder, "init", "--quiet", "--bare", f"--object-format={kind}", "--", folder)
-        # Attributes of the commit could leave files out or rewrite them: not here.
-        attributes = Path(folder, "info", "attributes")
-        attributes.parent.mkdir(exist_ok=True)
-        attributes.write_text("* -export-ignore -export-subst\n")
+        new_repository(folder, has_sha256=len(commit) == 64)
         fetch = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules")
         try:
-            _git(folder, *fetch, "--depth=1", "--", source, commit)
+            git(folder, *fetch, "--depth=1", "--", source, commit)
         except InputError:
             # Not every server gives a commit that no branch points to.
-            _git(folder, *fetch, "--", source, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-        found = _git(folder, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}")
+            git(folder, *fetch, "--", source, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+        found = git(folder, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}")
         if found.decode().strip() != commit.lower():
             raise InputError(
                 f"{commit[:12]} is not a commit of {shown(context)}",
@@ -105,7 +98,7 @@ def git_context(
                 "write the full id of the commit itself: git rev-parse 'NAME^{commit}'",
             )
         rules = IgnoreRules(_git_ignore_file(folder, commit, dockerfile), (dockerfile, IGNORE_FILE))
-        text = _git(folder, "cat-file", "blob", f"{commit}:{os.path.normpath(dockerfile)}")
+        text = git(folder, "cat-file", "blob", f"{commit}:{os.path.normpath(dockerfile)}")
         with contextlib.closing(_git_archive(folder, commit, rules)) as stream:
             yield stream, text.decode("utf-8", "replace")
 
@@ -140,60 +133,22 @@ def _repository(context: str, commit: str, workspace: Path) -> str:
             "branches, tags and short ids move; a full id has 40 (or 64) hexadecimal digits",
             "write the full id: git rev-parse NAME",
         )
-    if "://" in context:
-        scheme = context.partition("://")[0].lower()
-        if scheme not in _PROTOCOLS.split(":"):
-            raise InputError(
-                f"a git repository cannot be fetched by {scheme}",
-                f"allowed are {', '.join(_PROTOCOLS.split(':'))}",
-                "use https or ssh",
-            )
-        return context
-    if _SCP_STYLE.match(context):
-        return context
-    path = workspace / context
-    if not path.is_dir():
-        raise InputError(
-            f"there is no repository {path}", "it is neither a URL nor a directory", "correct the context"
-        )
-    return str(path.absolute())
-
-
-def _git(folder: str, *arguments: str) -> bytes:
-    return b"".join(_git_output(folder, *arguments))
-
-
-def _git_output(folder: str, *arguments: str) -> Generator[bytes, None, None]:
-    safe = {
-        "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "true",
-        "LC_ALL": "C",
-    }
-    safe.setdefault("GIT_SSH_COMMAND", os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"))
-    return program_output(
-        ["git", f"--git-dir={folder}", *arguments],
-        what="the git repository could not be read",
-        resolution="check its address and the commit, and that this user may read it",
-        environment=safe,
-    )
+    return repository_address(context, workspace)
 
 
 def _git_ignore_file(folder: str, commit: str, dockerfile: str) -> str:
     wanted = [dockerfile, f"{dockerfile}{IGNORE_FILE}", IGNORE_FILE]
     listed = (
-        _git(folder, "ls-tree", "-z", "--name-only", "--end-of-options", commit, *wanted).decode().split("\0")
+        git(folder, "ls-tree", "-z", "--name-only", "--end-of-options", commit, *wanted).decode().split("\0")
     )
     if os.path.normpath(dockerfile) not in listed:
         raise InputError(f"there is no {dockerfile} at commit {commit[:12]}", "", "correct the path")
     name = next((name for name in wanted[1:] if name in listed), "")
-    return _git(folder, "cat-file", "blob", f"{commit}:{name}").decode("utf-8", "replace") if name else ""
+    return git(folder, "cat-file", "blob", f"{commit}:{name}").decode("utf-8", "replace") if name else ""
 
 
 def _git_archive(folder: str, commit: str, rules: IgnoreRules) -> Generator[bytes, None, None]:
-    chunks = _git_output(
-        folder, "-c", "tar.umask=0022", "archive", "--format=tar", "--end-of-options", commit
-    )
+    chunks = git_output(folder, "-c", "tar.umask=0022", "archive", "--format=tar", "--end-of-options", commit)
     with contextlib.closing(chunks), tarfile.open(fileobj=Readable(chunks), mode="r|") as archive:
         for info in archive:
             if rules.is_ignored(info.name.rstrip("/")):

@@ -119,7 +119,10 @@ def _host_paths(tree: Tree) -> Iterator[tuple[str, Place]]:
                 yield path, base.place
         for step in stalk.steps:
             for mount in step.mounts:
-                if mount.kind == "directory":
+                if mount.git is not None:
+                    if mount.git.url.lower().startswith("file:"):
+                        yield str(local_path(mount.git.url, Path())), mount.place
+                elif mount.kind == "directory":
                     yield mount.source, mount.place
             for file_ in (*step.files, *step.copies, *step.late_copies):
                 if file_.host_path:

@@ -60,7 +60,7 @@ PROBLEMS = {
     "text and path of a file": ("x: { text: 'y', path: 'stalks/web/run.sh' }", "both 'text' and 'path'"),
     "nothing at all": (
         "x: { bind: '/x' }",
-        "plugins.x: a plugin has one of text, path, url, store, or exec with use",
+        "plugins.x: a plugin has one of text, path, url, git, store, or exec with use",
     ),
     "use without exec": ("x: { use: 'a' }", "store, or exec with use\n  a script also has exec: true"),
     "a missing file": ("x: { path: 'stalks/none' }", "plugins.x.path: there is no stalks/none"),

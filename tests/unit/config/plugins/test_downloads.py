@@ -126,3 +126,52 @@ def test_a_script_is_not_fetched(space):
     space.stalk(f"go: {{ exec: true, url: '{URL}' }}")
 
     assert any("'url' does not go with exec" in one for one in problems(space))
+
+
+def test_a_directory_of_a_repository_is_a_mount_that_counts_once_it_is_resolved(space):
+    space.stalk(
+        f"src: {{ git: 'https://host.example.org/{{V}}.git', V: 'linux', ref: 'v6.1', subdirectory: './kernel/',"
+        f" submodules: true, bind: '/usr/src' }}\n {GO}"
+    )
+
+    [mount] = space.go().mounts
+
+    assert (mount.target, mount.kind, mount.writable, mount.digest) == ("/usr/src", "directory", False, "")
+    assert mount.git.url == "https://host.example.org/linux.git"
+    assert (mount.git.ref, mount.git.subdirectory, mount.git.has_submodules) == ("v6.1", "kernel", True)
+    assert mount.git.is_moving
+
+
+@pytest.mark.parametrize(
+    ("ref", "is_moving"), [("a" * 40, False), ("A" * 64, False), ("a" * 39, True), ("main", True)]
+)
+def test_only_a_full_commit_does_not_move(space, ref, is_moving):
+    space.stalk(f"src: {{ git: 'git@host:x/y.git', ref: '{ref}' }}\n {GO}")
+
+    assert space.go().mounts[0].git.is_moving is is_moving
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ("git: 'ext::sh -c x'", "is not an address of a repository"),
+        ("git: 'ftp://a/b'", "cannot be fetched by ftp"),
+        ("git: 'https://me:word@a/b'", "an address with a login"),
+        ("git: 'https://a/{TOKEN}', TOKEN: ''", "a secret cannot be part of an address"),
+        ("git: 'https://a/b', ref: '--upload-pack=x'", "is not a branch, a tag or a commit"),
+        ("git: 'https://a/b', subdirectory: '../x'", "is not a directory in a repository"),
+        ("git: 'https://a/b', mode: 'rw'", "'rw' is not possible here"),
+        ("git: 'https://a/b', path: 'x'", "'path' does not go with git"),
+        ("git: 'https://a/b', copy: '/x'", "'copy' does not go with git"),
+        ("git: 'git@a:b', headers: { A: 'x' }", "headers go with http and https"),
+        ("text: 'x', ref: 'main'", "'ref' goes with git, which is missing"),
+    ],
+)
+def test_what_is_not_a_repository_is_refused_with_its_place(space, keys, what):
+    space.tree(top="secrets: { TOKEN: { env: 'TOKEN' } }")
+    space.stalk(f"a: {{ bind: '/a', {keys} }}\n {GO}")
+
+    found = [one for one in problems(space) if what in one]
+
+    assert len(found) == 1
+    assert found[0].startswith("stalks/web/web.hjson:4:")

@@ -21,7 +21,7 @@ def test_each_key_is_a_field(keys, into):
 
 
 @pytest.mark.parametrize(
-    ("keys", "kinds"), [(BASE.keys, set(BASES)), (PLUGIN.keys, {"exec", "file", "folder", "store"})]
+    ("keys", "kinds"), [(BASE.keys, set(BASES)), (PLUGIN.keys, {"exec", "file", "folder", "git", "store"})]
 )
 def test_keys_go_with_kinds_that_there_are(keys, kinds):
     """A key of a kind that is not there could never be written."""

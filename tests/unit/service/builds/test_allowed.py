@@ -138,3 +138,20 @@ def test_harmless_options_are_options():
     from stalker.config.docker_options.table import TABLE
 
     assert {row.name for row in TABLE} >= HARMLESS
+
+
+def test_inputs_that_are_fetched_from_this_machine_are_refused(refused):
+    """By `file:` a tree would read what lies outside of its checkout; servers it may ask."""
+    plugins = {
+        "file": {"bind": "/a", "url": "file:///etc/passwd", "sha256": "0" * 64},
+        "mirror": {"bind": "/b", "url": "https://h/x", "mirrors": ["file:///etc/group"], "sha256": "0" * 64},
+        "git": {"bind": "/c", "git": "file:///srv/private.git"},
+        "fine": {"bind": "/d", "git": "https://h/x.git"},
+        "fine_too": {"bind": "/e", "url": "https://h/x", "sha256": "0" * 64},
+    }
+
+    found = refused(plugins=plugins)
+
+    assert len(found) == 3
+    for path in ("/etc/passwd", "/etc/group", "/srv/private.git"):
+        assert any(f"{path} is outside of the repository" in one for one in found)
