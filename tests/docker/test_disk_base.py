@@ -377,6 +377,46 @@ def test_a_compressed_image_gives_the_same(engine, shop, image, original, tmp_pa
     assert outside_root(path) == outside_root(original.path)
 
 
+def test_an_ext_that_is_mounted_at_boot_is_made_again_only_when_it_changed(engine, shop, original, tmp_path):
+    """On a GPT: unchanged it stays, byte for byte; changed it has its UUID and label, and what the step left."""
+    path = make_base(tmp_path, "gpt.img", table="gpt")
+    root, boot = tmp_path / "gpt.img.root", tmp_path / "boot"
+    shutil.copy(original.root / "bin/sh", root / "bin/sh")
+    (root / "boot").mkdir()
+    (boot / "grub").mkdir(parents=True)
+    (boot / "grub/grub.cfg").write_text("linux /vmlinuz\n")
+    (boot / "vmlinuz").write_bytes(os.urandom(200_000))
+    (boot / "initrd").symlink_to("vmlinuz")
+    (root / "etc/fstab").write_text("LABEL=boot /boot ext4 defaults 0 2\n")
+    with path.open("r+b") as stream:
+        stream.seek(BOOT_START)
+        stream.write(bytes(BOOT_MIB * MIB))
+    mke2fs(path, BOOT_START, BOOT_MIB, "boot", "-d", str(boot))
+    mke2fs(path, ROOT_START, ROOT_MIB, "rootfs", "-d", str(root))
+    base = Original(path, root)
+    name = f"stalker-test-disk-base/{uuid.uuid4().hex[:12]}:initial"
+    bases = Bases(engine, tmp_path / "cache", tmp_path, read_system=read_system)
+    try:
+        image = bases.provide(base.base, name, lambda _: None)
+        same = make_like(shop, image, base).files[0]
+        with changed(engine, image, "echo more >>/boot/grub/grub.cfg") as after:
+            other = make_like(shop, after, base).files[0]
+    finally:
+        with contextlib.suppress(EngineError):
+            engine.untag(name)
+
+    assert outside_root(same) == outside_root(path)
+    assert [one.filesystem.uuid for one in read_disk(other).partitions] == [
+        one.filesystem.uuid for one in read_disk(path).partitions
+    ]
+    run("e2fsck", "-fn", f"{other}?offset={BOOT_START}")
+    with mounted(other, BOOT_START) as now:
+        found = read_files(now)
+    assert found["grub/grub.cfg"][-1] == b"linux /vmlinuz\nmore\n"
+    assert found["vmlinuz"][-1] == (boot / "vmlinuz").read_bytes()
+    assert (found["initrd"][5], "lost+found" in found) == ("vmlinuz", True)
+
+
 # the tree that installs an agent
 
 
