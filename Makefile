@@ -6,6 +6,7 @@
 # make engines the tests of the engine's interface, and a smoke run, on every engine that is supported
 # make bench   the figures of the README, each beside its peer; `ENGINE=podman`: on one of those of `make engines`
 # make lint    ruff and mypy
+# make test-python   pytest, ruff, mypy and what else tests import into .venv, as `make test` and `make lint` do first
 # make clean   removes what these made in this folder; images stay: `./stalker prune TREE`
 #
 # Each sets up what it needs: as root on Debian the packages below and an engine; anyone else
@@ -23,7 +24,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs u
 # What newer releases have apart from docker.io, and older ones in it: beside Debian's own docker alone.
 DOCKER_PARTS := docker-cli docker-buildx
 
-.PHONY: hello serve service-packages setup test check bare engines bench lint clean packages test-packages engine venv
+.PHONY: hello serve service-packages test-python setup test check bare engines bench lint clean packages test-packages engine venv
 .NOTPARALLEL:
 
 hello: setup
@@ -36,21 +37,21 @@ serve: setup service-packages
 	./stalker serve --file workspace/example/service.hjson
 
 # The packages of the extra [service]: only for it and for its tests.
-service-packages: venv
-	@cmp -s requirements-service.txt .venv/requirements-service.txt || { \
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-service.txt && \
-	cp requirements-service.txt .venv/requirements-service.txt; }
+service-packages: venv ; $(call pinned,requirements-service.txt)
+
+# pytest, ruff, mypy and what else the tests import: only for them. Users' .venv has what runs need.
+test-python: service-packages ; $(call pinned,requirements-test.txt)
 
 setup: packages engine
 
-test: test-packages engine service-packages
+test: test-packages engine test-python
 	$(PYTEST) $(ARGS)
 
-bench: test-packages engine service-packages
+bench: test-packages engine test-python
 	$(PYTHON) benchmarks/run.py $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 # Ruff and mypy run beside the tests; what they found is shown in one piece, at the end.
-check: test-packages service-packages
+check: test-packages test-python
 	@found=$$(mktemp); trap 'rm -f "$$found"' EXIT; \
 	$(MAKE) --no-print-directory --silent lint >"$$found" 2>&1 & lint=$$!; \
 	$(PYTEST) -m 'not docker' $(ARGS); tests=$$?; \
@@ -59,13 +60,13 @@ check: test-packages service-packages
 
 engines: export STALKER_TEST_ENGINES := docker-containerd docker-rootless podman docker-new docker26 \
 	docker26-containerd podman54
-engines: test-packages engine
+engines: test-packages engine test-python
 	$(PYTHON) -m pytest tests/contract tests/further $(ARGS)
 
 bare:
 	sh tests/bare.sh $(ARGS)
 
-lint: service-packages
+lint: test-python
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
@@ -84,6 +85,13 @@ clean:
 
 packages: ; $(call install,$(RUN_PACKAGES))
 test-packages: ; $(call install,$(TEST_PACKAGES),$(DOCKER_PARTS))
+
+# Install the pins of a file into .venv once; the copy in .venv says which pins it has.
+define pinned
+@cmp -s $(1) .venv/$(1) || { \
+$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(1) && \
+cp $(1) .venv/$(1); }
+endef
 
 # One question to dpkg when nothing is missing. Package lists are fetched when the first try fails:
 # they are not there yet, or older than what the mirror holds.

@@ -94,7 +94,7 @@ def build(venv: Path, requirements: bytes, python: str, root: Path, lock: int) -
     """Make the whole environment in `venv`, all but the stamp."""
     began = time.monotonic()
     shutil.rmtree(venv, ignore_errors=True)
-    say(f"making {LINK} from requirements.txt (once; needs the network, takes about 20 s)")
+    say(f"making {LINK} from requirements.txt (once; needs the network, takes about 10 s)")
     command([python, "-I", "-m", "venv", str(venv)], lock, explain_venv)
     (venv / "requirements.txt").write_bytes(requirements)
     inside = str(venv / "bin" / "python")
@@ -139,7 +139,7 @@ def explain_venv(output: str) -> tuple[str, ...]:
             f"as root: apt-get install -y python3-venv        (or {release}, for a Python that is not the default)",
         )
     if "No space left" in output:
-        return ("no space left on the disk", "free about 200 MB and start again")
+        return ("no space left on the disk", "free about 150 MB and start again")
     return ("python -m venv failed; what it said stands above",)
 
 
@@ -151,7 +151,7 @@ def explain_pip(output: str) -> tuple[str, ...]:
             "look at the package index or proxy in between; try again",
         )
     if "No space left" in output:
-        return ("no space left on the disk", "free about 200 MB and start again")
+        return ("no space left on the disk", "free about 150 MB and start again")
     if any(
         sign in output
         for sign in (
