@@ -16,6 +16,7 @@ from stalker.card.sizing import Load, measure_of, plan_layout
 from stalker.disk.edit.fsck import mend
 from stalker.disk.inspect import read_disk
 from stalker.errors import Interrupted, StalkerError
+from stalker.formats.fs.ext4 import find_super
 from stalker.io.sparse import copy_image
 from stalker.model.card import Output
 from unit.helpers.card_bases import BOOT, DATA, ROOT, Part, content, is_sound, make_base, table_of, tool
@@ -107,7 +108,15 @@ def test_a_data_partition_grows_to_the_end(
     assert is_sound(image, now.start_bytes)
     assert has_files(image, now.start_bytes)
     assert image.stat().st_blocks * 512 < 250 * MIB
-    assert "grew from 16 MiB to" in found.changes[-1]
+    with image.open("rb") as stream:
+        shape = find_super(lambda at, count: os.pread(stream.fileno(), count, at), now.start_bytes)
+    assert shape is not None
+    assert sum(count for _, count in shape.journal) * shape.block_bytes == 16 * MIB
+    assert "grew from 16 MiB to" in found.changes[0]
+    is_short = shape.inodes < 700 * MIB // 16384 // 2
+    assert [one.startswith("warning: partition 3 has space for") for one in found.changes[1:]] == [
+        True
+    ] * is_short
 
 
 @pytest.mark.parametrize("label", ["dos", "gpt"])

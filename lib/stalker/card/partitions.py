@@ -330,6 +330,13 @@ def _grow(
     changes = [
         f"partition {entry.number}, for data, grew from {size_text(found.size_bytes)} to {size_text(size)}"
     ]
+    grown = find_super(copy.read, found.start_bytes)
+    usual = ext4_inodes(size)
+    if grown is not None and grown.inodes < usual // 2:
+        changes.append(
+            f"warning: partition {entry.number} has space for {grown.inodes} files, one made at this size for {usual}: "
+            "ext4 keeps the number of inodes of each group when it grows"
+        )
     if was_repaired:
         changes.insert(0, f"partition {entry.number} of the base was not clean; it has been repaired")
     return changes

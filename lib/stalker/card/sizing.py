@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from stalker.disk.edit.grow_ext4 import journal_growth
 from stalker.disk.layout import (
     BLOCK,
     LOST_FOUND_BLOCKS,
@@ -137,7 +138,8 @@ def grown_data_bytes(shape: Super, measure: Measure, margin_percent: int = MARGI
 
     def holds(size: int) -> bool:
         free = shape.free_at(size)
-        return free.blocks >= blocks and free.inodes >= measure.inodes
+        journal = journal_growth(shape, size) // BLOCK
+        return free.blocks >= blocks + journal and free.inodes >= measure.inodes
 
     low, high = shape.size_bytes, max(aligned(shape.size_bytes, ALIGN_BYTES), ALIGN_BYTES)
     if holds(low):

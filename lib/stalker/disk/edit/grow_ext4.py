@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from stalker.disk.layout import BLOCK, journal_blocks
 from stalker.errors import EngineError, Interrupted, StalkerError
+from stalker.formats.fs.ext4 import HAS_JOURNAL, find_super
 from stalker.io.sparse import nothing, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from stalker.formats.fs.ext4 import Super
     from stalker.toolbox.container import Tool
 
 SOUND, MENDED = 0, 1
@@ -56,6 +59,7 @@ def grow_ext4(
             file = f"{out}/{part.name}"
             was_mended = mended(tool, ["e2fsck", "-fp", file], environment)
             tool.run(["resize2fs", file], None, environment)
+            _enlarge_journal(own.fileno(), file, tool, environment)
             os.ftruncate(own.fileno(), new_bytes)  # it ends with the file system, which may leave a rest
             place(own.fileno(), whole.fileno(), start, new_bytes, check=check)
     except (EngineError, Interrupted):
@@ -69,6 +73,31 @@ def grow_ext4(
     finally:
         part.unlink(missing_ok=True)
     return was_mended
+
+
+def journal_growth(shape: Super, new_bytes: int) -> int:
+    """Return by how many bytes a journal grows so that it is that of an ext4 made at `new_bytes`, 0 for none.
+
+    One without a journal keeps having none, and one whose size the superblock does not have stays.
+    """
+    old = sum(count for _, count in shape.journal) * shape.block_bytes
+    if not old or not shape.compatible & HAS_JOURNAL or new_bytes <= shape.size_bytes:
+        return 0
+    return max(journal_blocks(new_bytes // BLOCK) * BLOCK - old, 0)
+
+
+def _enlarge_journal(part: int, file: str, tool: Tool, environment: Mapping[str, str]) -> None:
+    """Make the journal again where it is that of a smaller file system. The file system is clean."""
+    shape = find_super(lambda at, count: os.pread(part, count, at), 0)
+    if shape is None:
+        return
+    size = journal_blocks(shape.size_bytes // BLOCK) * BLOCK
+    old = sum(count for _, count in shape.journal) * shape.block_bytes
+    # Content comes first: a full one keeps its journal.
+    if not old or size <= old or shape.free_blocks * shape.block_bytes < 2 * size:
+        return
+    tool.run(["tune2fs", "-O", "^has_journal", file], None, environment)
+    tool.run(["tune2fs", "-O", "has_journal", "-J", f"size={size >> 20}", file], None, environment)
 
 
 def mended(tool: Tool, argv: Sequence[str], environment: Mapping[str, str]) -> bool:
