@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from stalker.engine.run_id import new_run_id
+from stalker.io.cancel import Cancel
 from stalker.model.diagnostics import Place
 from stalker.model.tree import Script, Stalk, Step, TagBase, Tree
 from stalker.model.variables import Variable
@@ -115,6 +116,7 @@ def run(
     jobs: int = 2,
     keep_going: bool = False,
     secrets: dict[str, str] | None = None,
+    cancel: Cancel | None = None,
     on_event: Callable[[Any], None] = lambda _: None,
     **selection: Any,
 ) -> Ran:
@@ -127,5 +129,7 @@ def run(
 
     drawn = _plan(link_steps(made), engine, **selection)
     repair_tags(drawn, engine)
-    options = RunOptions(new_run_id(time.time()), made.file, jobs, keep_going=keep_going)
+    options = RunOptions(
+        new_run_id(time.time()), made.file, jobs, keep_going=keep_going, cancel=cancel or Cancel()
+    )
     return Ran(drawn, execute(drawn, engine, secrets or {}, emit, options), events)

@@ -113,6 +113,8 @@ UNTESTED = (
     "card/assemble",
     "card/describe",
     "card/inject/ssh_keys",
+    "app/committed/states",
+    "app/inventory",
     "cli/commands/artifacts",
     "cli/commands/image_boot",
     "cli/commands/image_patch",

@@ -14,6 +14,7 @@ from stalker import __version__
 from stalker.app.history import keep_inputs
 from stalker.app.inputs import provided_inputs
 from stalker.errors import Interrupted, PlanError, StalkerError
+from stalker.io.cancel import Cancel
 from stalker.journal.observers import report_files
 from stalker.model import events
 from stalker.model.program import program
@@ -52,6 +53,7 @@ class RunContext:
     wait: bool = False
     began_s: float = field(default_factory=time.time)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    cancel: Cancel = field(default_factory=Cancel)
 
     def note(self, text: str, level: Literal["info", "warning"] = "info") -> None:
         """Emit a line for the user."""
@@ -114,6 +116,7 @@ def draw_plan(
     `enable_platform` is called for each platform that an emulator is missing for.
     """
     since_s = time.time()
+    context.cancel.check()
     plan = planner.draw()
     if plan.blocked and planner.missing_platforms and enable_platform is not None:
         for platform in sorted(planner.missing_platforms):
@@ -129,6 +132,7 @@ def execute_plan(
     planner: Planner, drawn: DrawnPlan, context: RunContext, artifacts_of: ArtifactsOf | None = None
 ) -> tuple[Plan, RunResult]:
     """Run the steps of a plan and make its artifacts; return the plan as it was executed."""
+    context.cancel.check()
     plan = drawn.plan
     if not plan.to_run and not plan.blocked:
         return plan, _make_artifacts(planner, plan, context, artifacts_of)
@@ -136,7 +140,13 @@ def execute_plan(
     owner = f"run {context.run} (process {os.getpid()}, {planner.tree.file})"
     engine_id = engine_key(planner.engine.address.url, lambda: planner.engine.info().id)
     with hold_names(
-        engine_id, names, owner, wait=context.wait, say=context.note, since_s=drawn.since_s
+        engine_id,
+        names,
+        owner,
+        wait=context.wait,
+        say=context.note,
+        since_s=drawn.since_s,
+        stop=context.cancel.is_set,
     ) as was_held:
         if was_held:
             plan = planner.draw()  # the images that another run made meanwhile
@@ -152,7 +162,7 @@ def _make_artifacts(
     _require_secrets(plan, context.environ)
     artifacts = artifacts_of(planner, plan, context) if artifacts_of is not None else None
     if artifacts is not None:
-        with artifacts:
+        with artifacts, context.cancel.stopping(artifacts.stop):
             artifacts.start()
             artifacts.finish(result)
     return result
@@ -165,7 +175,8 @@ def _execute(
     _refuse_blocked(plan, keep_going=context.keep_going)
     _require_secrets(plan, context.environ)
     if any(base.verdict == "RUN" for base in plan.bases.values()):
-        provide_bases(plan, planner.provider, context.emit, jobs=context.jobs)
+        provide_bases(plan, planner.provider, context.emit, jobs=context.jobs, cancel=context.cancel)
+        context.cancel.check()
         plan = planner.draw()  # now the fingerprints of what grows on them are known
     _announce(planner, plan, context)
     # A daemonized step is started again for later steps, though it is reused.
@@ -190,11 +201,12 @@ def _run_steps(
         keep_going=context.keep_going,
         engine_key=engine_key,
         prepare=prepare,
+        cancel=context.cancel,
     )
     artifacts = artifacts_of(planner, plan, context) if artifacts_of is not None else None
     if artifacts is None:
         return plan, execute(plan, planner.engine, context.secrets, context.emit, options)
-    with artifacts:
+    with artifacts, context.cancel.stopping(artifacts.stop):
         artifacts.start()
         result = execute(
             plan, planner.engine, context.secrets, context.emit, options, on_done=artifacts.step_done
@@ -255,6 +267,31 @@ def _announce(planner: Planner, plan: Plan, context: RunContext) -> None:
         context.note(repair)
 
 
+def planned(plan: Plan) -> events.Planned:
+    """Return a plan as the event that observers get."""
+    return events.Planned(
+        time.time(),
+        tuple(
+            events.PlannedStep(
+                action.id,
+                action.verdict,
+                action.reason,
+                action.link.parent,
+                action.link.needs,
+                action.estimate_s,
+                action.image,
+                action.fingerprint,
+            )
+            for action in plan.actions.values()
+        ),
+        tuple(
+            events.PlannedBase(base.stalk, base.verdict, base.reason, base.image)
+            for base in plan.bases.values()
+        ),
+        tuple(events.PlannedArtifact(one.id, one.verdict, one.reason) for one in plan.artifacts.values()),
+    )
+
+
 def _emit_plan(plan: Plan, emit: Callable[[Event], None]) -> None:
     now = time.time()
     for action in plan.to_run:
@@ -268,29 +305,7 @@ def _emit_plan(plan: Plan, emit: Callable[[Event], None]) -> None:
                 ),
             )
         )
-    emit(
-        events.Planned(
-            now,
-            tuple(
-                events.PlannedStep(
-                    action.id,
-                    action.verdict,
-                    action.reason,
-                    action.link.parent,
-                    action.link.needs,
-                    action.estimate_s,
-                    action.image,
-                    action.fingerprint,
-                )
-                for action in plan.actions.values()
-            ),
-            tuple(
-                events.PlannedBase(base.stalk, base.verdict, base.reason, base.image)
-                for base in plan.bases.values()
-            ),
-            tuple(events.PlannedArtifact(one.id, one.verdict, one.reason) for one in plan.artifacts.values()),
-        )
-    )
+    emit(planned(plan))
     for action in plan.actions.values():
         if action.verdict == "REUSE":
             emit(events.StepReused(now, action.id, action.image, action.reason))

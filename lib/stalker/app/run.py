@@ -19,6 +19,7 @@ from stalker.app.settings import StepRequest
 from stalker.app.trees import read_tree
 from stalker.engine.run_id import new_run_id
 from stalker.errors import FilesError
+from stalker.io.cancel import Cancel
 from stalker.journal.observers import Dispatcher
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from stalker.app.settings import Settings
     from stalker.artifacts.scheduler import ArtifactScheduler
     from stalker.journal.observers import Observers
-    from stalker.model.events import RunFinished
     from stalker.model.tree import Tree
     from stalker.plan.plan import Plan
     from stalker.run.scheduler import RunResult
@@ -52,9 +52,10 @@ class RunRequest:
     command: Sequence[str] = ()
     approve: Callable[[Tree], None] | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    cancel: Cancel = field(default_factory=Cancel)
 
 
-def run_tree(settings: Settings, config: str, request: RunRequest, observe: Observe) -> RunFinished:
+def run_tree(settings: Settings, config: str, request: RunRequest, observe: Observe) -> RunOutcome:
     """Read, plan, execute.
 
     Raises:
@@ -79,7 +80,7 @@ def run_tree(settings: Settings, config: str, request: RunRequest, observe: Obse
 
             outcome = record_run(tree, settings.workspace, request.command, context, work)
     _note_if_quick(settings, config, request, planner, outcome)
-    return outcome.finished  # 10
+    return outcome  # 10
 
 
 @contextlib.contextmanager
@@ -98,6 +99,7 @@ def _observed(
             wait=request.wait,
             began_s=began_s,
             environ=request.environ,
+            cancel=request.cancel,
         )
 
 
@@ -146,7 +148,7 @@ def _artifacts_of(planner: Planner, plan: Plan, context: RunContext) -> Artifact
     check_can_be_packed([action.artifact for action in plan.to_make])
     engine, tree = planner.engine, planner.tree
     workshop = Workshop(engine, tree, tree.workspace, context.secrets, context.emit, context.run)
-    image_of = image_maker(engine, context.note)
+    image_of = image_maker(engine, context.note, context.cancel)
     workshop.toolbox = Toolbox(engine, image_of, context.run, workshop.cancel, cache_dir())
     return ArtifactScheduler(
         plan, workshop, cache_dir(), jobs=context.jobs, keep_going=context.keep_going, wait=context.wait

@@ -16,6 +16,7 @@ from stalker.app.settings import Settings, StepRequest
 from stalker.app.trees import read_tree
 from stalker.engine.run_id import new_run_id
 from stalker.errors import StepFailed
+from stalker.io.cancel import Cancel
 from stalker.journal.observers import Dispatcher
 from stalker.journal.step_logs import StepLogs
 from stalker.journal.writer import Journal
@@ -36,29 +37,34 @@ WORKSPACE = Path(__file__).resolve().parents[1] / "toolbox"
 TREE = "trees/toolbox/toolbox.hjson"
 
 
-def image_maker(engine: DockerEngine, say: Callable[[str], None]) -> Callable[[str], str]:
+def image_maker(
+    engine: DockerEngine, say: Callable[[str], None], cancel: Cancel | None = None
+) -> Callable[[str], str]:
     """Return a function from a stalk of the toolbox tree to its image id; an image is made once for an engine.
 
     `say` gets a line now and then while it is made. Two runs that need it at once make it once: the
-    second one waits. The function raises what a run raises, StepFailed when a step did not succeed.
+    second one waits. The function raises what a run raises, StepFailed when a step did not succeed, Interrupted
+    when `cancel` is set.
     """
     known: dict[str, str] = {}
 
     def image_of(stalk: str) -> str:
         if stalk not in known:
-            known[stalk] = _image_of(engine, stalk, say)
+            known[stalk] = _image_of(engine, stalk, say, cancel or Cancel())
         return known[stalk]
 
     return image_of
 
 
-def open_toolbox(engine: DockerEngine, say: Callable[[str], None]) -> Toolbox:
+def open_toolbox(engine: DockerEngine, say: Callable[[str], None], cancel: Cancel | None = None) -> Toolbox:
     """Return a toolbox of an engine outside of a run; its image is made when it is first opened."""
-    return Toolbox(engine, image_maker(engine, say), new_run_id(time.time()), cache_dir=cache_dir())
+    return Toolbox(engine, image_maker(engine, say, cancel), new_run_id(time.time()), cache_dir=cache_dir())
 
 
 @contextlib.contextmanager
-def lazy_tool(directory: Path, say: Callable[[str], None]) -> Iterator[Callable[[], Tool]]:
+def lazy_tool(
+    directory: Path, say: Callable[[str], None], cancel: Cancel | None = None
+) -> Iterator[Callable[[], Tool]]:
     """Yield a function that returns the container of tools for a directory, which it sees as `/out`.
 
     Its first call connects to the engine, removes what killed runs left there, and starts the container; work
@@ -70,12 +76,12 @@ def lazy_tool(directory: Path, say: Callable[[str], None]) -> Iterator[Callable[
         def tool() -> Tool:
             engine = stack.enter_context(contextlib.closing(connect()))
             sweep(engine, (), say)
-            return stack.enter_context(open_toolbox(engine, say).opened("toolbox", folder=directory))
+            return stack.enter_context(open_toolbox(engine, say, cancel).opened("toolbox", folder=directory))
 
         yield tool
 
 
-def _image_of(engine: DockerEngine, stalk: str, say: Callable[[str], None]) -> str:
+def _image_of(engine: DockerEngine, stalk: str, say: Callable[[str], None], cancel: Cancel) -> str:
     settings = Settings(str(WORKSPACE))
     tree = replace(read_tree(settings, TREE), log_dir=str(cache_dir() / "logs"))
     planner = Planner.of(settings, tree, engine, StepRequest(until=(stalk,)), say)
@@ -83,14 +89,14 @@ def _image_of(engine: DockerEngine, stalk: str, say: Callable[[str], None]) -> s
     last = next(one.id for one in plan.actions.values() if one.step.stalk == stalk and one.link.is_last)
     if not plan.to_run and not plan.blocked:
         return plan.actions[last].image
-    result = _run(planner, stalk, say)
+    result = _run(planner, stalk, say, cancel)
     return result.images[last] if last in result.images else planner.draw().actions[last].image
 
 
-def _run(planner: Planner, stalk: str, say: Callable[[str], None]) -> RunResult:
+def _run(planner: Planner, stalk: str, say: Callable[[str], None], cancel: Cancel) -> RunResult:
     tree, run = planner.tree, new_run_id(time.time())
     journal, logs, lines = Journal(tree.log_dir, run), StepLogs(), _Lines(stalk, say)
-    context = RunContext(run, Dispatcher([journal, logs, lines]).emit, {}, wait=True)
+    context = RunContext(run, Dispatcher([journal, logs, lines]).emit, {}, wait=True, cancel=cancel)
     planner.say = context.note
 
     def work() -> tuple[Plan, RunResult]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from stalker.plan.plan import ArtifactAction, Plan
     from stalker.run.scheduler import RunResult
 
+_STOPPED = ("interrupted", "what was published stays", "the next run goes on from there")
+
 
 class ArtifactScheduler:
     """Makes what a plan says, `jobs` at a time."""
@@ -86,6 +88,10 @@ class ArtifactScheduler:
             self._images[step] = image
             self._submit()
 
+    def stop(self) -> None:
+        """Stop what is being made; `finish` waits for that. Any thread may call it."""
+        self._workshop.cancel.set()
+
     def finish(self, result: RunResult) -> None:
         """Wait for what is being made, and add what became of all to the result of the run."""
         if result.error is not None:
@@ -105,9 +111,9 @@ class ArtifactScheduler:
                 self._wait_for_all()
             except KeyboardInterrupt:
                 os._exit(130)
-            self._error = Interrupted(
-                "interrupted", "what was published stays", "the next run goes on from there"
-            )
+            self._error = Interrupted(*_STOPPED)
+        if self._workshop.cancel.is_set() and self._unmade:
+            self._error = self._error or Interrupted(*_STOPPED)
         result.made += self._made
         result.unmade += [name for name in self._plan.artifacts if name in self._unmade]
         result.error = result.error or self._error

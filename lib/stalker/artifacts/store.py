@@ -240,7 +240,7 @@ YOUNG_S = 60.0
 
 @contextlib.contextmanager
 def held(shelf: Shelf, workshop: Workshop, *, wait: bool) -> Iterator[None]:
-    """Hold the place of an artifact; no other run makes it meanwhile. Raises LockHeld."""
+    """Hold the place of an artifact; no other run makes it meanwhile. Raises LockHeld, Interrupted."""
     who = f"run {workshop.run} (process {os.getpid()}, {workshop.tree.file})"
     place = os.path.realpath(shelf.folder) + f"/{shelf.name}"
 
@@ -248,7 +248,7 @@ def held(shelf: Shelf, workshop: Workshop, *, wait: bool) -> Iterator[None]:
         workshop.emit(Note(time.time(), text))
 
     try:
-        with hold_names("artifact", [place], who, wait=wait, say=say):
+        with hold_names("artifact", [place], who, wait=wait, say=say, stop=workshop.cancel.is_set):
             yield
     except LockHeld as error:
         raise LockHeld(error.brief, "", error.resolution) from error

@@ -284,6 +284,6 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+    """Return the umask; `os.umask` would change it for a moment, for all threads."""
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return int(status.partition("\nUmask:")[2].split(maxsplit=1)[0], 8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,11 +115,21 @@ def _hold(
 
 
 def _open(path: Path) -> int:
-    old = os.umask(0)
+    """Open a lock file, created for all users if it is missing.
+
+    It gets its mode before its name. The umask stays as it is: it is of the process, and other threads create files.
+    """
+    # No O_CREAT on a file that is there: sticky folders refuse it for another user's file.
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        # No O_CREAT on a file that is there: sticky folders refuse it for another user's file.
-        if path.exists():
-            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        os.fchmod(descriptor, 0o666)
+        path.hardlink_to(temporary)
+        return descriptor
+    except FileExistsError:  # another process was quicker
+        os.close(descriptor)
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     finally:
-        os.umask(old)
+        temporary.unlink()

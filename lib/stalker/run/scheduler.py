@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from stalker.errors import EngineError, InputError, Interrupted, NoEngine, StalkerError
+from stalker.io.cancel import Cancel
 from stalker.model import events
 from stalker.model.base_key import base_key, describe_base
 from stalker.model.images import short_id
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
 ONE_SIGNAL_S = 0.4
 
+GOES_ON = "the next run goes on from there"
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -66,6 +69,7 @@ class RunOptions:
     """What tells the engine from others for locks; see `lock.engine_key`."""
     prepare: Callable[[Step], Step] = lambda step: step
     """Returns a step with the files of this host that were fetched for it."""
+    cancel: Cancel = field(default_factory=Cancel)
 
 
 @dataclass(slots=True)
@@ -117,6 +121,7 @@ def provide_bases(
     emit: Callable[[Event], None],
     *,
     jobs: int,
+    cancel: Cancel,
 ) -> None:
     """Get the first images that are missing, side by side; `provider` is asked for each platform.
 
@@ -127,14 +132,15 @@ def provide_bases(
     wanted = [base for base in plan.bases.values() if base.verdict == "RUN" and _is_asked_for(plan, base)]
     if not wanted:
         return
-    cancel = threading.Event()
+    stop = threading.Event()
     pool = ThreadPoolExecutor(min(jobs, len(wanted)), thread_name_prefix="stalker-base")
-    made = [pool.submit(_provide, plan, base, provider, emit, cancel) for base in wanted]
+    made = [pool.submit(_provide, plan, base, provider, emit, stop) for base in wanted]
     try:
-        for future in made:
-            future.result()
+        with cancel.stopping(stop.set):
+            for future in made:
+                future.result()
     except KeyboardInterrupt:
-        cancel.set()
+        stop.set()
         emit(events.Note(time.time(), "stopping what fetches the base; Ctrl-C again ends at once"))
         try:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -142,12 +148,12 @@ def provide_bases(
             os._exit(130)
         raise _interrupted() from None
     finally:
-        cancel.set()
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _interrupted() -> Interrupted:
-    return Interrupted("interrupted", "what was committed stays", "the next run goes on from there")
+    return Interrupted("interrupted", "what was committed stays", GOES_ON)
 
 
 def _is_asked_for(plan: Plan, base: BaseAction) -> bool:
@@ -162,7 +168,7 @@ def _provide(
     action: BaseAction,
     provider: Callable[[str], BaseProvider],
     emit: Callable[[Event], None],
-    cancel: threading.Event,
+    stop: threading.Event,
 ) -> None:
     """Try the stalk's bases from the chosen one on; the next is used when one is not available."""
     stalk = plan.links.tree.stalk(action.stalk)
@@ -170,7 +176,7 @@ def _provide(
     candidates = stalk.bases[stalk.bases.index(action.base) :]
 
     def progress(text: str) -> None:
-        if cancel.is_set():
+        if stop.is_set():
             raise _interrupted()
         emit(events.BaseProgress(time.time(), action.stalk, text))
 
@@ -260,8 +266,11 @@ class _Run:
 
     def go(self, executor: Executor | None) -> RunResult:
         """Work until nothing is left to do."""
-        with _signals_into(self._outcomes):
+        with _signals_into(self._outcomes), self._options.cancel.stopping(self._request_stop):
             return self._go(executor)
+
+    def _request_stop(self) -> None:
+        self._outcomes.put(Interrupted("the run was cancelled", "what was committed stays", GOES_ON))
 
     def _go(self, executor: Executor | None) -> RunResult:
         pool = executor or ThreadPoolExecutor(self._options.jobs, thread_name_prefix="stalker-step")

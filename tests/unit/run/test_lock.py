@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -69,3 +70,17 @@ def test_a_socket_of_this_host_is_known_by_its_inode(tmp_path):
 
     assert key == f"socket {found.st_dev} {found.st_ino}"
     assert engine_key("tcp://host:1", lambda: "its id") == "its id"
+
+
+def test_a_lock_file_is_open_to_all_users_and_the_umask_of_the_process_stays(tmp_path):
+    """Other threads of the process create files meanwhile."""
+    before = os.umask(0o077)
+    try:
+        with hold_names("engine", ["r/a"], "run 1", wait=False, say=print):
+            (name,) = os.listdir(tmp_path)
+            inside = os.umask(0o077)
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / name).stat().st_mode & 0o777 == 0o666
+    assert inside == 0o077

@@ -6,7 +6,8 @@ import threading
 
 from build import BASE, PREFIX, run, stalk, step, tree
 from stalker.engine.fake import FakeEngine, FakeRun
-from stalker.errors import EngineFull, NoEngine
+from stalker.errors import EngineFull, Interrupted, NoEngine
+from stalker.io.cancel import Cancel
 from stalker.model import events
 from stalker.plan.image_index import commit_of, made_from
 
@@ -187,3 +188,22 @@ def test_a_variant_goes_on_alone_where_it_differs():
     assert ran.result.exit_code == 0
     first = engine.image(f"{PREFIX}/v:two")
     assert made_from(first)["v:one"] == commit_of(engine.image(f"{PREFIX}/a:one"))
+
+
+def test_a_cancelled_run_ends_its_steps_and_keeps_what_was_committed():
+    """Whatever thread cancels it; the next run goes on from there."""
+    cancel = Cancel()
+
+    def program(name, _):
+        if name == "b":
+            cancel.set()
+        return FakeRun()
+
+    engine = engine_with(program)
+    ran = run(tree(stalk("root", "a", "b", "c")), engine, cancel=cancel)
+
+    assert ran.result.done[0] == "root:a"
+    assert "root:c" in ran.result.blocked
+    assert isinstance(ran.result.error, Interrupted)
+    assert ran.result.exit_code == 130
+    assert engine.live == {}

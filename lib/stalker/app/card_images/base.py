@@ -97,7 +97,7 @@ def make_tree_base(settings: Settings, base: TreeBase, observe: Observe) -> Path
     """
     if base.reason:
         request = RunRequest(StepRequest(until=(base.artifact.stalk,)), wait=True)
-        if run_tree(settings, base.config, request, observe).exit_code:
+        if run_tree(settings, base.config, request, observe).finished.exit_code:
             raise StepFailed(
                 f"the base {base.artifact.id} of tree {base.tree.name} could not be made",
                 "the run above says why",

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stalker.app.environment import connect, source_date_epoch
+from stalker.app.committed.refs import find_ref
+from stalker.app.committed.states import export_state, list_states
+from stalker.app.environment import connect
 from stalker.app.history import find_run, log_dir_of
 from stalker.app.prune import prune_images, stalks_to_prune
 from stalker.app.trees import read_names, read_tree
 from stalker.cli import terminal
 from stalker.cli.commands.trace.diff_runs import tell_runs
 from stalker.cli.options import WITH, need_tree
-from stalker.cli.refs import find_ref
 from stalker.errors import PlanError
-from stalker.images.listing import list_rows
 from stalker.images.prune_plan import Limits
 from stalker.images.tables import (
     change_document,
@@ -33,7 +33,7 @@ from stalker.images.tables import (
 from stalker.io.signals import ended_like_ctrl_c
 from stalker.io.units import duration_s, size_text
 from stalker.rootfs.diff import compare_images
-from stalker.rootfs.export import export_image, plan_export
+from stalker.rootfs.export import plan_export
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,10 +62,7 @@ def images(
             else read_names(settings, tree, terminal.say)
         )
     with _engine() as engine:
-        repositories = {stalk.repository for stalk in read.stalks} if read else None
-        starts = [engine.image(f"{name}:initial") for name in sorted(repositories or ())]
-        there = [image for image in starts if image is not None]
-        rows = list_rows(engine.labelled_images(), engine, repositories, there)
+        rows = list_states(engine, read)
     if as_json:
         click.echo(json.dumps([row_document(row) for row in rows], indent=2))
     elif rows:
@@ -113,12 +110,10 @@ def export(settings: Settings, ref: str, output: str, boot: str | None, tree: st
 
     Nothing of Docker's is in it. No time is later than SOURCE_DATE_EPOCH, if that is set.
     """
-    latest_s = source_date_epoch()
-    targets = plan_export(output, boot or "")
+    plan_export(output, boot or "")  # a mistake there needs no engine
     read = read_tree(settings, tree) if tree else None
     with _engine() as engine:
-        name, image = find_ref(engine, ref, read)
-        exported = export_image(engine, image, targets, latest_s=latest_s)
+        name, exported = export_state(engine, ref, read, output, boot or "")
     for file in exported:
         if file.size_bytes:
             click.echo(f"{file.path}: {size_text(file.size_bytes)} of {name}", err=True)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stalker.app.committed.refs import find_ref
 from stalker.app.environment import connect
 from stalker.app.trees import read_tree
 from stalker.cli.options import WITH, need_tree
-from stalker.cli.refs import find_ref
 from stalker.config.locate import find_tree
 from stalker.engine.run_id import fate
 from stalker.errors import FilesError, PlanError

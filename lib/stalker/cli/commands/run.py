@@ -76,4 +76,4 @@ def run_observed(
         open_observers, watch_stdout=watch_stdout, eliot_info=eliot_info, as_json=as_json, quiet=quiet
     )
     end_like_ctrl_c()
-    return run_tree(settings, tree, replace(request, command=tuple(sys.argv)), observe).exit_code
+    return run_tree(settings, tree, replace(request, command=tuple(sys.argv)), observe).finished.exit_code

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stalker.app.committed.refs import find_ref
 from stalker.app.environment import connect
 from stalker.app.inputs import has_unsettled, provided_inputs, settle_inputs
 from stalker.app.shell import restore_step
 from stalker.app.trees import read_tree
 from stalker.cli.options import WITH, need_tree, parse_overrides
-from stalker.cli.refs import find_ref
 from stalker.config.tree.secrets import read_secrets
 from stalker.errors import FilesError, PlanError
 from stalker.io.signals import ended_by_signals

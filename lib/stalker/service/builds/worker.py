@@ -64,7 +64,7 @@ def _run(spec: dict[str, Any], secrets: dict[str, str]) -> int:
     end_like_ctrl_c()
     observe = functools.partial(open_observers, as_json=True)
     try:
-        return run_tree(Settings(spec["workspace"]), spec["tree"], request, observe).exit_code
+        return run_tree(Settings(spec["workspace"]), spec["tree"], request, observe).finished.exit_code
     except StalkerError as error:
         print(shown(error), file=sys.stderr)
         return error.exit_code

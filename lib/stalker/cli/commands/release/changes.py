@@ -36,8 +36,8 @@ def changes(
 
     A REF is an image, or the directory of a published artifact, whose image is taken.
     """
+    from stalker.app.committed.refs import find_ref
     from stalker.app.releases import compare_systems, image_of
-    from stalker.cli.refs import find_ref
     from stalker.history.changes import SECTIONS, as_document, as_markdown, as_text
 
     refused = [name for name in filter(None, fail_on.split(",")) if name not in SECTIONS]

@@ -30,8 +30,8 @@ def sbom(settings: Settings, ref: str, output: str, form: str | None, tree: str 
     REF is an image, or the directory of a published artifact, whose image is taken. The document is the same for
     the same image; its time is SOURCE_DATE_EPOCH, else that of the image.
     """
+    from stalker.app.committed.refs import find_ref
     from stalker.app.releases import bill_of, image_of
-    from stalker.cli.refs import find_ref
     from stalker.history.sbom import cyclonedx, spdx
 
     epoch_s = source_date_epoch()

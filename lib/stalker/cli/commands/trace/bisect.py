@@ -51,7 +51,7 @@ def bisect(ctx: click.Context, /, ref: str, command: tuple[str, ...], **options:
     125 skip, above 127 stops.
     """
     from stalker.app.bisect import Log, builds_of, row_of, tested
-    from stalker.cli.refs import find_ref
+    from stalker.app.committed.refs import find_ref
     from stalker.io.signals import ended_by_signals
 
     what = _what(command, options)

@@ -48,8 +48,8 @@ def blame(
 
     Without PATH, or for a directory, each path with the step that touched it last.
     """
+    from stalker.app.committed.refs import find_ref
     from stalker.app.history import blame_all, blame_lines, blame_path
-    from stalker.cli.refs import find_ref
 
     if by_line and not path:
         raise PlanError("--lines needs the PATH of a text", "", "stalker blame REF PATH --lines")

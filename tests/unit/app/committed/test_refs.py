@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from stalker.cli.refs import find_ref
+from stalker.app.committed.refs import find_ref
 from stalker.errors import PlanError
 from stalker.model import labels
 from unit.helpers.forest import TREE, Forest, grown, stalk

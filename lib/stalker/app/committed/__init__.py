@@ -1,0 +1,1 @@
+"""What is committed: found by name, listed, exported."""
