@@ -20,7 +20,7 @@ PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reord
 
 RUN_PACKAGES := python3-venv ca-certificates graphviz mmdebstrap gpg gpgv git zstd xz-utils
 TEST_PACKAGES := $(RUN_PACKAGES) gnupg docker-registry tmux iproute2 e2fsprogs util-linux procps busybox-static \
-	qemu-user-static fdisk mount dosfstools mtools openssh-client zip postgresql zsh fish
+	qemu-user-static fdisk mount dosfstools mtools openssh-client zip postgresql chromium zsh fish
 # What newer releases have apart from docker.io, and older ones in it: beside Debian's own docker alone.
 DOCKER_PARTS := docker-cli docker-buildx
 

@@ -8,6 +8,7 @@ import hmac
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,8 @@ import uuid
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
 
 from run_space import docker
 from workspace import LIB
@@ -373,3 +376,78 @@ def test_a_failed_step_and_a_base_that_is_missing_are_errors(service, pair, owne
     assert "initramfs:x" in ended["error"]
     ended = service.ended(missing)
     assert f"there is no image {owner}/initramfs:main" in ended["error"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium, without the programs that it starts beside a page."""
+    with sync_playwright() as playwright:
+        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+        made = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=quiet)
+        yield made
+        made.close()
+
+
+WINDOWS = {
+    "desk": {"viewport": {"width": 1280, "height": 900}},
+    "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}},
+}
+
+
+def test_the_page_is_live_and_can_be_used_by_everyone(service, pair, browser):
+    """A build is followed, cancelled and run again from a step; any window, dark, and without JavaScript."""
+    first, _ = pair
+    base = {"initramfs": {"base": {"tag": first.space.base}}}
+    first.tree(base, {"one": "echo one", "two": "echo two"})
+    service.configure({"initramfs": project(first)})
+    service.start()
+    done = service.push(first, first.commit()).json()["build"]
+    assert service.ended(done)["state"] == "success"
+    first.tree(base, {"one": "echo one", "slow": "for n in $(seq 600); do echo line $n; sleep 0.5; done"})
+    runs = service.push(first, first.commit()).json()["build"]
+
+    address = str(service.http.base_url)
+    page = browser.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(f"{address}/builds/{runs}")
+    page.evaluate("window.isStillHere = true")
+    page.get_by_text("line 4").wait_for()  # it came while the page was open
+    page.get_by_role("button", name="Cancel").wait_for()
+    for name, window in WINDOWS.items():
+        context = browser.new_context(**window)
+        for path in (
+            "/",
+            f"/builds/{runs}",
+            f"/builds/{done}",
+            f"/builds/{done}/steps/initramfs:one",
+            "/builds",
+        ):
+            other = context.new_page()
+            other.goto(address + path)
+            found = Axe().run(other)
+            assert found.violations_count == 0, f"{name} {path}: {found.generate_report()}"
+            assert other.evaluate("document.documentElement.scrollWidth") == window["viewport"]["width"]
+            other.close()
+        context.close()
+    assert page.evaluate("window.isStillHere")
+
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("cancelled", exact=True).first.wait_for()
+    assert service.ended(runs)["state"] == "cancelled"
+
+    page.goto(f"{address}/builds/{done}")
+    page.get_by_label("From").select_option("initramfs:two")
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_url(lambda url: "/builds/" in url and done not in url)
+    again = page.url.rpartition("/")[2]
+    assert service.ended(again)["state"] == "success"
+    assert [step["state"] for step in service.get(f"/api/v1/builds/{again}/steps")] == ["reused", "done"]
+    assert errors == []
+
+    plain = browser.new_context(java_script_enabled=False).new_page()
+    plain.goto(f"{address}/builds/{again}")
+    assert plain.get_by_role("link", name="initramfs:two").is_visible()
+    assert "=== initramfs:two done" in plain.locator("pre.log").inner_text()
