@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 import branches
+import completion
 import create
 import disk
 import export
@@ -48,6 +49,7 @@ ROWS = {
     "disk": disk,
     "create": create,
     "service": service,
+    "completion": completion,
 }
 
 

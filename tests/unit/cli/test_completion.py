@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -31,8 +30,6 @@ SHELLS = [
     )
     for name in ("bash", "zsh", "fish")
 ]
-CPU_MAX_S = 0.150
-"""Of one completion: processor time, as others use this machine too."""
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +147,7 @@ def test_fish_completes_the_line(shell, typed, line, space, environ, scripts):
 
 
 def completed(line, space, environ, **more):
-    """Return what the program answers bash, and the processor time that it took."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Return what the program answers bash."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "stalker.cli"],
         env={
@@ -167,36 +163,28 @@ def completed(line, space, environ, **more):
         text=True,
         check=False,
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stderr == ""
-    took_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return [one.partition(",")[2] for one in done.stdout.split()], took_s
-
-
-@pytest.mark.parametrize("line", ["stalker ", "stalker run ", "stalker run web --", "stalker shell web:"])
-def test_a_completion_takes_150_ms_at_most(line, space, environ, scripts):
-    """Of the processor: the least of three, as a busy machine counts more."""
-    assert min(completed(line, space, environ)[1] for _ in range(3)) <= CPU_MAX_S
+    return [one.partition(",")[2] for one in done.stdout.split()]
 
 
 def test_all_commands_are_offered(space, environ, scripts):
-    assert completed("stalker ", space, environ)[0] == list(COMMANDS)
+    assert completed("stalker ", space, environ) == list(COMMANDS)
 
 
 def test_without_a_tree_the_stalks_of_all_trees_are_offered(space, environ, scripts):
-    assert completed("stalker log ", space, environ)[0] == ["hello_world", "web"]
-    assert completed("stalker log --tree web ", space, environ)[0] == ["web"]
+    assert completed("stalker log ", space, environ) == ["hello_world", "web"]
+    assert completed("stalker log --tree web ", space, environ) == ["web"]
 
 
 def test_steps_are_offered_without_what_bash_has_already(space, environ, scripts):
     """It breaks words at colons, unless its user says otherwise."""
-    assert completed("stalker log web:fi", space, environ)[0] == ["final", "first"]
-    whole = completed("stalker log web:fi", space, environ, COMP_WORDBREAKS="=")[0]
+    assert completed("stalker log web:fi", space, environ) == ["final", "first"]
+    whole = completed("stalker log web:fi", space, environ, COMP_WORDBREAKS="=")
     assert whole == ["web:final", "web:first"]
 
 
 def test_the_workspace_that_is_typed_counts(space, environ, scripts):
-    assert completed("stalker --workspace / run ", space, environ)[0] == []
+    assert completed("stalker --workspace / run ", space, environ) == []
 
 
 def test_a_tree_that_cannot_be_read_completes_as_far_as_it_can(space, environ, scripts):
@@ -204,7 +192,7 @@ def test_a_tree_that_cannot_be_read_completes_as_far_as_it_can(space, environ, s
     broken = space / "w/trees/broken.hjson"
     broken.write_text("{ stalks: { web: { ")
     try:
-        names, _ = completed("stalker run ", space, environ)
+        names = completed("stalker run ", space, environ)
         completed("stalker run broken --from ", space, environ)
     finally:
         broken.unlink()
@@ -218,12 +206,12 @@ def test_an_outline_of_other_code_or_a_damaged_one_is_made_again(space, environ,
     for text in ('{"state": "other", "outline": {}}', "{", "[]"):
         kept.write_text(text)
 
-        assert completed("stalker sho", space, environ)[0] == ["show"]
+        assert completed("stalker sho", space, environ) == ["show"]
     assert json.loads(kept.read_text())["state"] != "other"
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(space, environ, scripts):
-    names, _ = completed("stalker sho", space, environ, XDG_CACHE_HOME="/dev/null/x")
+    names = completed("stalker sho", space, environ, XDG_CACHE_HOME="/dev/null/x")
 
     assert names == ["show"]
 
