@@ -42,6 +42,7 @@ LATE = {
 
 TESTED_ELSEWHERE = {
     "model/inputs": "unit/app/test_inputs.py",
+    "app/card_images/lazy_tool": "docker/test_killed_toolbox.py",
     "app/environment": "docker/test_disk.py",
     "app/releases": "unit/history/test_changes.py",
     "app/run": "docker/test_benchmarks.py",

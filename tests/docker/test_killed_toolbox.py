@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from stalker.app.toolbox_image import lazy_tool
+from stalker.app.card_images.lazy_tool import lazy_tool
 from stalker.engine.interface import ContainerSpec
 from stalker.engine.run_id import new_run_id
 from stalker.model import labels

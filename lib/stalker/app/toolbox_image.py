@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stalker.app.environment import cache_dir, connect
+from stalker.app.environment import cache_dir
 from stalker.app.execute import RunContext, draw_plan, execute_plan, record_run
 from stalker.app.planner import Planner
 from stalker.app.settings import Settings, StepRequest
@@ -21,17 +19,15 @@ from stalker.journal.observers import Dispatcher
 from stalker.journal.step_logs import StepLogs
 from stalker.journal.writer import Journal
 from stalker.model import events
-from stalker.run.cleanup import sweep
 from stalker.toolbox.container import Toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from stalker.engine.docker.adapter import DockerEngine
     from stalker.model.events import Event
     from stalker.plan.plan import Plan
     from stalker.run.scheduler import RunResult
-    from stalker.toolbox.container import Tool
 
 WORKSPACE = Path(__file__).resolve().parents[1] / "toolbox"
 TREE = "trees/toolbox/toolbox.hjson"
@@ -59,26 +55,6 @@ def image_maker(
 def open_toolbox(engine: DockerEngine, say: Callable[[str], None], cancel: Cancel | None = None) -> Toolbox:
     """Return a toolbox of an engine outside of a run; its image is made when it is first opened."""
     return Toolbox(engine, image_maker(engine, say, cancel), new_run_id(time.time()), cache_dir=cache_dir())
-
-
-@contextlib.contextmanager
-def lazy_tool(
-    directory: Path, say: Callable[[str], None], cancel: Cancel | None = None
-) -> Iterator[Callable[[], Tool]]:
-    """Yield a function that returns the container of tools for a directory, which it sees as `/out`.
-
-    Its first call connects to the engine, removes what killed runs left there, and starts the container; work
-    that changes only a FAT never calls it and needs no engine. All is closed at the end.
-    """
-    with contextlib.ExitStack() as stack:
-
-        @functools.cache
-        def tool() -> Tool:
-            engine = stack.enter_context(contextlib.closing(connect()))
-            sweep(engine, (), say)
-            return stack.enter_context(open_toolbox(engine, say, cancel).opened("toolbox", folder=directory))
-
-        yield tool
 
 
 def _image_of(engine: DockerEngine, stalk: str, say: Callable[[str], None], cancel: Cancel) -> str:

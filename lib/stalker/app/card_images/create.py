@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from stalker.app.card_images.base import find_tree_base, make_tree_base
 from stalker.app.card_images.config import check_secrets, load_creation, read_secret
+from stalker.app.card_images.lazy_tool import lazy_tool
 from stalker.app.card_images.sources import Servers, fetched_sources, list_sources, measure_sources
 from stalker.app.environment import now_s
-from stalker.app.toolbox_image import lazy_tool
 from stalker.card.assemble import assemble
 from stalker.card.describe import describe, publish_image
 from stalker.card.inject.image_file import Terms

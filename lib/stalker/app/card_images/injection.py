@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.app.card_images.config import config_text, read_secret
+from stalker.app.card_images.lazy_tool import lazy_tool
 from stalker.app.environment import cache_dir, now_s
-from stalker.app.toolbox_image import lazy_tool
 from stalker.card.inject.image_file import Terms, inject_all, open_editors, partitions_of
 from stalker.card.output import IMAGE, publish, remove_descriptions, working
 from stalker.config.card.load import read_creation
