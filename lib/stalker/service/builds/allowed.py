@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stalker.config.syntax.report import Report
 from stalker.errors import FilesError
-from stalker.fetch.urls import local_path
+from stalker.fetch.urls import local_path, shown
 from stalker.model.diagnostics import Place
-from stalker.model.tree import DiskBase, DockerfileBase, TarballBase
+from stalker.model.tree import BootstrapBase, DiskBase, DockerfileBase, TarballBase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,6 +82,10 @@ def refuse_beyond(tree: Tree, allowed: Allowed, roots: Sequence[str]) -> None:
         if secret.env and secret.env not in allowed.secrets:
             what = f"the secret {secret.env} is not given to this project"
             report.problem(secret.place, what, "allow.secrets of the project")
+    for address, place in _repositories(tree):
+        if _uses_ssh(address) and not allowed.is_privileged:
+            what = f"{shown(address)} is fetched by ssh, with the keys of the service"
+            report.problem(place, what, "use https, or allow: { privileged: true } of the project")
     for stalk in tree.stalks:
         for step in stalk.steps:
             _check_options(step, allowed, report)
@@ -141,14 +146,39 @@ def _paths_of_download(download: Download) -> Iterator[str]:
             yield str(path)
 
 
-def _paths_of(base: Base) -> tuple[str, ...]:
-    if isinstance(base, TarballBase):
-        return tuple(path for path in (base.source, base.signature, *base.keys) if path and "://" not in path)
-    if isinstance(base, DiskBase) and "://" not in base.source:
-        return (base.source,)
-    if isinstance(base, DockerfileBase) and not base.commit:
-        return (base.context,)
-    return ()
+def _paths_of(base: Base) -> Iterator[str]:
+    match base:
+        case TarballBase():
+            sources = (base.source, base.signature, *base.keys)
+        case DiskBase():
+            sources = (base.source,)
+        case BootstrapBase():
+            # mmdebstrap reads this machine's files by `file:` and `copy:`.
+            sources = tuple(re.findall(r"(?:file|copy):(/\S*)", base.mirror))
+        case DockerfileBase() if not base.commit:
+            sources = (base.context,)
+        case _:
+            sources = ()
+    for source in sources:
+        path = local_path(source, Path()) if source else None
+        if path is not None:
+            yield str(path)
+
+
+def _uses_ssh(address: str) -> bool:
+    """Return whether git fetches an address by ssh, with the keys of the service's user."""
+    scheme, mark, _ = address.partition("://")
+    return scheme.lower() not in {"https", "http", "git", "file"} if mark else "@" in address
+
+
+def _repositories(tree: Tree) -> Iterator[tuple[str, Place]]:
+    """Give the git repositories that a tree names, with their places."""
+    for stalk in tree.stalks:
+        for base in stalk.bases:
+            if isinstance(base, DockerfileBase) and base.commit:
+                yield base.context, base.place
+        for step in stalk.steps:
+            yield from ((mount.git.url, mount.place) for mount in step.mounts if mount.git is not None)
 
 
 def _is_below(path: str, roots: tuple[str, ...]) -> bool:

@@ -155,3 +155,35 @@ def test_inputs_that_are_fetched_from_this_machine_are_refused(refused):
     assert len(found) == 3
     for path in ("/etc/passwd", "/etc/group", "/srv/private.git"):
         assert any(f"{path} is outside of the repository" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        {"tarball": "file:///srv/x.tar", "sha256": "a" * 64},
+        {
+            "tarball": "https://h/x.tar",
+            "signature": "file:///srv/x.sig",
+            "keys": ["keys/a.asc"],
+            "fingerprints": ["A" * 40],
+        },
+        {"disk": {"image": "file:///srv/x.img", "checksum": "sha256:" + "a" * 64}},
+        {"bootstrap": {"suite": "bookworm", "mirror": "file://localhost/srv/debian"}},
+        {"bootstrap": {"suite": "bookworm", "mirror": "copy://localhost/srv/debian"}},
+    ],
+)
+def test_a_base_that_is_fetched_from_this_machine_is_refused(refused, base):
+    found = refused(node={"base": base}, files=[("keys/a.asc", "")])
+
+    assert any("/srv/" in one and "is outside of the repository" in one for one in found), found
+
+
+@pytest.mark.parametrize("address", ["ssh://git@h/private.git", "git@h:private.git"])
+def test_what_is_fetched_with_the_keys_of_the_service_is_refused(refused, address):
+    """Its user may have keys that whoever pushed has not."""
+    base = {"dockerfile": address, "commit": "a" * 40}
+    plugin = {"git": {"bind": "/c", "git": "ssh://git@h/private.git"}}
+
+    assert any("ssh" in one for one in refused(plugins=plugin))
+    assert any("ssh" in one for one in refused(node={"base": base}))
+    assert refused(node={"base": base}, plugins=plugin, allowed=Allowed(is_privileged=True)) == []
