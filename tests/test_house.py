@@ -19,7 +19,7 @@ MODULES_MAX = 20
 
 MODULES = sorted(file for file in PACKAGE.rglob("*.py") if file.name != "__init__.py")
 
-ENTRIES = ("app", "cli", "service")
+ENTRIES = ("app", "cli", "library", "service")
 """Rooms whose functions are the start of a command: what one of them needs is loaded when it is called."""
 
 LATE = {
@@ -77,6 +77,8 @@ TESTED_ELSEWHERE = {
     "history/look": "unit/history/test_blame.py",
     "history/system": "unit/history/test_changes.py",
     "host/start_engine": "docker/test_engine_up.py",
+    "library/run": "docker/test_library.py",
+    "library/workspace": "docker/test_library.py",
     "model/artifacts": "unit/config/artifacts/test_load.py",
     "model/card": "unit/config/card/test_load.py",
     "model/events": "unit/journal/test_record.py",

@@ -30,6 +30,7 @@ LAYERS = {
     "artifacts": 9,
     "history": 9,
     "app": 10,
+    "library": 11,
     "service": 11,
     "cli": 12,
 }

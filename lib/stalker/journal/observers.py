@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from stalker.model.tree import Tree
 
 
+def _to_stderr(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
 @dataclass(slots=True)
 class Observers:
     """What receives the events of a run, the logs before the view."""
@@ -30,6 +34,7 @@ class Observers:
     journal: Journal
     logs: StepLogs
     view: View
+    warn: Callable[[str], None] = _to_stderr
 
     @property
     def all(self) -> list[Observer]:
@@ -46,7 +51,7 @@ class Observers:
 
     def _report_problems(self) -> None:
         for problem in filter(None, (self.journal.problem, self.logs.problem)):
-            print(f"warning: {problem}", file=sys.stderr)
+            self.warn(problem)
 
 
 def open_observers(
