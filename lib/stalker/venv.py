@@ -1,16 +1,16 @@
-"""Make `.venv` from `requirements.txt`, for the launcher `./stalker` and nobody else.
+"""Make `.venv` from `requirements.txt`, for the launcher `./stalker` alone.
 
     .venv -> .venv.d/<key>     what the launcher and `make` use; switched as the very last act
     .venv.d/lock               held while one of these is made
     .venv.d/<key>/             a whole environment; the key is a digest of all that it depends on
-        stamp                  written last: three lines for the launcher; without it the folder is debris
+        stamp                  written last: three lines for the launcher; without it the directory is debris
         requirements.txt       what it was made from
 
 An environment knows its own path (scripts start with it), so it is made where it stays, and only the
 link moves. Because the launcher runs Python by the path behind the link, a run that is under way keeps
 its environment when a newer one comes; the last two, and what still runs, are kept.
 
-A killed launcher leaves a folder without a stamp, which the next one removes. Its pip may outlive it:
+A killed launcher leaves a directory without a stamp, which the next one removes. Its pip may outlive it:
 pip inherits the lock, so the next one waits until that is over too.
 
 Runs under any Python from 3.11 on, with the standard library alone.
@@ -63,7 +63,7 @@ def base_python() -> str:
 
 
 def key_of(requirements: bytes, python: str, root: Path) -> str:
-    """Digest all that an environment depends on; another key is another folder."""
+    """Digest all that an environment depends on; another key is another directory."""
     digest = hashlib.sha256()
     for part in (
         requirements,
@@ -131,7 +131,7 @@ def command(argv: Sequence[str], lock: int, explain: Callable[[str], tuple[str, 
 
 
 def explain_venv(output: str) -> tuple[str, ...]:
-    """Say why `python -m venv` failed."""
+    """Return why `python -m venv` failed."""
     if "ensurepip" in output:
         release = f"python3.{sys.version_info.minor}-venv"
         return (
@@ -144,7 +144,7 @@ def explain_venv(output: str) -> tuple[str, ...]:
 
 
 def explain_pip(output: str) -> tuple[str, ...]:
-    """Say why pip failed."""
+    """Return why pip failed."""
     if "DO NOT MATCH THE HASHES" in output:
         return (
             "a downloaded package is not the one that requirements.txt pins; nothing of it was kept",
@@ -192,7 +192,7 @@ def remove_old(store: Path, *, keep: Path) -> None:
     kept = {keep, *whole[: KEEP - 1]}
     for folder in folders:
         if folder not in kept and not is_running_from(folder):
-            # The stamp first: a folder that is half removed must not pass for a whole one.
+            # The stamp first: a directory that is half removed must not pass for a whole one.
             (folder / STAMP).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
     for debris in store.glob("link-*"):

@@ -83,7 +83,7 @@ def blame_all(engine: Engine, image: Image, *, with_rewritten: bool, below: str 
 
 
 def blame_path(engine: Engine, image: Image, path: str, *, with_rewritten: bool) -> Blame:
-    """Say which steps touched a path of an image; of a directory also what is below it.
+    """Return which steps touched a path of an image; of a directory also what is below it.
 
     Raises:
         PlanError: no state ever had it.

@@ -106,7 +106,7 @@ def note_unchanged(
 
 
 def _note_path(config: str, workspace: str, environ: Mapping[str, str]) -> str:
-    # Which file a name means depends on the current folder too.
+    # Which file a name means depends on the current directory too.
     fields = [
         find_tree(config, workspace) or config,
         workspace,
@@ -210,7 +210,7 @@ def _write_journal(note: dict[str, object], run: str, began_s: float, argv: list
         stream.writelines(json.dumps(line) + "\n" for line in lines)
     link = os.path.join(log_dir, "eliot.txt")
     if os.path.lexists(link) and not os.path.islink(link):
-        raise FileExistsError(link)  # the first tool's: the long way keeps it under another name
+        raise FileExistsError(link)  # the original kantoo-devkit's: the long way keeps it under another name
     replace_link(link, os.path.join("runs", run, "eliot.txt"))
 
 

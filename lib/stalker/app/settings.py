@@ -21,7 +21,7 @@ class Settings:
 
     @property
     def is_interactive(self) -> bool:
-        """Whether a user can answer a question."""
+        """Return whether a user can answer a question."""
         return self.ask is not None
 
 

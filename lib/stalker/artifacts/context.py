@@ -26,7 +26,7 @@ PROGRESS_EVERY_S = 0.5
 class Workshop:
     """Where artifacts are made.
 
-    `workspace` is an absolute path, `run` the run's id. `toolbox` is None where nobody can give one.
+    `workspace` is an absolute path, `run` the run's id. `toolbox` is None where none is available.
     `cancel` is set when the user stops the run.
     """
 

@@ -34,7 +34,7 @@ class Packages:
         self._found: set[Package] = set()
 
     def wants(self, header: Header) -> bool:
-        """Ask for the lists; of Portage and pacman the names of folders tell all."""
+        """Ask for the lists; of Portage and pacman the names of directories tell all."""
         path = header.path
         return path == DPKG or path in APK or path.startswith(DPKG_PARTS)
 

@@ -1,4 +1,4 @@
-"""The files of an artifact, written into a new folder: a tar, a repository, a disk.
+"""The files of an artifact, written into a new directory: a tar, a repository, a disk.
 
 Published files read again: a packed tar for a partition, a packed disk for a boot test.
 """
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Produced:
-    """What was written: names in the folder, those of a repository with slashes, and facts for the manifest."""
+    """What was written: names in the directory, those of a repository with slashes, and facts for the manifest."""
 
     names: tuple[str, ...]
     disk: dict[str, Any] = field(default_factory=dict)
@@ -154,7 +154,7 @@ def _stream(content: Content, image: Image, workshop: Workshop) -> Iterator[Piec
 
 
 def _repo(action: ArtifactAction, repo: Repo, image: Image, folder: Path, workshop: Workshop) -> Produced:
-    """Unpack a folder as the steps saw it, with the stalk's mounts, all of them read-only."""
+    """Unpack a directory as the steps saw it, with the stalk's mounts, all of them read-only."""
     artifact = action.artifact
     task = Task(f"writing {repo.folder}/", workshop.reporter(artifact.id))
     stalk = workshop.tree.stalk(artifact.stalk)
@@ -228,7 +228,7 @@ CHUNK_BYTES = 1 << 18
 def tar_for(
     partition: Partition, artifact: Artifact, folder: Path, workshop: Workshop, latest_s: int
 ) -> Iterator[bytes]:
-    """Yield the tar for a partition that holds another artifact of the stalk, or a folder of the workspace.
+    """Yield the tar for a partition that holds another artifact of the stalk, or a directory of the workspace.
 
     `folder` is where the artifacts of the stalk stand.
     """

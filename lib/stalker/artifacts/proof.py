@@ -153,7 +153,7 @@ def rootfs_disk(
 ) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
     """Give a raw disk that is one file system with what a `rootfs` holds, and its partitions as facts.
 
-    It is made in a folder below `folder`, which goes at the end. For the machine it is /dev/vda.
+    It is made in a directory below `folder`, which goes at the end. For the machine it is /dev/vda.
     """
     from stalker.artifacts.disk.build import make_disk  # late: what it needs is only loaded for a disk
 

@@ -74,7 +74,7 @@ def revision(tree: Tree) -> dict[str, Any]:
     commit = _git(tree.workspace, "rev-parse", "--verify", "HEAD")
     if not commit:
         return {}
-    # Nothing else of the repository counts: logs and artifacts may stand in it.
+    # Nothing else of the repository counts: logs and artifacts may be in it.
     read = [file for file, _ in tree.files_read]
     status = _git(tree.workspace, "status", "--porcelain", "--", *read) if len(read) < 1000 else None
     if status is None:

@@ -1,6 +1,6 @@
-"""Artifacts made, proven and published: what stands under the stable name is always whole and proven.
+"""Artifacts made, proven and published: what is under the stable name is always whole and proven.
 
-    made in      .<artifact>-<run>.part/, its own folder beside the others; the manifest is written last
+    made in      .<artifact>-<run>.part/, its own directory next to the others; the manifest is written last
     refused      renamed to <artifact>-<digest>.unproven/; the published one stays
     published    renamed to <artifact>-<digest>/, then the link is switched, both by rename; then the
                  older versions go
@@ -101,7 +101,7 @@ def make_artifact(
 
 @contextlib.contextmanager
 def told(folder: Path) -> Iterator[None]:
-    """Tell of a disk that is full, or a folder that cannot be written, as an error of ours."""
+    """Tell of a disk that is full, or a directory that cannot be written, as an error of ours."""
     try:
         yield
     except OSError as error:
@@ -218,7 +218,7 @@ def _checksums(
 
 
 def _publish(shelf: Shelf, folder: Path, manifest: Manifest, proof: Proof) -> Made:
-    """Give a whole folder its name, point the link at it, and remove what is older."""
+    """Give a whole directory its name, point the link at it, and remove what is older."""
     final = shelf.free_name(manifest.fingerprint)
     folder.rename(final)
     sync_path(shelf.folder)

@@ -1,8 +1,8 @@
-"""A package repository as a folder on the host: the one tar that is unpacked, by rules of our own.
+"""A package repository as a directory on the host: the one tar that is unpacked, by rules of our own.
 
-The folder is new and ours. Plain files and folders are made in it, links only to what is in it; no
+The directory is new and ours. Plain files and directories are made in it, links only to what is in it; no
 owner, device, setuid bit or extended attribute of the archive counts. Each name is looked up from the
-folder's own descriptor one part at a time, and no symbolic link is ever followed.
+directory's own descriptor one part at a time, and no symbolic link is ever followed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def unpack(chunks: Iterable[bytes | memoryview], folder: Path, on_bytes: Callable[[int], None]) -> int:
-    """Unpack a tar into a new folder and return the number of files; all of it is on the disk then.
+    """Unpack a tar into a new directory and return the number of files; all of it is on the disk then.
 
     Raises:
         StalkerError: it holds what a repository has not: devices, links that lead out, hostile names.
@@ -113,7 +113,7 @@ def _refused(path: bytes, why: str) -> StalkerError:
 
 @contextlib.contextmanager
 def _above(root: int, path: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give the folder that a path is in, made if need be, and the path's last name."""
+    """Give the directory that a path is in, made if need be, and the path's last name."""
     *parts, name = path.split(b"/")
     with contextlib.ExitStack() as opened:
         at = root

@@ -1,4 +1,4 @@
-"""The artifacts of a run: each is made as soon as its image is there, beside steps that still run."""
+"""The artifacts of a run: each is made as soon as its image is there, next to steps that still run."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class ArtifactScheduler:
                 self._futures.append(self._pool.submit(self._make, ready))
 
     def _is_open(self, name: ArtifactId) -> bool:
-        """Say whether an artifact is being made at this moment."""
+        """Return whether an artifact is being made at this moment."""
         action = self._plan.artifacts.get(name)
         is_planned = action is not None and action.verdict in {"MAKE", "PROVE"}
         return is_planned and name not in self._made and name not in self._unmade

@@ -1,4 +1,4 @@
-"""Where artifacts stand on the host, and what is found there.
+"""Where artifacts are on the host, and what is found there.
 
 artifacts/<tree>/<stalk>/<artifact>                      link to the published version; always resolves
 artifacts/<tree>/<stalk>/<artifact>-<digest>/            a version: its files, .sha256, manifest.json
@@ -52,7 +52,7 @@ class Shelf:
     """The place of one artifact."""
 
     def __init__(self, folder: Path, name: str, cache: Path) -> None:
-        """Take the folder of the artifacts of a stalk, an artifact's name, and the user's cache."""
+        """Take the directory of the artifacts of a stalk, an artifact's name, and the user's cache."""
         self.folder = folder
         self.link = folder / name
         self.name = name
@@ -61,7 +61,7 @@ class Shelf:
         self._version = re.compile(rf"{re.escape(name)}-{digits}(-\d+)?({re.escape(UNPROVEN)})?")
 
     def evidence(self, folder: Path) -> Evidence:
-        """Return what is known of the checksums in a version's folder."""
+        """Return what is known of the checksums in a version's directory."""
         return Evidence(self._cache, folder)
 
     def target(self) -> Path | None:
@@ -72,7 +72,7 @@ class Shelf:
         return self.folder / name if self._version.fullmatch(name) else None
 
     def folders(self) -> Iterator[Path]:
-        """Return the folders that are called as versions are."""
+        """Return the directories that are called as versions are."""
         try:
             found = sorted(self.folder.iterdir())
         except OSError:
@@ -82,7 +82,7 @@ class Shelf:
                 yield path
 
     def parts(self) -> list[Path]:
-        """Return the folders of versions that a run began to make (`-`) or to remove (`~`)."""
+        """Return the directories of versions that a run began to make (`-`) or to remove (`~`)."""
         prefixes = (f".{self.name}-", f".{self.name}~")
         try:
             found = list(self.folder.iterdir())
@@ -91,7 +91,7 @@ class Shelf:
         return [path for path in found if path.name.startswith(prefixes) and path.name.endswith(PART)]
 
     def free_name(self, fingerprint: str) -> Path:
-        """Return where a new version is to stand: beside a damaged one of the same fingerprint."""
+        """Return where a new version is to stand: next to a damaged one of the same fingerprint."""
         stem = self.folder / f"{self.name}-{fingerprint[:DIGITS]}"
         return next(
             path
@@ -139,7 +139,7 @@ def find_damage(
     full: bool = False,
     on_bytes: Callable[[int], None] = lambda _count: None,
 ) -> str:
-    """Say what is wrong with the files of a version, empty when nothing is."""
+    """Return what is wrong with the files of a version, empty when nothing is."""
     for file in manifest.files:
         path = folder / file.name
         try:
@@ -166,7 +166,7 @@ def find_damage(
 
 
 def checksum_files(manifest: Manifest) -> dict[str, str]:
-    """Return the `.sha256` files of a version: one for each file, or one for a repository's folder."""
+    """Return the `.sha256` files of a version: one for each file, or one for a repository's directory."""
     tops: dict[str, list[int]] = {}
     for number, file in enumerate(manifest.files):
         tops.setdefault(file.name.partition("/")[0], []).append(number)
@@ -182,7 +182,7 @@ def shelf_of(tree: Tree, artifact: Artifact, cache: Path) -> Shelf:
 
 
 def stalk_folder(tree: Tree, stalk: str) -> Path:
-    """Return the folder of a stalk's artifacts."""
+    """Return the directory of a stalk's artifacts."""
     return Path(tree.workspace) / tree.artifacts_dir / tree.name / stalk
 
 
@@ -209,7 +209,7 @@ def look_at_all(
 def sights_of(shelf: Shelf) -> dict[str, Sight] | None:
     """Return what is seen of a published version's files and of the link, for a look whether it is so still.
 
-    None when nothing is published, or when a file was touched so lately that a look would not tell.
+    None when nothing is published, or when a file was touched so recently that a look would not tell.
     """
     target = shelf.target()
     if target is None:
@@ -283,7 +283,7 @@ def in_use(part: Path) -> Iterator[None]:
 
 
 def _is_abandoned(path: Path, shelf: Shelf) -> bool:
-    """Say whether the run that made a passing directory or link is over, by its process or by the lock."""
+    """Return whether the run that made a passing directory or link is over, by its process or by the lock."""
     known = fate(_run_of(path, shelf))
     if known != "unknown":
         return known == "dead"
@@ -312,7 +312,7 @@ def sweep_alone(shelf: Shelf, workshop: Workshop) -> None:
 
 
 def leftovers(shelf: Shelf) -> bool:
-    """Say whether `sweep` would find something to look at."""
+    """Return whether `sweep` would find something to look at."""
     target = shelf.target()
     return bool(shelf.parts()) or any(
         folder != target and not folder.name.endswith(UNPROVEN) for folder in shelf.folders()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stalker.boot.machines import Part
     from stalker.model.artifacts import BootTest
 
-FOLDER = "/tmp"  # noqa: S108  of a container that nobody else is in
+FOLDER = "/tmp"  # noqa: S108  of a container of our own
 LINKS = 8
 """How many symbolic links are followed."""
 
@@ -61,7 +61,7 @@ class BootFiles:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something in a folder; `kind` is file, folder or link."""
+    """Something in a directory; `kind` is file, directory or link."""
 
     name: str
     kind: str
@@ -162,7 +162,7 @@ def _usual_tree(tool: Runs, disk: str, part: Part, kernel: str, test: BootTest) 
 
 
 def _matching(tool: Runs, disk: str, part: Part, folder: str, names: Sequence[str]) -> Iterator[str]:
-    """Yield the files below a folder whose path matches, name by name."""
+    """Yield the files below a directory whose path matches, name by name."""
     first, rest = names[0], names[1:]
     if rest and not _WILD.search(first):
         yield from _matching(tool, disk, part, posixpath.join(folder, first), rest)
@@ -180,7 +180,7 @@ def _matching(tool: Runs, disk: str, part: Part, folder: str, names: Sequence[st
 
 
 def list_folder(tool: Runs, disk: str, part: Part, folder: str) -> list[Entry]:
-    """Return what is in a folder, nothing for a folder that is not there."""
+    """Return what is in a directory, nothing for a directory that is not there."""
     if part.filesystem == "vfat":
         return _list_fat(tool, disk, part, folder)
     if part.filesystem != "ext4":

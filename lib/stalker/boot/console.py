@@ -38,7 +38,7 @@ LOOK_BACK = 1 << 11
 """How far back of what is new a pattern may begin, in characters."""
 
 PROMPT_S = 1.0
-"""A prompt that nobody expects is one when it stood there for so long."""
+"""An unexpected prompt counts when it stayed for so long."""
 
 STUCK_S = 60.0
 """A kernel that waits for what is not there, or has stumbled, and then is silent for so long will stay so."""
@@ -215,7 +215,7 @@ class Console:
         return Type(command_line(now.text, self._mark).encode() + b"\r")
 
     def _has_run(self, now: Expectation, now_s: float, said: list[Instruction]) -> bool:
-        """Say whether a command that was typed has ended; if so it has passed or failed."""
+        """Return whether a command that was typed has ended; if so it has passed or failed."""
         if not self._is_running:
             if not self._find(re.escape(f"{self._mark}<")):
                 return False
@@ -366,7 +366,7 @@ LONGEST_LINE = 4000
 
 
 def command_line(command: str, mark: str) -> str:
-    """Return what is typed to run a command in any shell, so that its output stands between two marks.
+    """Return what is typed to run a command in any shell, so that its output is between two marks.
 
     The command gets a shell of its own: neither an `exit` nor a wrong quote in it takes the marks away. It reads
     no input: what is typed ahead is not for it. Characters that a line editor would act on are not typed.

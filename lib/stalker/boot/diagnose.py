@@ -13,7 +13,7 @@ _CAUSES = (
 )
 """What systemd tells of a unit that failed, or of a device that it has waited for in vain; the surest first.
 
-It may stand behind what systemd says of the time that it waits, which ends in no line end.
+It may be behind what systemd says of the time that it waits, which ends in no line end.
 """
 
 _NO_SWITCH = (
@@ -77,7 +77,7 @@ PROMPTS = (
     (r"^=> \Z", "U-Boot found nothing to boot on the disk and opened its shell"),
     (r"Shell> \Z", "the firmware found nothing to boot on the disk and opened its shell"),
 )
-"""The same of prompts, which stand at the end for as long as nobody types."""
+"""The same of prompts, which are at the end until something is typed."""
 
 HINTS = (
     (r"Waiting for root device (.*?)\.\.\.", "the kernel waits for the root device {}, which is not there"),

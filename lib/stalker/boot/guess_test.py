@@ -1,4 +1,4 @@
-"""What a disk boots with, read off what is in it: for images that nobody wrote a boot test for."""
+"""Guess how a disk boots from its content: for images without a boot test."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def accelerator_for(test: BootTest, disk: Path, parts: Sequence[Part], toolbox: 
 
 
 def can_be(test: BootTest, toolbox: Toolbox) -> bool:
-    """Say whether a probe is worth its seconds."""
+    """Return whether a probe is worth its seconds."""
     info = toolbox.engine.info()
     return (
         not board_of(test).is_fixed

@@ -204,7 +204,7 @@ def _patch(text: bytes) -> Patch | None:
 
 
 def _problem(patch: Patch) -> str:
-    """Say what is wrong with the places, empty for nothing."""
+    """Return what is wrong with the places, empty for nothing."""
     if patch.size != patch.base.size:
         return "it changes the size of the image"
     end = 0

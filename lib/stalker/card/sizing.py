@@ -73,7 +73,7 @@ class Base:
     shape: Super | None = None
     tail_bytes: int = GPT_TAIL_BYTES
     is_declared: bool = False
-    """Whether its server or its author declared this; else it was read from the base."""
+    """Return whether its server or its author declared this; else it was read from the base."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Files in, values out: trees, stalks, plugins, sysroot; all problems at once, each with its place.
 
-What others call stands here and is loaded when it is first asked for.
+What others call is here and is loaded when it is first asked for.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def check_files(paths: Iterable[str], workspace: str) -> list[Problem]:
     """Return all problems and warnings of trees, stalks, sidecars and card images, by file, then line.
 
     A tree is checked with all that hangs on it. In a stalk that is checked by itself anything that
-    it inherits counts as set. Each path is a file, relative to the current folder or to the workspace,
-    or a tree's folder or name.
+    it inherits counts as set. Each path is a file, relative to the current directory or to the workspace,
+    or a tree's directory or name.
     """
     checked = check_all(paths, workspace)
     report = Report()
@@ -121,7 +121,7 @@ def _check_file(found: str, files: Workspace, report: Report, with_files: Sequen
 
 
 def kind_of_file(path: str, workspace: Workspace) -> str:
-    """Return tree, stalk or plugin by the folder that a file stands in, empty when it is none of them."""
+    """Return tree, stalk or plugin by the directory that a file is in, empty when it is none of them."""
     return _FOLDERS.get(workspace.shown(path).split("/")[0], "")
 
 
@@ -138,7 +138,7 @@ def _kind_by_keys(root: Node) -> str:
 
 
 def _is_image(found: str, files: Workspace) -> bool:
-    """Whether a file configures a card image: YAML does, and Hjson with the key that no other kind has."""
+    """Return whether a file configures a card image: YAML does, and Hjson with the key that no other kind has."""
     if found.lower().endswith(YAML_ENDINGS):
         return True
     document = Workspace(files.path, Report()).document(found)

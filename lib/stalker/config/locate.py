@@ -29,7 +29,7 @@ def find_workspace(start: str) -> str:
 
 
 def _is_workspace_of(trees: str, start: str) -> bool:
-    """Whether this is a directory that belongs to the user, or to the owner of `start`: root may work for others."""
+    """Return whether this is a directory that belongs to the user, or to the owner of `start`: root may work for others."""
     if not os.path.isdir(trees):
         return False
     return os.stat(trees).st_uid in {os.geteuid(), os.stat(start).st_uid}
@@ -44,7 +44,7 @@ def find_file(path: str, workspace: str) -> str:
 def find_tree(path: str, workspace: str) -> str:
     """Return the absolute path of a tree's file, empty when there is none.
 
-    `path` is a file or a tree's folder, relative to the current folder or else to the workspace, or
+    `path` is a file or a tree's directory, relative to the current directory or else to the workspace, or
     the bare name of a tree in `trees/`. A bare name is a tree's first: in `stalks/` it is a stalk's directory too.
     """
     candidates = [os.path.abspath(path), os.path.normpath(os.path.join(os.path.abspath(workspace), path))]

@@ -18,7 +18,7 @@ _INSTALLED = os.path.join(_PACKAGE, "shipped")
 
 
 def is_installed() -> bool:
-    """Whether this is an installed stalker, not a checkout."""
+    """Return whether this is an installed stalker, not a checkout."""
     return os.path.isdir(_INSTALLED)
 
 

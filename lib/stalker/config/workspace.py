@@ -1,6 +1,6 @@
 """The files of a workspace: found, read within limits, and remembered with their digests.
 
-Every file and folder that decided something is remembered, so that a cache can tell when to forget.
+Every file and directory that decided something is remembered, so that a cache can tell when to forget.
 """
 
 # os.path is several times faster than pathlib, and thousands of paths are looked at.
@@ -63,7 +63,7 @@ class Workspace:
         return absolute if inside == ".." or inside.startswith("../") else inside
 
     def is_inside(self, name: str) -> bool:
-        """Whether a name, relative or absolute, stays inside the workspace."""
+        """Return whether a name, relative or absolute, stays inside the workspace."""
         absolute = self.absolute(name)
         return absolute == self.path or absolute.startswith(self.path.rstrip("/") + "/")
 
@@ -75,7 +75,7 @@ class Workspace:
         return kind
 
     def listing(self, name: str) -> list[str]:
-        """Return the sorted names in a folder, none when it is not there."""
+        """Return the sorted names in a directory, none when it is not there."""
         absolute = self.absolute(name)
         before = stat_of(absolute)
         try:

@@ -1,4 +1,4 @@
-"""Checksums of published files: computed once, trusted as long as nobody touched the file since.
+"""Checksums of published files: computed once, trusted until the file changes.
 
 A disk image has gigabytes, and a run with nothing to do has a tenth of a second. So what `stat` returned
 of a file when its checksum was computed is noted in the user's cache; a file of which it tells the same
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 SETTLED_NS = 50_000_000
-"""A file that was changed more lately could change again within the same tick of its file system's clock."""
+"""A file that was changed more recently could change again within the same tick of its file system's clock."""
 
 
 def sha256_of(path: Path, on_bytes: Callable[[int], None] = lambda _count: None) -> str:
@@ -51,10 +51,10 @@ def checksum_lines(files: Iterable[PublishedFile]) -> str:
 
 
 class Evidence:
-    """What is known of the files of one folder; whole only with `save`."""
+    """What is known of the files of one directory; whole only with `save`."""
 
     def __init__(self, cache: Path, folder: Path) -> None:
-        """Take the folder of the user's cache, and the one that the files stand in."""
+        """Take the directory of the user's cache, and the one that the files are in."""
         name = hashlib.sha256(os.fsencode(folder)).hexdigest()
         self._path = cache / "artifacts" / f"{name}.json"
         self._folder = folder
@@ -66,7 +66,7 @@ class Evidence:
                 self._known = found
 
     def is_known(self, file: PublishedFile) -> bool:
-        """Say whether a file is as it was when its checksum was found to be right."""
+        """Return whether a file is as it was when its checksum was found to be right."""
         seen = stat_of(str(self._folder / file.name))
         return bool(seen) and self._known.get(file.name) == [list(seen), file.sha256]
 
@@ -87,6 +87,6 @@ class Evidence:
         self._is_changed = False
 
     def forget(self) -> None:
-        """Remove what is known of a folder that is gone."""
+        """Remove what is known of a directory that is gone."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a disk image holds and whether it is right, whoever made it: read by us, checked by the tools of its kinds."""
+"""Inspect and check any disk image: read by us, checked by the tools of its kinds."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Check:
 
 
 def is_packed(path: Path) -> bool:
-    """Say whether an image has to be unpacked first."""
+    """Return whether an image has to be unpacked first."""
     try:
         return bool(packing_of(path))
     except OSError:
@@ -150,7 +150,7 @@ def unpack_image(path: Path, tool: Tool, target: str, on_bytes: Callable[[int], 
 
 
 def check_checksum(path: Path, on_bytes: Callable[[int], None] = lambda _count: None) -> list[Check]:
-    """Compare a file with what its `.sha256` and a manifest beside it say; none where there are none."""
+    """Compare a file with what its `.sha256` and a manifest next to it say; none where there are none."""
     said: dict[str, str] = {}
     with contextlib.suppress(OSError, UnicodeDecodeError):
         line = path.with_name(f"{path.name}.sha256").read_text(encoding="utf-8").split("\n")[0]
@@ -173,7 +173,7 @@ def check_checksum(path: Path, on_bytes: Callable[[int], None] = lambda _count: 
 
 
 def manifest_beside(path: Path) -> Manifest | None:
-    """Return the manifest of this image: its own, or that of its folder if it tells of it."""
+    """Return the manifest of this image: its own, or that of its directory if it tells of it."""
     for name in (beside(path).name, MANIFEST):
         with contextlib.suppress(BadManifest, OSError):
             manifest = read_manifest(path.parent, name)
@@ -183,7 +183,7 @@ def manifest_beside(path: Path) -> Manifest | None:
 
 
 def check_table(facts: DiskFacts) -> Check:
-    """Say what is wrong with a table as we read it."""
+    """Return what is wrong with a table as we read it."""
     return Check("partition table", "; ".join(facts.table.problems))
 
 

@@ -25,7 +25,7 @@ BLOCK = 4096
 
 INODE_BYTES = 256
 INODE_ROOM_BYTES = 96
-"""Extended attributes up to here stand in the inode itself, of 256 bytes less 160."""
+"""Extended attributes up to here are in the inode itself, of 256 bytes less 160."""
 
 FILE_BYTES = 36 << 10
 """What a file of a Debian system has on average."""
@@ -56,12 +56,12 @@ class Measure:
     """What a content takes: counted from the members of its tar."""
 
     inodes: int = 0
-    """Files, folders, links and devices; a hard link is none."""
+    """Files, directories, links and devices; a hard link is none."""
 
     data_blocks: int = 0
     folder_blocks: int = 0
     fat_bytes: int = 0
-    """As much as it takes in a FAT with clusters of 4 KiB, folders included."""
+    """As much as it takes in a FAT with clusters of 4 KiB, directories included."""
 
     def state(self) -> list[int]:
         """Return it as a list of numbers, to be kept; `Measure(*numbers)` is it again."""
@@ -130,7 +130,7 @@ def needed_bytes(partition: Partition, measure: Measure, align_bytes: int) -> in
     if partition.filesystem == "vfat":
         need = measure.fat_bytes
         size = aligned(need + _margin(partition, need), align_bytes)
-        # Two FATs of 4 bytes a cluster, at most one for each 512 bytes, and what stands before them.
+        # Two FATs of 4 bytes a cluster, at most one for each 512 bytes, and what is before them.
         size += size // 64 + 64 * SECTOR_BYTES
     else:
         inodes = measure.inodes + RESERVED_INODES
@@ -158,7 +158,7 @@ def rounded(size: int, align_bytes: int) -> int:
 
 
 def ext4_bytes(blocks: int, inodes: int) -> int:
-    """Return the size of an ext4 that has so many blocks for data and folders, and at least so many inodes."""
+    """Return the size of an ext4 that has so many blocks for data and directories, and at least so many inodes."""
     total = blocks
     while True:
         own = ext4_own_blocks(total, inodes)
@@ -182,7 +182,7 @@ def ext4_own_blocks(blocks: int, inodes: int) -> int:
     groups = max(-(-blocks // GROUP_BLOCKS), 1)
     table = -(-ext4_inodes(blocks * BLOCK, inodes) * INODE_BYTES // BLOCK) + groups
     descriptors = -(-groups * 64 // BLOCK)
-    # It may grow a thousandfold: what that needs is kept beside each copy of the descriptors.
+    # It may grow a thousandfold: what that needs is kept next to each copy of the descriptors.
     growth = min(-(-min(blocks * 1024, 1 << 32) // GROUP_BLOCKS * 64 // BLOCK), BLOCK // 4)
     copies = sum(has_copy(group) for group in range(groups))
     return table + 2 * groups + copies * (1 + descriptors + growth) + journal_blocks(blocks) + 16

@@ -1,6 +1,6 @@
 """manifest.json: what a version of an artifact is, what it was made of, and what says that it may be used.
 
-It stands beside the files, and is the last that is written: a folder without a whole one is not a version.
+It is next to the files, and is the last that is written: a directory without a whole one is not a version.
 Its schema is a contract with programs; names may be added, none is taken away.
 """
 
@@ -25,7 +25,7 @@ class BadManifest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """A file: its name in the folder, with slashes in a repository, its size and SHA-256 (hex).
+    """A file: its name in the directory, with slashes in a repository, its size and SHA-256 (hex).
 
     The latter is empty for a raw image that was created: to read all of it again would take longer than that did.
     """
@@ -73,7 +73,7 @@ class Manifest:
 
 
 def beside(image: Path) -> Path:
-    """Return where the manifest of an image stands that has no folder of its own."""
+    """Return where the manifest of an image stands that has no directory of its own."""
     return image.with_name(f"{image.name}.{NAME}")
 
 

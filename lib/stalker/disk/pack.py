@@ -35,7 +35,7 @@ PACKERS = {
 def pack(
     image: Path, formats: tuple[str, ...], tool: Tool, out: str, reporter: Reporter, epoch_s: int
 ) -> list[Path]:
-    """Write the forms of an image beside it, and return their paths; `out` is its folder in the container."""
+    """Write the forms of an image next to it, and return their paths; `out` is its directory in the container."""
     os.utime(image, (epoch_s, epoch_s))  # a zip holds it
     made: list[Path] = []
     for name in formats:

@@ -44,7 +44,7 @@ def up() -> str:
 class Candidate:
     """A place where an engine may listen.
 
-    `source` is who names it, in words. `is_asked_for`: the user named it, so no other may stand in
+    `source` is who names it, in words. `is_asked_for`: the user named it, so no other may be in
     for it. `problem` is what is already known to be wrong with it, else empty.
     """
 
@@ -96,7 +96,7 @@ def find_address(environ: Mapping[str, str], home: str) -> list[Candidate]:
 
 
 def is_default(candidate: Candidate) -> bool:
-    """Say whether it is where the engine of this host listens when it runs as root."""
+    """Return whether it is where the engine of this host listens when it runs as root."""
     return candidate.socket in {DEFAULT_SOCKET, "/run/docker.sock"}
 
 
@@ -185,7 +185,7 @@ def _current_context(config: Path) -> str:
 
 
 def _context(config: Path, name: str, source: str) -> Candidate:
-    """Read a context of the docker CLI: a folder named by the SHA-256 of the context's name."""
+    """Read a context of the docker CLI: a directory named by the SHA-256 of the context's name."""
     import hashlib  # only where contexts are used
 
     digest = hashlib.sha256(name.encode()).hexdigest()
@@ -214,7 +214,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _explain(candidate: Candidate, error: OSError) -> tuple[str, str]:
-    """Say why an engine could not be reached, and what to do."""
+    """Return why an engine could not be reached, and what to do."""
     path = candidate.socket
     if isinstance(error, FileNotFoundError):
         return "no such socket", up()

@@ -322,7 +322,7 @@ class FakeEngine(Engine):
         """Do what a program for a shell says; False when it never ends."""
         live = self._container(container)
         code, left = 0, 0
-        calls = program[program.rindex("\n_stk_n=") :]  # the library may stand before them
+        calls = program[program.rindex("\n_stk_n=") :]  # the library may be before them
         if _WRITES_OWN_PROGRAM in program:
             live.own_program = program
         elif _SCRIPT.search(program):
@@ -551,7 +551,7 @@ def _unpacked(archive: bytes) -> tuple[dict[str, bytes], dict[str, _Owned]]:
 
 
 def _packed(files: Mapping[str, bytes], owned: Mapping[str, _Owned]) -> bytes:
-    """Return files as a tar, with the folders above them, as an engine does."""
+    """Return files as a tar, with the directories above them, as an engine does."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         seen: set[str] = set()

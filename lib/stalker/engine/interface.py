@@ -35,7 +35,7 @@ class EngineInfo:
     kernel: str = ""
     kind: str = "Docker"
     is_containerd: bool = False
-    """Whether Docker keeps its images in containerd: each layer compressed too, and commits without the ARM variant."""
+    """Return whether Docker keeps its images in containerd: each layer compressed too, and commits without the ARM variant."""
     layers_max: int = 125
     """How many layers an image may have."""
 
@@ -110,7 +110,7 @@ class Shell(Protocol):
 
 
 class Engine(Protocol):
-    """A Docker engine, or what stands in for one."""
+    """A Docker engine, or what is in for one."""
 
     def info(self) -> EngineInfo:
         """Ask who answers."""
@@ -165,7 +165,7 @@ class Engine(Protocol):
         platform: str,
         progress: Callable[[str], None],
     ) -> Image:
-        """Build a Dockerfile from a tar stream of its folder."""
+        """Build a Dockerfile from a tar stream of its directory."""
 
     def create(self, spec: ContainerSpec) -> str:
         """Create an idling container and return its id; nothing runs in it yet."""
@@ -181,7 +181,7 @@ class Engine(Protocol):
         """Unpack a tar archive at `/`, owners and modes as in the archive."""
 
     def get(self, container: str, path: str) -> Iterator[bytes]:
-        """Stream a file or folder of a container, running or not, mounts too, as a tar; to be closed.
+        """Stream a file or directory of a container, running or not, mounts too, as a tar; to be closed.
 
         The first part of each name is that of `path` itself: its last name, or empty. Raises NotThere where there
         is none.

@@ -74,12 +74,12 @@ class Profile:
 
     @property
     def gives_platform(self) -> bool:
-        """Whether an imported image gets the platform that is asked for."""
+        """Return whether an imported image gets the platform that is asked for."""
         return self.kind == "Docker" and self.api >= HONOURS_PLATFORM
 
     @property
     def takes_config(self) -> bool:
-        """Whether a commit takes its configuration as a body; else as `changes`."""
+        """Return whether a commit takes its configuration as a body; else as `changes`."""
         return self.kind == "Docker"
 
     @property
@@ -89,17 +89,17 @@ class Profile:
 
     @property
     def passes_comments_on(self) -> bool:
-        """Whether an image has the comment of the one that it was made of, where it was given none of its own."""
+        """Return whether an image has the comment of the one that it was made of, where it was given none of its own."""
         return self.kind == "Podman"
 
     @property
     def keeps_what_others_grow_on(self) -> bool:
-        """Whether an image stays when its last name is removed and another image grows on it."""
+        """Return whether an image stays when its last name is removed and another image grows on it."""
         return self.kind == "Docker"
 
     @property
     def takes_parents_along(self) -> bool:
-        """Whether the untagged images below one go with it. By Podman that fails where a container uses one of them."""
+        """Return whether the untagged images below one go with it. By Podman that fails where a container uses one of them."""
         return self.kind == "Docker"
 
     def label_change(self, name: str, value: str) -> str:
@@ -119,11 +119,11 @@ class Profile:
         return str(info.get("ID") or info.get("Name", ""))
 
     def waits_for_joined(self, said: str) -> bool:
-        """Say whether a refusal means that another container uses the network of one, so that it goes first."""
+        """Return whether a refusal means that another container uses the network of one, so that it goes first."""
         return self.kind == "Podman" and "dependent containers" in said
 
     def is_unknown(self, said: str) -> bool:
-        """Say whether a refusal means that something is not there, also where its status does not say so."""
+        """Return whether a refusal means that something is not there, also where its status does not say so."""
         return self.kind == "Podman" and any(words in said.lower() for words in _UNKNOWN)
 
     def image_name(self, name: str) -> str:
@@ -158,7 +158,7 @@ def limits_of(info: EngineInfo) -> list[str]:
 
 
 def loses_variants(info: EngineInfo) -> bool:
-    """Say whether a committed image keeps no variant of its platform."""
+    """Return whether a committed image keeps no variant of its platform."""
     return info.kind == "Podman" or info.is_containerd
 
 

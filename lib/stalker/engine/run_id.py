@@ -51,7 +51,7 @@ def fate(run: str) -> Fate:
 
 
 def is_left_over(run: str, state: str) -> bool:
-    """Say whether a container of ours, of this run and in this state, has lost its run.
+    """Return whether a container of ours, of this run and in this state, has lost its run.
 
     The run of a container that was created and never started is known by its process only.
     """

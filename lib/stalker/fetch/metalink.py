@@ -32,7 +32,7 @@ class Metalink:
 
 
 def is_metalink(url: str) -> bool:
-    """Say whether a URL is that of a metalink."""
+    """Return whether a URL is that of a metalink."""
     return "://" in url and urlsplit(url).path.endswith(ENDING)
 
 

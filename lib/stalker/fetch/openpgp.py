@@ -43,7 +43,7 @@ class _Signature:
     primary: str = ""
 
     def is_good(self) -> bool:
-        """VALIDSIG alone stands beside EXPKEYSIG and REVKEYSIG too, so GOODSIG must stand with it."""
+        """VALIDSIG alone is next to EXPKEYSIG and REVKEYSIG too, so GOODSIG must be with it."""
         return "GOODSIG" in self.words and bool(self.primary) and not _BAD.intersection(self.words)
 
 
@@ -51,7 +51,7 @@ _BAD = frozenset({"EXPSIG", "EXPKEYSIG", "REVKEYSIG", "BADSIG", "ERRSIG", "NO_PU
 
 
 def gpg_obstacle() -> str:
-    """Say why no signature can be checked here, empty when gpg is there."""
+    """Return why no signature can be checked here, empty when gpg is there."""
     return "" if shutil.which("gpg") else "gpg is not installed: apt-get install gpg"
 
 
@@ -72,7 +72,7 @@ def full_fingerprint(text: str) -> str:
 
 
 def is_inline(signature: Path) -> bool:
-    """Say whether a signature file holds the signed text itself (clear-signed, or one message)."""
+    """Return whether a signature file holds the signed text itself (clear-signed, or one message)."""
     with signature.open("rb") as file:
         head = file.read(4096)
     if b"-----BEGIN PGP" in head:

@@ -28,7 +28,7 @@ _TAIL_BYTES = 1 << 15
 
 @dataclass(frozen=True, slots=True)
 class RemoteSize:
-    """What a source takes, None where nobody tells.
+    """The size of a source, None where it is not known.
 
     `unpacked_bytes` is set for what is packed and tells it; it may be more unless `is_unpacked_exact`.
     """
@@ -258,7 +258,7 @@ class _Ranges:
 
 
 def _length(answer: Answer) -> int | None:
-    """Return how long a body is as it stands on the server, None when that is not declared."""
+    """Return how long a body is as it is on the server, None when that is not declared."""
     if answer.headers.get("content-encoding", "identity") not in {"", "identity"}:
         return None
     text = answer.headers.get("content-length", "")

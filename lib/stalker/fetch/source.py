@@ -51,7 +51,7 @@ def request_of(source: Source, cache: Cache, *, stop: Stop | None = None) -> Req
         except InputError:
             if cache.keeper.index.get(wanted.key) is None:
                 raise
-            # The cache says itself that nobody answers, and uses what it has.
+            # The cache itself warns that no server answers, and uses what it has.
         else:
             wanted = replace(wanted, urls=found.urls)
             checksum = checksum or found.checksum

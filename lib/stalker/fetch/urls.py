@@ -15,7 +15,7 @@ from stalker.io.progress import Say
 
 
 def is_url(source: str) -> bool:
-    """Say whether `source` has a scheme, `file://` included."""
+    """Return whether `source` has a scheme, `file://` included."""
     return "://" in source
 
 
@@ -79,7 +79,7 @@ def locked(path: Path, say: Say, what: str, stop: Stop | None = None) -> Iterato
 
 
 def cannot_write(folder: Path, error: OSError) -> NoRoom:
-    """Return the error that names the folder which takes no more."""
+    """Return the error that names the directory which takes no more."""
     return NoRoom(
         f"{folder} cannot be written: {error.strerror or error}",
         str(error),

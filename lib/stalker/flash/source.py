@@ -128,7 +128,7 @@ class Source:
 
 
 def open_source(path: Path, *, whole: bool = False) -> Source:
-    """Look at an image and at what stands beside it; with `whole` a block map is not asked for.
+    """Look at an image and at what is next to it; with `whole` a block map is not asked for.
 
     Raises:
         PlanError: there is no such image, or what unpacks it is not installed.
@@ -250,7 +250,7 @@ def _checked(pieces: Iterator[Piece], blocks: BlockMap, path: Path) -> Iterator[
 
 
 def _told_digest(path: Path) -> str:
-    """Return what the `.sha256` beside a file says of it, empty when there is none."""
+    """Return what the `.sha256` next to a file says of it, empty when there is none."""
     try:
         text = path.with_name(f"{path.name}.sha256").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -58,7 +58,7 @@ class Written:
 def held(device: Device) -> Iterator[int]:
     """Open a device for ourselves alone, and give its descriptor.
 
-    Raises PlanError when somebody else has it, in whatever container, or when we may not.
+    Raises PlanError when another process has it, in any container, or when permission is missing.
     """
     try:
         number = os.open(device.path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)

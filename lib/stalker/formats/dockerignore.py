@@ -29,7 +29,7 @@ class IgnoreRules:
         self._has_exceptions = any(rule.is_exception for rule in self._rules)
 
     def is_ignored(self, path: str) -> bool:
-        """Say whether `path`, relative to the context, stays behind."""
+        """Return whether `path`, relative to the context, stays behind."""
         if path in self._always:
             return False
         parts = path.split("/")
@@ -41,7 +41,7 @@ class IgnoreRules:
         return is_out
 
     def is_closed(self, folder: str) -> bool:
-        """Say whether nothing below `folder` can be sent, so that it need not be looked at."""
+        """Return whether nothing below `folder` can be sent, so that it need not be looked at."""
         if any(path.startswith(f"{folder}/") for path in self._always):
             return False
         return not self._has_exceptions and self.is_ignored(folder)
@@ -62,7 +62,7 @@ def _rules(text: str) -> Iterator[_Rule]:
 
 
 def _regex(pattern: str) -> str:
-    """Translate Go's filepath.Match with `**` (any number of folders, none too)."""
+    """Translate Go's filepath.Match with `**` (any number of directories, none too)."""
     out, at = [], 0
     while at < len(pattern):
         letter = pattern[at]

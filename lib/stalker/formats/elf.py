@@ -93,7 +93,7 @@ def magic_of(word: str) -> tuple[bytes, bytes]:
 def try_to_run(word: str) -> str:
     """Run the smallest program of an architecture on this machine; return what went wrong, or nothing.
 
-    Takes some milliseconds, and writes nothing: the program stands in memory. Of an architecture
+    Takes some milliseconds, and writes nothing: the program is in memory. Of an architecture
     without one nothing is known, and nothing is said.
     """
     if word not in MACHINES:
@@ -128,7 +128,7 @@ def try_to_run(word: str) -> str:
 
 
 def needs_loader(program: Path) -> bool:
-    """Say whether a program is loaded by another one (`ld.so`): then it is of no use in a container.
+    """Return whether a program is loaded by another one (`ld.so`): then it is of no use in a container.
 
     Also True for what is not an ELF file of this machine's own word size and order: nothing is known of it.
     """

@@ -11,7 +11,7 @@ from hashlib import sha512
 
 USUAL_ROUNDS = 5000
 ROUNDS = 50_000
-"""About half a second on the slowest Raspberry Pi: ten times the usual work for whoever guesses."""
+"""About half a second on the slowest Raspberry Pi: ten times the usual work for guessing."""
 
 SALT_MAX = 16
 LETTERS = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -27,12 +27,12 @@ _BEGIN = re.compile(r"\$(?:[1-9]|2[abxy]|y|gy|md5|sha1)\$")
 
 
 def is_hash(text: str) -> bool:
-    """Say whether a text is a whole hash: SHA-512, SHA-256, yescrypt or bcrypt."""
+    """Return whether a text is a whole hash: SHA-512, SHA-256, yescrypt or bcrypt."""
     return bool(_HASH.fullmatch(text))
 
 
 def begins_as_hash(text: str) -> bool:
-    """Say whether a text begins as hashes do, whole or not."""
+    """Return whether a text begins as hashes do, whole or not."""
     return bool(_BEGIN.match(text))
 
 

@@ -56,7 +56,7 @@ class Changes:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the two are the same."""
+        """Return whether the two are the same."""
         return not (
             self.paths_added or self.paths_changed or self.paths_removed or any(self.sections.values())
         )

@@ -1,6 +1,6 @@
 """A published version signed as a whole: `SHA256SUMS` over its files, signed with an SSH key.
 
-Source: ssh-keygen(1), "-Y sign" and ALLOWED SIGNERS. Whoever has no stalker verifies it with ssh-keygen and
+Source: ssh-keygen(1), "-Y sign" and ALLOWED SIGNERS. Without stalker it is verified with ssh-keygen and
 sha256sum alone.
 """
 

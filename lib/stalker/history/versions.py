@@ -76,7 +76,7 @@ class Requirement:
     version: str = ""
 
     def is_met(self, versions: dict[str, str]) -> bool:
-        """Say whether installed packages (name -> version) meet it."""
+        """Return whether installed packages (name -> version) meet it."""
         found = versions.get(self.name)
         if found is None or not self.operator:
             return found is not None

@@ -46,7 +46,7 @@ class Emulator:
     mask: bytes = b""
 
     def emulates(self, word: str) -> bool:
-        """Say whether it gets the programs of an architecture (`arm`), whatever its name is."""
+        """Return whether it gets the programs of an architecture (`arm`), whatever its name is."""
         if not self.magic or word not in MACHINES:
             return self.name == f"qemu-{word}"
         start = magic_of(word)[0][self.offset :]
@@ -107,7 +107,7 @@ def new_entry(word: str, interpreter: str, flags: str) -> Emulator:
 
 
 def is_mounted(folder: str = BINFMT) -> bool:
-    """Say whether binfmt_misc can be read and written here."""
+    """Return whether binfmt_misc can be read and written here."""
     return (Path(folder) / "register").exists()
 
 

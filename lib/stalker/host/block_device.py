@@ -260,11 +260,11 @@ def refuse_used(descriptor: int) -> None:
 
 
 SPARE_BYTES = 16 << 20
-"""What is left free besides: nobody works well on a disk that is full to the last byte."""
+"""Space that is left free: a disk that is full to the last byte breaks programs."""
 
 
 def needed_on_volumes(needs: Iterable[tuple[Path, int]]) -> list[str]:
-    """Return what is wrong, a line for each disk without the room; (folder or file, bytes) are what is to be written.
+    """Return what is wrong, a line for each disk without the room; (directory or file, bytes) are what is to be written.
 
     A path that is not there yet counts on the disk where it will be made. Nothing is written.
     """

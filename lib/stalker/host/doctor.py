@@ -37,7 +37,7 @@ SLOW_STORAGE = {
     "fuse-overlayfs": "is slower than overlay2",
 }
 FOLDERS = ("trees", "stalks", "logs")
-"""The folders of a workspace that are looked at: the first two are needed, the last is made by a run."""
+"""The directories of a workspace that are looked at: the first two are needed, the last is made by a run."""
 
 PACKAGES = {"dot": "graphviz", "mmdebstrap": "mmdebstrap", "gpg": "gpg", "git": "git"}
 USES = {

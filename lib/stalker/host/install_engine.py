@@ -58,7 +58,7 @@ INSTALLERS = (
 
 
 def is_installed(host: Host) -> bool:
-    """Say whether an engine is installed, running or not."""
+    """Return whether an engine is installed, running or not."""
     return bool(host.program("dockerd") or host.program("podman"))
 
 
@@ -176,7 +176,7 @@ def look_around(environ: Mapping[str, str]) -> Host:
 
 
 def is_process(pid: str, program: str) -> bool:
-    """Say whether a living process has this number and this name; a zombie has ended."""
+    """Return whether a living process has this number and this name; a zombie has ended."""
     try:
         stat = Path(f"/proc/{int(pid)}/stat").read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):

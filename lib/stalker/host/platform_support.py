@@ -1,4 +1,4 @@
-"""Whether containers of a platform run on an engine, and what of them goes wrong there.
+"""Return whether containers of a platform run on an engine, and what of them goes wrong there.
 
 What cannot work is reported before a build starts, each with its remedy: 32-bit ARM in an emulator fails in
 ways that look like faults of the build. A hazard has a name (`HAZARDS`), by which a tree waives it.
@@ -8,14 +8,14 @@ emulator_flags   containers do not find the emulator (no flag F); setuid program
 emulator_fails   an emulator is there and the smallest program fails in it
 inode_numbers    the engine's file system numbers its files past 2^32: 32-bit programs that were built
                  without large-file support fail in readdir and stat (EOVERFLOW)
-readdir_offsets  it gives positions in folders past 2^31, as ext4 does with its hashes: such programs fail
+readdir_offsets  it gives positions in directories past 2^31, as ext4 does with its hashes: such programs fail
                  in readdir alone, and in an emulator alone, for the kernel shortens them for real ones.
                  Seen with qemu-arm 7.2 and glibc 2.36 on ext4: readdir of /usr/bin gives EOVERFLOW and
                  readdir64, which Debian's and Gentoo's own programs call, all 27 entries
 ptrace           a container asks for SYS_PTRACE, which user-mode emulators do not have
 variant_lost     what is committed there has no variant, which Docker reads as v7
 
-What an engine's containers stand on, seen from this host: kernel, emulators, the numbers of its files.
+What an engine's containers are on, seen from this host: kernel, emulators, the numbers of its files.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ class Hazard:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What containers of any platform stand on: an engine, as far as it can be seen from here.
+    """What containers of any platform are on: an engine, as far as it can be seen from here.
 
     `architecture` is the engine's own (`x86_64`). `emulators` and `run` (the smallest program of an
     architecture, which returns what went wrong) are None where its kernel is not this host's.
     `largest_inode` is the largest number of a file that was seen where it keeps images, None when
     unseen; `may_grow` says that its file system will number files past 2^32; `has_wide_offsets` that
-    positions in its folders are past 2^31. `loses_variants`: what it commits has no variant.
+    positions in its directories are past 2^31. `loses_variants`: what it commits has no variant.
     """
 
     architecture: str
@@ -197,7 +197,7 @@ STORES = (
     "image/overlay2/layerdb/sha256",
     "containerd/daemon/io.containerd.snapshotter.v1.overlayfs/snapshots",
 )
-"""Folders of an engine's data root that hold a folder a layer."""
+"""Folders of an engine's data root that hold a directory a layer."""
 
 XFS_WIDE_BYTES = 2 << 40
 """An XFS this large numbers its files past 2^32: the number is the place, in units of 512 bytes."""
@@ -206,7 +206,7 @@ TWO_GIGA = 1 << 31
 
 
 def see_ground(info: EngineInfo) -> Ground:
-    """Look at what an engine stands on; changes nothing.
+    """Look at what an engine is on; changes nothing.
 
     An engine on a socket of this host may still be in a machine of its own, as that of Docker Desktop:
     then it names another kernel.
@@ -230,7 +230,7 @@ def see_ground(info: EngineInfo) -> Ground:
 
 
 def largest_inode(root_dir: str) -> int | None:
-    """Return the largest number of a file in the top folders of an engine's store, None when unseen."""
+    """Return the largest number of a file in the top directories of an engine's store, None when unseen."""
     found: list[int] = []
     for store in STORES:
         try:
@@ -242,7 +242,7 @@ def largest_inode(root_dir: str) -> int | None:
 
 
 def may_number_past_four_bytes(root_dir: str, mounts: str = "/proc/self/mountinfo") -> bool:
-    """Say whether the file system that holds a folder is an XFS too large for numbers of four bytes."""
+    """Return whether the file system that holds a directory is an XFS too large for numbers of four bytes."""
     try:
         held = os.statvfs(root_dir)
         lines = Path(mounts).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -258,7 +258,7 @@ def may_number_past_four_bytes(root_dir: str, mounts: str = "/proc/self/mountinf
 
 
 def has_wide_offsets(folder: str) -> bool:
-    """Say whether a position in a folder, as the kernel gives it, needs more than 31 bits."""
+    """Return whether a position in a directory, as the kernel gives it, needs more than 31 bits."""
     import ctypes  # Python itself tells no positions
 
     libc = ctypes.CDLL(None)

@@ -252,7 +252,7 @@ def _option(name: str, value: str) -> Option:
 
 
 def _tell(entry: Emulator, before: Emulator | None, say: Callable[[str], None]) -> None:
-    """Say what was changed and how to undo it."""
+    """Return what was changed and how to undo it."""
     instead = f" in place of {before.name} with flags {before.flags or 'none'}" if before else ""
     say(f"registered {entry.interpreter} as {entry.name} with flags {entry.flags}{instead}")
     say(f"undo, as root: {binfmt.undo(entry, before)}")

@@ -43,7 +43,7 @@ class Owned:
 
     @property
     def repository(self) -> str:
-        """The image name of its stalk, without a tag; a kept shell stands where its tag does."""
+        """The image name of its stalk, without a tag; a kept shell is where its tag does."""
         if self.kind == "shell" and self.image.tags:
             return self.image.tags[0].rpartition(":")[0]
         return self.step.rpartition(":")[0]

@@ -65,7 +65,7 @@ def carry_out(engine: Engine, pruning: Pruning, shown: Collection[str], now_s: f
 
 @dataclass(slots=True)
 class _Removing:
-    """Removals under way: several at once, but never an image beside one whose layers are on top of its own.
+    """Removals under way: several at once, but never an image next to one whose layers are on top of its own.
 
     An engine may collect its garbage at the end of each removal, and does that once for those that wait for it.
     """

@@ -4,7 +4,7 @@ An image that a stalk left goes with its names unless something that stays needs
 
     stays, names too    another committed image of ours grows on it, a container uses it,
                         it is young or among the newest, as asked
-    names go, it stays  somebody else has a name for it, or derived an image from it
+    names go, it stays  another user has a name for it, or derived an image from it
     goes                nothing of that
 """
 
@@ -181,7 +181,7 @@ class _Planner:
         )
 
     def _is_base(self, image: Image) -> bool:
-        """Say whether it is a base: those come last, when all that may grow on them is judged."""
+        """Return whether it is a base: those come last, when all that may grow on them is judged."""
         return image.id in self.owned and self.owned[image.id].kind == "base"
 
     def _is_asked_for(self, one: Owned, chosen: set[str]) -> bool:
@@ -199,7 +199,7 @@ class _Planner:
         return any(self._is_emptied(stalk) for stalk in stalks) or self._is_left_over(one.image, stalks)
 
     def _is_left_over(self, image: Image, repositories: Sequence[str]) -> bool:
-        """Say whether a base is all that a stalk has here, as a prune without `bases` leaves it."""
+        """Return whether a base is all that a stalk has here, as a prune without `bases` leaves it."""
         older_s = self.limits.older_than_s
         if self.limits.failed_only or (older_s is not None and image.created_s >= self.now_s - older_s):
             return False
@@ -211,7 +211,7 @@ class _Planner:
         return [one for one in steps if repository in self._stalks_of(one)]
 
     def _is_emptied(self, repository: str) -> bool:
-        """Say whether a stalk had committed states here and none is left; asked when all were judged."""
+        """Return whether a stalk had committed states here and none is left; asked when all were judged."""
         own = self._states_of(repository)
         return bool(own) and all(self.states.get(one.image.id) in {"goes", "unnamed"} for one in own)
 

@@ -79,7 +79,7 @@ def _cells(row: Row, now_s: float, *, is_short: bool) -> tuple[str, ...]:
 
 
 def _old_builds(old: Sequence[Row], tree: str) -> str:
-    """Say how much old builds hold, and the commands that list and remove them."""
+    """Return how much old builds hold, and the commands that list and remove them."""
     room = size_text(sum(row.own_bytes or 0 for row in old))
     one = len(old) == 1
     trees = [tree] if tree else sorted({row.image.labels.get(labels.TREE, "") for row in old} - {""})

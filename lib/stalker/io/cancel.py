@@ -29,7 +29,7 @@ class Cancel:
             stop()
 
     def is_set(self) -> bool:
-        """Whether the stop was requested."""
+        """Return whether the stop was requested."""
         return self._is_set
 
     def check(self) -> None:

@@ -92,7 +92,7 @@ _NOT_HERE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP
 
 
 def nothing(_count: int = 0) -> None:
-    """Do nothing: for progress that nobody sees, and for what nobody interrupts."""
+    """Do nothing: for progress that is not shown, and for work that is not interrupted."""
 
 
 def take_base(
@@ -221,7 +221,7 @@ def _by_kernel(source: int, target: int, at: int, start: int, count: int) -> int
 
 
 def _clear(target: int, begin: int, end: int) -> None:
-    """Make zeros of what stands in a part of a file."""
+    """Make zeros of what is in a part of a file."""
     for start, stop in list(stored_ranges(target, begin, end)):
         zero_range(target, start, stop - start)
 

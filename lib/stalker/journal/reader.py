@@ -1,6 +1,6 @@
 """What the logs say of earlier runs; every file may be cut off, foreign or gone in the next moment.
 
-Where the journal of a run and the logs of its steps stand below the log folder.
+Where the journal of a run and the logs of its steps are below the log directory.
 """
 
 from __future__ import annotations

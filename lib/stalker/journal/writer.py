@@ -38,7 +38,7 @@ class Journal:
     """
 
     def __init__(self, log_dir: str | Path, run: str, masks: Sequence[str] = ()) -> None:
-        """Take the folder of all logs, the run's id, and the secrets to mask."""
+        """Take the directory of all logs, the run's id, and the secrets to mask."""
         self.path = run_journal(log_dir, run)
         self.problem = ""
         """Why the journal could not be written, for the user; empty when it could."""

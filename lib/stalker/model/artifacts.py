@@ -1,4 +1,4 @@
-"""Artifacts: files that leave the engine, as a tree declares them, and where they stand on the host.
+"""Artifacts: files that leave the engine, as a tree declares them, and where they are on the host.
 
     artifacts/<tree>/<stalk>/<artifact>                      link to the newest; always resolves
     artifacts/<tree>/<stalk>/<artifact>-<digest>/            one version: files, `.sha256`, manifest.json
@@ -74,7 +74,7 @@ def artifact_id(stalk: str, name: str) -> ArtifactId:
 class Write:
     """A file that an artifact has in place of what the image has there: `/etc/hosts`.
 
-    Owned by root. `variables` are the secrets in it; their markers stand in `content`, where all
+    Owned by root. `variables` are the secrets in it; their markers are in `content`, where all
     other variables have been put in.
     """
 
@@ -95,7 +95,7 @@ class Rootfs:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files out of the image as a tar; `paths` are absolute, `*` within a name, `**` over folders."""
+    """Files out of the image as a tar; `paths` are absolute, `*` within a name, `**` over directories."""
 
     file: str
     paths: tuple[str, ...]
@@ -103,7 +103,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Repo:
-    """A folder as the steps saw it, in the image or a mount, published as the folder `folder`."""
+    """A directory as the steps saw it, in the image or a mount, published as the directory `folder`."""
 
     folder: str
     path: str
@@ -116,8 +116,8 @@ class Partition:
     `size_bytes` is None for as much as its content needs and `margin_percent` more, at least
     `margin_bytes`. `type` is that of the table: two hexadecimal digits or a GUID, empty for what fits the
     file system. The content is one of: `source`, a path of the image whose subtree it holds (`/` holds
-    what no other partition does; the mount point stays as an empty folder); `artifact`, a tar or
-    folder of the same stalk; `directory`, a folder of the workspace; or nothing. `uuid` empty is made
+    what no other partition does; the mount point stays as an empty directory); `artifact`, a tar or
+    directory of the same stalk; `directory`, a directory of the workspace; or nothing. `uuid` empty is made
     of the names. `filesystem` empty leaves the partition blank.
     """
 
@@ -221,8 +221,8 @@ class Gates:
 class Artifact:
     """One artifact of a stalk, made from its last image.
 
-    `exclude` are patterns as in `Files.paths`; what is below an excluded folder goes with it. `epoch_s`
-    is SOURCE_DATE_EPOCH: no time is later; None where nobody set it: then the image's own time.
+    `exclude` are patterns as in `Files.paths`; what is below an excluded directory goes with it. `epoch_s`
+    is SOURCE_DATE_EPOCH: no time is later; None where it is not set: then the image's own time.
     `gates` is None where nothing is checked.
     """
 

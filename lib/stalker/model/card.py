@@ -217,11 +217,11 @@ class Creation:
 
     data_label: str = "data"
     mounts_data: bool = False
-    """Whether the image's fstab is given a line for the data partition."""
+    """Return whether the image's fstab is given a line for the data partition."""
 
     warnings: tuple[str, ...] = ()
 
     @property
     def needs_data(self) -> bool:
-        """Whether a data partition is wanted, though perhaps nothing is put there yet."""
+        """Return whether a data partition is wanted, though perhaps nothing is put there yet."""
         return self.mounts_data or any(one.partition == "data" for one in self.injections.files)

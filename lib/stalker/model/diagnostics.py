@@ -1,4 +1,4 @@
-"""Where things stand in the files of a workspace."""
+"""Where things are in the files of a workspace."""
 
 from __future__ import annotations
 

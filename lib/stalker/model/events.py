@@ -225,7 +225,7 @@ class ArtifactStarted:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactProgress:
-    """What of an artifact is being done, and how far that is; `total_bytes` is None where nobody knows."""
+    """What of an artifact is being done, and how far that is; `total_bytes` is None where it is not known."""
 
     at: float
     artifact: ArtifactId

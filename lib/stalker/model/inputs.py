@@ -40,5 +40,5 @@ class GitSource:
 
     @property
     def is_moving(self) -> bool:
-        """Whether another commit can be meant tomorrow."""
+        """Return whether another commit can be meant tomorrow."""
         return len(self.ref) not in {40, 64} or not set(self.ref.lower()) <= set("0123456789abcdef")

@@ -76,9 +76,9 @@ def of_debian(architecture: str) -> Platform | None:
 
 
 def runs_on(platform: str, architecture: str, variant: str = "") -> bool:
-    """Say whether an image that calls itself so serves a platform; an older ARM serves a newer one.
+    """Return whether an image that calls itself so serves a platform; an older ARM serves a newer one.
 
-    What nobody says fits: an empty platform is the engine's own, an empty architecture is not known.
+    What is not given fits: an empty platform is the engine's own, an empty architecture is not known.
     """
     if not platform or not architecture:
         return True

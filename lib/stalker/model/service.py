@@ -152,7 +152,7 @@ class Service:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can connect."""
+        """Return whether only this machine can connect."""
         return self.host in {"127.0.0.1", "::1", "localhost"}
 
     def project(self, name: str) -> Project | None:

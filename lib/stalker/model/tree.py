@@ -21,7 +21,7 @@ StepId = NewType("StepId", str)
 """`stalk:step`, unique in a tree."""
 
 PLUGINS_DIR = "/entropy/plugins"
-"""Where scripts, file plugins without `bind`, and the helper libraries stand in a container."""
+"""Where scripts, file plugins without `bind`, and the helper libraries are in a container."""
 
 
 def step_id(stalk: str, step: str) -> StepId:
@@ -30,7 +30,7 @@ def step_id(stalk: str, step: str) -> StepId:
 
 
 def secret_marker(name: str) -> str:
-    """Return what stands in a content in place of the secret `name`."""
+    """Return what is in a content in place of the secret `name`."""
     return f"\ue000secret:{name}\ue001"
 
 
@@ -131,7 +131,7 @@ class Ready:
 class Step:
     """One exec plugin: one container state, one commit, one tag.
 
-    `files` stand there while the script runs and are taken away before the commit; `copies` are
+    `files` are there while the script runs and are taken away before the commit; `copies` are
     placed before the script and `late_copies` after it (those written below the last exec plugin),
     and both stay. `environment` is the stalk's `envplugins`. `ready` is when a daemonized one is up, None as soon as
     it runs. `uses` is the name of the reusable
@@ -202,9 +202,9 @@ class BootstrapBase:
 
 @dataclass(frozen=True, slots=True)
 class DockerfileBase:
-    """A Dockerfile in a folder of the workspace or in a git repository at a commit.
+    """A Dockerfile in a directory of the workspace or in a git repository at a commit.
 
-    `context_digest` is the content digest of the folder, empty for git.
+    `context_digest` is the content digest of the directory, empty for git.
     """
 
     context: str
@@ -217,7 +217,7 @@ class DockerfileBase:
 
 @dataclass(frozen=True, slots=True)
 class TagBase:
-    """An image that is already there, by its full name; made by someone else or an earlier run."""
+    """An image that is already there, by its full name; made elsewhere or by an earlier run."""
 
     name: str
     place: Place
@@ -272,7 +272,7 @@ class Stalk:
 class SecretSource:
     """Where a secret's value comes from: the name of an environment variable, or a file.
 
-    With `is_generated` a file that is not there is made, with a value that nobody else has. With `counts` another
+    With `is_generated` a file that is not there is made, with a random value. With `counts` another
     value runs what depends on it.
     """
 

@@ -83,7 +83,7 @@ def held_artifacts(artifact: Artifact) -> tuple[ArtifactId, ...]:
 
 
 def _is_asked_for(step: StepId, plan: Plan, selection: Selection) -> bool:
-    """Say whether what grows from this step is looked at; `pretend` takes the image, not the artifacts."""
+    """Return whether what grows from this step is looked at; `pretend` takes the image, not the artifacts."""
     if step not in plan.actions:
         return False
     return step not in selection.as_committed or plan.links.by_id[step].is_taken

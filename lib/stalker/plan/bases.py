@@ -117,7 +117,7 @@ def _there(base: Base, platform: str, index: ImageIndex) -> tuple[Image | None, 
 
 
 def _fits(image: Image, platform: str, index: ImageIndex) -> bool:
-    """Say whether an image is of a platform; the engine is asked where its listing does not tell."""
+    """Return whether an image is of a platform; the engine is asked where its listing does not tell."""
     if not platform:
         return True
     known = image if image.architecture else index.inspected(image)

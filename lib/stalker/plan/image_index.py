@@ -31,7 +31,7 @@ class ImageIndex:
         self._by_step: dict[str, list[Image]] = {}
         self._by_base: dict[str, list[Image]] | None = None
         self.has_format_1 = False
-        """Whether a step of the first version of stalker is there."""
+        """Return whether a step of the first version of stalker is there."""
         for image in sorted(self.all, key=lambda image: image.created_s, reverse=True):
             for name in image.tags:
                 self.by_name[name] = image
@@ -51,7 +51,7 @@ class ImageIndex:
         return self.by_name[name]
 
     def is_labelled(self, image_id: str) -> bool:
-        """Say whether an image has labels of ours, so that a listing shows it."""
+        """Return whether an image has labels of ours, so that a listing shows it."""
         return any(image.id == image_id for image in self.all)
 
     def inspected(self, image: Image) -> Image:

@@ -175,7 +175,7 @@ class RunState:
 
     @property
     def is_over(self) -> bool:
-        """Whether no event can come any more: nothing runs, and no stalk waits for its stores."""
+        """Return whether no event can come any more: nothing runs, and no stalk waits for its stores."""
         return not self.running and all(self._holders.values())
 
     def _taken(self, stalk: str) -> list[Instruction]:

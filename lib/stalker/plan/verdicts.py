@@ -163,7 +163,7 @@ def _draft(
 def _take(draft: _Draft, image: Image, index: ImageIndex) -> None:
     """Take a step as it is committed, whatever made its image.
 
-    What somebody made of a step's image has its labels, but is another thing.
+    An image that was derived from a step's image has its labels, but is another thing.
     """
     if image.labels.get(labels.FINGERPRINT) and not index.made_by_us(image):
         foreign = {name: text for name, text in image.labels.items() if not name.startswith(labels.PREFIX)}
@@ -196,14 +196,14 @@ def _accept(draft: _Draft, drafts: Mapping[StepId, _Draft]) -> bool:
 
 
 def _fits(image: Image, link: Link, drafts: Mapping[StepId, _Draft]) -> bool:
-    """Say whether an image grew on the very images that its inputs have now."""
+    """Return whether an image grew on the very images that its inputs have now."""
     grown_on = made_from(image)
     images = {before: drafts[before].image for before in link.inputs}
     return all(now is None or _grew_on(grown_on, before, now) for before, now in images.items())
 
 
 def _grew_on(grown_on: Mapping[str, str], before: StepId, now: Image) -> bool:
-    """Say whether the image of a step is one of those that another image was made from.
+    """Return whether the image of a step is one of those that another image was made from.
 
     What a step of another stalk left, which did the same work, names its parent by another name.
     """
@@ -352,7 +352,7 @@ def _with_names(action: Action, image: Image, start: Image | None, index: ImageI
 
 
 def _moved(called: str, name: str, image: Image, index: ImageIndex) -> str:
-    """Say what became of a name that belongs to an image."""
+    """Return what became of a name that belongs to an image."""
     other = index.named(name)
     if other is None:
         return f"{called} was removed; it comes back on {short_id(image.id)}"

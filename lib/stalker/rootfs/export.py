@@ -1,7 +1,7 @@
 """An image's root file system as a tar, as it would be on a disk: nothing of Docker's in it.
 
 The engine's stream is passed on member by member, so memory stays flat however large the image is.
-Two exports of one image are equal byte for byte: Docker touches a few folders when it makes the
+Two exports of one image are equal byte for byte: Docker touches a few directories when it makes the
 container that is exported, and their time is set back to when the image was made.
 """
 
@@ -74,7 +74,7 @@ def export_image(
 
 
 def check_boot(content: Content, part: int) -> None:
-    """Raise StalkerError when nothing but the folder itself went to the tar of /boot."""
+    """Raise StalkerError when nothing but the directory itself went to the tar of /boot."""
     if content.entries[part] < 2:
         raise StalkerError(
             "the image has nothing below /boot", "", "leave the boot tar out, or put a kernel into the image"

@@ -1,7 +1,7 @@
-"""What of an image an artifact holds: which members, where they go, and what stands in their place.
+"""What of an image an artifact holds: which members, where they go, and what is in their place.
 
 What Docker lays over an image in each container is left out, and what the artifact excludes. What it
-writes stands in place of the image's own. The members go to one tar or to several, one for each
+writes is in place of the image's own. The members go to one tar or to several, one for each
 partition. `passing` does the work on the engine's stream.
 
 One passing of an image's tar stream, member by member, into the tars of an artifact.
@@ -62,7 +62,7 @@ class Watcher(Protocol):
     """Who looks at an artifact's members as they pass."""
 
     def wants(self, header: Header) -> bool:
-        """Say whether to be given this regular file's content; it is at most 16 MiB long."""
+        """Return whether to be given this regular file's content; it is at most 16 MiB long."""
 
     def see(self, path: bytes, header: Header, content: bytes | None) -> None:
         """Take a member: its path in the image without a leading slash, and the content if wanted."""
@@ -89,8 +89,8 @@ class Content:
         """Settle what goes where.
 
         `made_s` is when the image was made, 0 where that is not known; no time is later than `epoch_s`,
-        or `made_s` where nobody set that. `marks` say what stands for `@PARTUUID:root@` and its like. `parts` are folders whose
-        subtrees go to a tar of their own, with names relative to them and `./` for the folder itself,
+        or `made_s` where that is not set. `marks` say what stands for `@PARTUUID:root@` and its like. `parts` are directories whose
+        subtrees go to a tar of their own, with names relative to them and `./` for the directory itself,
         which stays empty where it was; `/` takes the rest. What no part takes is left out.
         """
         self.parts = tuple(map(path_bytes, parts))
@@ -377,7 +377,7 @@ class Passing:
                 watcher.see(path, kept.header, content)
 
     def _route(self, header: Header) -> tuple[list[Target], list[bytes]]:
-        """Say where a member of the first passing goes."""
+        """Return where a member of the first passing goes."""
         content = self._content
         if header.kind == PAX_GLOBAL:
             return [(part, header) for part in range(len(content.parts))], []
@@ -437,13 +437,13 @@ class Passing:
         return [(part, content.moved(header, part))]
 
     def _open_folders(self, path: bytes) -> list[Header]:
-        """Return the folders above a path that did not go anywhere yet, the outer ones first."""
+        """Return the directories above a path that did not go anywhere yet, the outer ones first."""
         while self._folders and not path.startswith(self._folders[-1].path + b"/"):
             self._folders.pop()
         return self._folders
 
     def _folders_above(self, path: bytes) -> list[Target]:
-        """Let the folders above a chosen file go with it, so that they keep their owners and modes."""
+        """Let the directories above a chosen file go with it, so that they keep their owners and modes."""
         folders = self._open_folders(path)
         self._folders = []
         self._missing -= {header.path for header in folders}
@@ -470,7 +470,7 @@ class Passing:
             )
 
     def _said_of(self, path: bytes) -> str:
-        """Say which part of a path is a symbolic link, if one near the top is: `/lib -> usr/lib`."""
+        """Return which part of a path is a symbolic link, if one near the top is: `/lib -> usr/lib`."""
         for above in [*_above(path), path]:
             if above in self._links.targets:
                 target = self._links.targets[above].decode("utf-8", "replace")
@@ -514,7 +514,7 @@ class Passing:
         return targets, paths
 
     def _write(self, path: bytes) -> Iterator[Piece]:
-        """Put a written file at the end, after the folders above it that are not there."""
+        """Put a written file at the end, after the directories above it that are not there."""
         content = self._content
         mode, text = content.writes[path]
         part = content.part_of(path)
@@ -538,6 +538,6 @@ class Passing:
 
 
 def _above(path: bytes) -> list[bytes]:
-    """Return the folders above a path, the outer ones first."""
+    """Return the directories above a path, the outer ones first."""
     names = path.split(b"/")
     return [b"/".join(names[:count]) for count in range(1, len(names))]

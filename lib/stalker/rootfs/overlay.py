@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from stalker.formats.tar.header import Header
 
 RUNTIME = (b"dev/", b"proc/", b"sys/")
-"""What is below these folders, a running system puts there."""
+"""What is below these directories, a running system puts there."""
 
 MARKS = frozenset((b".dockerenv", b"run/.containerenv"))
 """How Docker and Podman mark a container. Podman's is in what it commits too, as are the stubs below."""
@@ -25,12 +25,12 @@ TOUCHED = frozenset((b"", b"etc", b"dev", b"proc", b"sys"))
 
 
 def is_left_out(path: bytes) -> bool:
-    """Say whether a path is an engine's mark or in a directory that a running system fills."""
+    """Return whether a path is an engine's mark or in a directory that a running system fills."""
     return path in MARKS or path.startswith(RUNTIME)
 
 
 def is_stub(header: Header) -> bool:
-    """Say whether a member is what Docker lays over the image's own file in each container."""
+    """Return whether a member is what Docker lays over the image's own file in each container."""
     path = header.path
     if path == MTAB:
         return header.kind == b"2" and header.link == MTAB_TARGET

@@ -20,9 +20,9 @@ _MEANING = {b"**": _MANY, b"*": _NAME, b"?": rb"[^/]"}
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[bytes], bool]:
-    """Return a function that says whether a path (without a leading slash) or a folder above it matches.
+    """Return a function that says whether a path (without a leading slash) or a directory above it matches.
 
-    `*` stands for what is in one name, `**` for any number of folders, `?` for one character. All other
+    `*` stands for what is in one name, `**` for any number of directories, `?` for one character. All other
     characters stand for themselves.
     """
     if not patterns:
@@ -80,7 +80,7 @@ def check_can_be_filled(header: Header) -> None:
 
 
 def is_sparse(header: Header) -> bool:
-    """Say whether the data of a member is not its content."""
+    """Return whether the data of a member is not its content."""
     return header.kind == b"S" or any(key.startswith(b"GNU.sparse.") for key in header.records)
 
 

@@ -1,6 +1,6 @@
 """A step's state becomes an image: labels, the commit, and the sweeping of what mounts left.
 
-A failed step's state is committed too, beside, under labels that no look-up by fingerprint finds.
+A failed step's state is committed too, next to, under labels that no look-up by fingerprint finds.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _cleared(session: Session) -> dict[str, str]:
 
 
 def _swept(job: Job, sessions: Sessions, session: Session, stubs: list[str]) -> Session:
-    """Return a container without mounts in which the empty folders of mounts are gone.
+    """Return a container without mounts in which the empty directories of mounts are gone.
 
     A mount point cannot be removed while it is mounted, so this takes a container of its own, without a network.
     """

@@ -119,7 +119,7 @@ def _open(path: Path) -> int:
 
     It gets its mode before its name. The umask stays as it is: it is of the process, and other threads create files.
     """
-    # No O_CREAT on a file that is there: sticky folders refuse it for another user's file.
+    # No O_CREAT on a file that is there: sticky directories refuse it for another user's file.
     with contextlib.suppress(FileNotFoundError):
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def prepare_mounts(engine: Engine, mounts: Iterable[Mount], workspace: str) -> None:
-    """Make the volumes of stores, and the folders of the workspace that are to be written to."""
+    """Make the volumes of stores, and the directories of the workspace that are to be written to."""
     for mount in mounts:
         if mount.kind == "store":
             engine.ensure_volume(mount.source, {labels.VERSION: __version__})
@@ -62,7 +62,7 @@ def image_without_volumes(engine: Engine, image: Image, run: str) -> str:
 
 
 def folders_of_mounts(points: list[str]) -> list[str]:
-    """Return mount points and all folders above them, sorted; without the root."""
+    """Return mount points and all directories above them, sorted; without the root."""
     folders: set[str] = set()
     for point in points:
         folder = point
@@ -73,7 +73,7 @@ def folders_of_mounts(points: list[str]) -> list[str]:
 
 
 def remove_folders(engine: Engine, container: str, folders: list[str]) -> None:
-    """Remove those of some folders that are empty, innermost first."""
+    """Remove those of some directories that are empty, innermost first."""
     lines = [f"rmdir {shlex.quote(folder)} 2>/dev/null" for folder in sorted(folders, key=len, reverse=True)]
     program = "; ".join([*lines, ":"])
     engine.exec(container, ("/bin/sh", "-c", program), {}, lambda _data, _err: None, user="0")

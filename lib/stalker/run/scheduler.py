@@ -126,7 +126,7 @@ def provide_bases(
     """Get the first images that are missing, side by side; `provider` is asked for each platform.
 
     Raises:
-        InputError: what was fetched is bad. EngineError: the engine refused, or nobody could give it.
+        InputError: what was fetched is bad. EngineError: the engine refused, or no registry has it.
         Interrupted: the user stopped it; what was under way is ended first.
     """
     wanted = [base for base in plan.bases.values() if base.verdict == "RUN" and _is_asked_for(plan, base)]
@@ -192,7 +192,7 @@ def _provide(
                     time.time(), action.stalk, said, "", time.time() - began_s, error=error.brief
                 )
             )
-            # Bad content is never passed over for the next base: somebody should look at it.
+            # Bad content is never passed over for the next base: the user should look at it.
             may_try_next = isinstance(error, EngineError) and not isinstance(error, NoEngine)
             if isinstance(error, InputError) or not may_try_next or position == len(candidates) - 1:
                 raise

@@ -147,7 +147,7 @@ class Sessions:
     _remover: ThreadPoolExecutor | None = None
 
     def take(self, job: Job) -> tuple[Session, bool]:
-        """Return a session that stands at the job's image, and whether it is a used one."""
+        """Return a session that is at the job's image, and whether it is a used one."""
         stalk = job.step.stalk
         spec = self.spec(job)
         session = self._open.pop(stalk, None)
@@ -345,7 +345,7 @@ class Sessions:
             self._remover.shutdown(wait=True)
         for removal in self._removals:
             removal.result()
-        for container in list(self._containers):  # of whom nobody took care: something failed half-way
+        for container in list(self._containers):  # that was not cleaned up: something failed half-way
             self._remove(container)
         for volume in list(self._volumes):  # whose container never started
             self.engine.remove_volume(volume)

@@ -53,7 +53,7 @@ TERMINALS = {"linux", "screen", "screen-256color", "tmux-256color", "vt100", "xt
 class Opening:
     """What is opened: an inspected image under its name, and what the step had around it.
 
-    `title` is what the prompt shows. `step` is None where nobody knows it. `user` and `workdir` are
+    `title` is what the prompt shows. `step` is None where it is not known it. `user` and `workdir` are
     empty for the container's own. `repository` is empty where the image has no name. `reserved` are
     the names of the tree's steps: no tag for what a shell leaves.
     """
@@ -239,7 +239,7 @@ def keep(engine: Engine, container: str, spec: ContainerSpec, opening: Opening, 
 
 
 def _sweep_mount_points(engine: Engine, container: str, points: list[str], opening: Opening) -> None:
-    """Remove the empty folders that the engine made for mounts and that the stalk's start lacked."""
+    """Remove the empty directories that the engine made for mounts and that the stalk's start lacked."""
     initial = engine.image(f"{opening.repository}:initial")
     missing = engine.missing_paths((initial or opening.image).id, folders_of_mounts(points))
     remove_folders(engine, container, missing)

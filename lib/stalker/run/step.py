@@ -1,6 +1,6 @@
 """One step: a session, the files placed, the script run, the files taken away, commit and tag.
 
-A step either commits or leaves nothing behind. One that fails has its state committed beside, as
+A step either commits or leaves nothing behind. One that fails has its state committed next to, as
 `<stalk>:<step>.failed`, under labels of its own that no look-up by fingerprint finds.
 """
 
@@ -314,9 +314,9 @@ def _refuse_whiteouts(job: Job, attempt: _Attempt, changed: Sequence[tuple[str, 
 
 
 def _ask_why_it_died(name: str, around: Surroundings, attempt: _Attempt, code: int | None) -> None:
-    """Raise what ended a script that did not end by itself: the engine, someone outside, the script.
+    """Raise what ended a script that did not end by itself: the engine, another process, the script.
 
-    An engine that answers all the while has not gone: the step has failed, whoever stopped its container.
+    An engine that answers all the while has not gone: the step has failed, whatever stopped its container.
     """
     for _ in range(ASK_TIMES):
         try:

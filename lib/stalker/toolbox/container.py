@@ -1,7 +1,7 @@
 """An ordinary container with the tools that file systems, boot tests and devices need.
 
 It is as weak as a container can be: no capabilities, no network, nothing writable but what it is given.
-What it makes lies in a folder of this host that it has mounted, and belongs to whoever runs stalker.
+What it makes lies in a directory of this host that it has mounted, and belongs to the user of stalker.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class Toolbox:
     ) -> Iterator[Tool]:
         """Start a container with `folder` of this host mounted; it is removed at the end, whatever happens.
 
-        `tmpfs` are folders in memory and their mount options; /tmp is always one.
+        `tmpfs` are directories in memory and their mount options; /tmp is always one.
         `devices` are those of this host that it may read and write.
 
         Raises:
-            EngineError: the engine does not see this host's folders.
+            EngineError: the engine does not see this host's directories.
         """
         user = _user_of(folder) if folder else f"{os.getuid()}:{os.getgid()}"
         if self.engine.info().is_rootless:
@@ -120,7 +120,7 @@ class Toolbox:
 class Tool:
     """A running toolbox container; programs run in it as `user`.
 
-    `pipes` is a folder of this host where named pipes reach the container as `pipes_target`, None where
+    `pipes` is a directory of this host where named pipes reach the container as `pipes_target`, None where
     they do not: then the engine carries what a tool is fed, at half the speed.
     """
 
@@ -236,7 +236,7 @@ class FedTool:
 
 
 def _user_of(folder: Path) -> str:
-    """Return who writes in a folder: its owner where we are root, for root has no privileges in there."""
+    """Return who writes in a directory: its owner where we are root, for root has no privileges in there."""
     if os.getuid() != 0:
         return f"{os.getuid()}:{os.getgid()}"
     found = folder.stat()
@@ -244,9 +244,9 @@ def _user_of(folder: Path) -> str:
 
 
 def _is_same_kernel(tool: Tool, folder: Path, target: str, *, writable: bool) -> bool:
-    """Say whether the engine runs on this kernel, so that a named pipe joins its containers and us.
+    """Return whether the engine runs on this kernel, so that a named pipe joins its containers and us.
 
-    Raises EngineError when what is mounted is not the folder of this host: the engine is elsewhere. Where
+    Raises EngineError when what is mounted is not the directory of this host: the engine is elsewhere. Where
     nothing is to be written, something that is there is looked for.
     """
     mark = folder / f".seen-{secrets.token_hex(6)}" if writable else next(folder.iterdir(), folder)

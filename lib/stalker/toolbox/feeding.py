@@ -1,6 +1,6 @@
 """A program in a container that is fed what comes, while others are fed too.
 
-Where the engine runs on this kernel, a named pipe in a folder that both sides see carries the input: an
+Where the engine runs on this kernel, a named pipe in a directory that both sides see carries the input: an
 engine would carry it through several processes, which costs as much as what the program does with it.
 """
 

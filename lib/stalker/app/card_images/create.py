@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CardRequest:
-    """What is requested beside the configuration: where files go, what may be replaced, and limits.
+    """What is requested next to the configuration: where files go, what may be replaced, and limits.
 
     `config` is a path or a URL. `base_pattern` is the URL of official bases, `{version}` in it, empty for the
     default. With `only_checks` nothing is made.

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     Tar = Callable[[Partition], Iterable[Data]]
 
 OUT = "/out"
-"""Where the folder of the image is, in the container of the tools."""
+"""Where the directory of the image is, in the container of the tools."""
 
 STAGE = "/stage"
 """Where what sets attributes waits, in memory."""
@@ -89,7 +89,7 @@ def make_disk(
     """Make a disk's files in `folder`; none of them is there when anything is raised.
 
     `watchers` see the members of the image once. `tar_of` gives the tar for a partition that holds an
-    artifact or a folder of the workspace.
+    artifact or a directory of the workspace.
 
     Raises:
         StalkerError: the content does not fit, a file system cannot hold it, or the host's disk is full.
@@ -346,7 +346,7 @@ class _Maker:
                 )
 
     def _pass_tar(self, partition: Partition, fed: Filler | None, placed: Placed | None = None) -> None:
-        """Let the tar of an artifact or folder pass."""
+        """Let the tar of an artifact or directory pass."""
         assert self.tar_of is not None
         part = Part(partition)
         stream = part.counted(self.tar_of(partition))
@@ -445,7 +445,7 @@ def _has_content(partition: Partition) -> bool:
 
 
 def _is_measured(partition: Partition) -> bool:
-    """Say whether something has to be known of the content before anything can be placed."""
+    """Return whether something has to be known of the content before anything can be placed."""
     return _has_content(partition) and (partition.size_bytes is None or partition.filesystem == "squashfs")
 
 

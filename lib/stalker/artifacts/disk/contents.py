@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from stalker.model.artifacts import Partition
 
 FOLDER_ROOM_BYTES = BLOCK - 12
-"""A folder's block ends with a checksum."""
+"""A directory's block ends with a checksum."""
 
 SHORT_LINK_BYTES = 60
-"""A symbolic link below this stands in the inode."""
+"""A symbolic link below this is in the inode."""
 
 EXTENT_BYTES = 128 << 20
 EXTENTS_IN_INODE = 3
@@ -90,7 +90,7 @@ class Part:
         return filter_tar(chunks, decide)
 
     def _add_name(self, folder: bytes, length: int) -> None:
-        """Let a folder grow by a name: one that does not fit into its last block begins another."""
+        """Let a directory grow by a name: one that does not fit into its last block begins another."""
         need = 8 + -(-length // 4) * 4
         room = self._rooms.get(folder, FOLDER_ROOM_BYTES - 24)
         if need > room:

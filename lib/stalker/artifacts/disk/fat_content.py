@@ -1,7 +1,7 @@
 """A FAT of a disk filled from a tar, in the order of the names.
 
 The tar comes in the order of an engine, and the same content has to give the same bytes on each: so it waits in a
-file beside the image, without a name, until all of it is there. mtools look through a whole directory for each
+file next to the image, without a name, until all of it is there. mtools look through a whole directory for each
 name: thousands of them took minutes. Here each is found at once.
 """
 

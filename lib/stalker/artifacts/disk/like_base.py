@@ -518,7 +518,7 @@ def _is_same(
 
 
 def _is_same_ext(archive: tarfile.TarFile, reader: Ext4Reader) -> bool:
-    """Say whether an ext holds what a tar does: kinds, modes, owners, times, targets and content."""
+    """Return whether an ext holds what a tar does: kinds, modes, owners, times, targets and content."""
     new = _members(archive)
     old = {os.fsdecode(path): node for path, node in reader.walk() if path}
     return old.keys() == new.keys() and all(

@@ -116,13 +116,13 @@ class Finding:
 
     @property
     def blocks(self) -> bool:
-        """Whether nothing may be published because of it."""
+        """Return whether nothing may be published because of it."""
         return not self.waived_by
 
 
 @dataclass(slots=True)
 class _Heap:
-    """Files of one folder that are too many to be listed one by one."""
+    """Files of one directory that are too many to be listed one by one."""
 
     count: int = 0
     size_bytes: int = 0
@@ -148,7 +148,7 @@ class Hygiene:
     _pool: ThreadPoolExecutor | None = None
 
     def wants(self, header: Header) -> bool:
-        """Say whether a file's content decides: accounts, identities, and where credentials are kept."""
+        """Return whether a file's content decides: accounts, identities, and where credentials are kept."""
         path = header.path
         return path.startswith(PLACES) and (path in READ or may_hold_credentials(path))
 
@@ -188,7 +188,7 @@ class Hygiene:
             gate = "logs"
         else:
             return
-        # One line for a folder: package lists alone are a hundred files.
+        # One line for a directory: package lists alone are a hundred files.
         key = (gate, b"/".join(path.split(b"/")[:-1][:4]))
         if key not in self._heaps and len(self._heaps) >= HEAPS_MAX:
             key = (gate, b"")

@@ -70,7 +70,7 @@ WELL_KNOWN = (
     "toortoor",
     "rootroot",
 )
-"""Passwords that a stranger tries first; beside these the account's own name."""
+"""Passwords that a stranger tries first; next to these the account's own name."""
 
 LIBRARIES = ("libcrypt.so.1", "libcrypt.so.2", "libcrypt.so")
 DATA_BYTES = 1 << 18
@@ -96,12 +96,12 @@ class Account:
 
     @property
     def is_locked(self) -> bool:
-        """Whether no password opens it."""
+        """Return whether no password opens it."""
         return self.field.startswith((b"!", b"*")) or self.field == b"x"
 
     @property
     def is_hash(self) -> bool:
-        """Whether its field is a hash, locked or not."""
+        """Return whether its field is a hash, locked or not."""
         return bool(HASH.match(self.field.lstrip(b"!")))
 
 
@@ -138,7 +138,7 @@ def find_crypt() -> Callable[[bytes, bytes], bytes | None] | None:
 
 
 def guess(accounts: Sequence[Account]) -> Guessed:
-    """Return the accounts whose password is well known, with it, and those whose hash nobody here knows."""
+    """Return the accounts whose password is well known, with it, and those whose hash is of an unknown kind."""
     crypt = find_crypt()
     found: dict[Account, str] = {}
     unknown: list[Account] = []

@@ -1,4 +1,4 @@
-"""Files of an image in which a password or a key stands so that whoever has the image can read it."""
+"""Files of an image that contain a readable password or key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLACES = (b"etc/", b"root/", b"home/", b"boot/", b"srv/", b"var/lib/")
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Files in which `pattern` is a credential that whoever has the image can read."""
+    """Files in which `pattern` is a readable credential."""
 
     paths: Callable[[bytes], bool]
     pattern: re.Pattern[bytes]
@@ -85,7 +85,7 @@ _is_looked_at = matcher([path for clear in CLEAR for path in clear.named])
 
 
 def may_hold_credentials(path: bytes) -> bool:
-    """Say whether a file's content is to be looked at."""
+    """Return whether a file's content is to be looked at."""
     return _is_looked_at(path)
 
 

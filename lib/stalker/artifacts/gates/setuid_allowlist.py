@@ -114,5 +114,5 @@ USUAL = frozenset(
 
 
 def is_usual(path: bytes) -> bool:
-    """Say whether a setuid or setgid file is one that distributions come with."""
+    """Return whether a setuid or setgid file is one that distributions come with."""
     return path.removeprefix(b"usr/") in USUAL

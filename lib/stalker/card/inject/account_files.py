@@ -44,7 +44,7 @@ class Table:
 
     @property
     def rows(self) -> Iterator[list[str]]:
-        """The fields of each line that names somebody."""
+        """The fields of each line that names an account."""
         return (line.split(":") for line in self._lines if _names_somebody(line))
 
     def get(self, name: str) -> list[str] | None:

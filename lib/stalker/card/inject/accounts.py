@@ -37,7 +37,7 @@ SKELETON = (
     ".tmux.conf", ".emacs", ".face", ".xinitrc", ".xsession", ".Xdefaults", ".Xresources", ".dmrc", ".hushlogin",
     ".gitconfig", ".netrc", ".selected_editor",
 )  # fmt: skip
-"""What systems have in /etc/skel: a folder cannot be listed, only asked for names."""
+"""What systems have in /etc/skel: a directory cannot be listed, only asked for names."""
 
 WIZARD = ("/usr/lib/systemd/system/userconfig.service", "/lib/systemd/system/userconfig.service")
 """The unit of Raspberry Pi OS that asks for a first account, and waits for it, before anything is shown."""
@@ -197,7 +197,7 @@ def _change(draft: Draft, files: AccountFiles, user: User) -> list[str]:
 
 
 def _make(draft: Draft, files: AccountFiles, user: User) -> list[str]:
-    """Make an account that nobody can log in to by password yet, with a group of its own and a home."""
+    """Make an account without a password yet, with a group of its own and a home."""
     uid = files.free_uid() if user.uid is None else user.uid
     if uid == 0:
         raise StalkerError(f"{user.name}: 0 is the number of root", str(user.place), "leave uid out")

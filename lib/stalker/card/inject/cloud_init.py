@@ -110,7 +110,7 @@ def _default_user(root: Draft) -> str:
 
 
 def _has_network(seeds: Iterable[tuple[Draft, str]]) -> bool:
-    """Say whether a seed configures networks: a file with comments alone does not."""
+    """Return whether a seed configures networks: a file with comments alone does not."""
     contents = [draft.read(f"{folder}/network-config") for draft, folder in seeds]
     return any(read_mapping(one) != {} for one in contents if one is not None)
 
@@ -236,7 +236,7 @@ def _meta_data(was: Mapping[str, Any], injections: Injections) -> dict[str, obje
 
 
 def _network(was: Mapping[str, Any], injections: Injections) -> dict[str, object]:
-    """Return what removes the networks of a seed that would be joined beside the injected ones."""
+    """Return what removes the networks of a seed that would be joined next to the injected ones."""
     if not injections.wifi:
         return {}
     if "wifis" in was:

@@ -34,7 +34,7 @@ NO_DISK_ID = re.compile(r"(?:00000000-..)?")
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an injection needs beside the configuration.
+    """What an injection needs next to the configuration.
 
     `mtime_s` is the time of all that is made. `secrets` reads a secret when it is needed.
     """

@@ -41,7 +41,7 @@ class Editors(Protocol):
     """The file systems of an image by `boot`, `root`, `data`, or a number from 1."""
 
     def has(self, name: str) -> bool:
-        """Say whether there is such a partition."""
+        """Return whether there is such a partition."""
 
     def of(self, name: str) -> Editor:
         """Return its file system, the same one for two names of it. Raises StalkerError."""
@@ -166,7 +166,7 @@ def mount_data(root: Editor, device: str, filesystem: str, *, mtime_s: int = 0) 
     """Return what mounts the data partition at /data when the machine starts, and what that is in words.
 
     Raises:
-        StalkerError: something else than a folder stands at /data.
+        StalkerError: something else than a directory is at /data.
     """
     draft = Draft(root, mtime_s=mtime_s)
     said = _mount(draft, device, filesystem)

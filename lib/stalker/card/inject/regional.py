@@ -84,7 +84,7 @@ def put_keymap(root: Draft, keymap: str) -> list[str]:
 
 
 def _has_locale(root: Draft, locale: str) -> bool:
-    """Say whether the image has a locale, as far as that can be seen."""
+    """Return whether the image has a locale, as far as that can be seen."""
     language, dot, charset = locale.partition(".")
     compiled = f"{language}{dot}{charset.lower().replace('-', '')}"
     if locale in BUILT_IN or root.find(f"{LOCALES}/{compiled}") is not None:

@@ -57,7 +57,7 @@ def put_keys(draft: Draft, keys: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def server_words(draft: Draft) -> list[str]:
-    """Return what whoever gives keys should know: that there is no server, or that nothing starts it."""
+    """Return a warning about keys: that there is no server, or that nothing starts it."""
     draft.know([*SERVERS, *STARTS, *SWITCH])
     if not draft.first_file(SERVERS):
         return ["SSH: the image has no server, the keys wait for one"]

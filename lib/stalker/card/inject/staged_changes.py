@@ -1,4 +1,4 @@
-"""A file system and what is going to be changed in it: whoever reads here reads what will be there."""
+"""A file system with its staged changes: reads return what will be there."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Draft:
         return self._found[real]
 
     def at(self, path: str) -> Found | None:
-        """Return what stands at a path itself, a link as a link."""
+        """Return what is at a path itself, a link as a link."""
         real = self.real(path, follows_last=False)
         self.know([real])
         return self._found[real]
@@ -102,7 +102,7 @@ class Draft:
         """Give a file this content; one that is there keeps mode and owner, a link to it stays.
 
         Raises:
-            StalkerError: what stands there is no file.
+            StalkerError: what is there is no file.
         """
         real = self.real(path)
         found = self.find(path)
@@ -115,7 +115,7 @@ class Draft:
         self.place(real, content, mode=mode, uid=uid, gid=gid)
 
     def place(self, real: str, content: bytes, *, mode: int, uid: int, gid: int) -> None:
-        """Put a file at a path that has no links on its way, whatever file or link stands there."""
+        """Put a file at a path that has no links on its way, whatever file or link is there."""
         entry = Entry(real, "file", len(content), mode, uid, gid, self._mtime_s)
         self._put(Bytes(entry, content), content)
 
@@ -125,10 +125,10 @@ class Draft:
         self._put(Copied(entry, source), None)
 
     def folder(self, path: str, *, mode: int, uid: int, gid: int) -> bool:
-        """Make a folder and return True, unless one is there, which stays as it is.
+        """Make a directory and return True, unless one is there, which stays as it is.
 
         Raises:
-            StalkerError: something else stands there.
+            StalkerError: something else is there.
         """
         found = self.find(path)
         if found is not None:
@@ -148,7 +148,7 @@ class Draft:
     def _put(self, part: Bytes | Copied, content: bytes | None) -> None:
         entry = part.entry
         self._parts[entry.path] = part
-        # The folders on its way are made with it.
+        # The directories on its way are made with it.
         for above in prefixes([entry.path]):
             if self._found.get(above) is None:
                 self._found[above] = Found("folder")

@@ -133,7 +133,7 @@ def _by_manager(root: Draft, networks: Sequence[Network]) -> list[str]:
         _keep_secret(root, path, formats.network_manager(network))
         said.append(f"Wi-Fi {network.shown}: {_kind(network)}, for NetworkManager")
     state = (root.read(STATE) or b"") if networks else b""
-    # Raspberry Pi OS comes so, until somebody says in which country it is.
+    # Raspberry Pi OS comes so, until its country is set.
     on = re.sub(rb"(?m)^WirelessEnabled=false$", b"WirelessEnabled=true", state)
     if on != state:
         root.write(STATE, on)
@@ -187,7 +187,7 @@ def _by_iwd(root: Draft, networks: Sequence[Network]) -> list[str]:
 
 
 def _switch_on(root: Draft, networks: Sequence[Network]) -> list[str]:
-    """Switch the radio on, which Raspberry Pi OS keeps off until somebody says in which country it is."""
+    """Switch the radio on, which Raspberry Pi OS keeps off until its country is set."""
     off = [path for path in RFKILL if networks and (root.read(path) or b"").strip() == b"1"]
     for path in off:
         root.write(path, b"0\n")

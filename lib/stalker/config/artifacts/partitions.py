@@ -177,7 +177,7 @@ class PartitionReader:
         return path
 
     def directory(self) -> tuple[str, str]:
-        """Return a folder of the workspace and the digest of what is in it."""
+        """Return a directory of the workspace and the digest of what is in it."""
         node = self.node.get("directory")
         assert node is not None
         reader = self.reader
@@ -202,7 +202,7 @@ class PartitionReader:
         return reader.workspace.shown(node.text), reader.workspace.directory_digest(node.text, node.place)
 
     def written_by_runs(self, folder: str) -> str:
-        """Return the folder of logs or artifacts that lies in `folder` or around it, empty for neither."""
+        """Return the directory of logs or artifacts that lies in `folder` or around it, empty for neither."""
         workspace, settings = self.reader.workspace, self.reader.scope.settings
         wanted = workspace.absolute(folder) + "/"
         for name, usual in (("ARTIFACTS_DIR", "artifacts"), ("LOG_DIR", "logs")):

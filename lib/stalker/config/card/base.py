@@ -64,12 +64,12 @@ def _is_tree_file(text: str) -> bool:
 
 
 def _is_tree_name(text: str) -> bool:
-    """Whether a word is neither a version, right or wrong, nor the name of an image's file."""
+    """Return whether a word is neither a version, right or wrong, nor the name of an image's file."""
     return bool(_WORD.match(text)) and not _IMAGE_ENDING.search(text) and not re.match(r"\d+\.", text)
 
 
 def _read_source(node: Node, around: Node | None, reader: CreationReader) -> Source | None:
-    """Read a version, an address or a path, with what stands beside it."""
+    """Read a version, an address or a path, with what is next to it."""
     pattern = around.get("pattern") if around is not None else None
     text = node.text.strip()
     if around is not None and around.get("file") is node:

@@ -83,10 +83,10 @@ def algorithm_of(text: str) -> str:
 
 
 def path_below(text: str, root: str) -> str:
-    """Return where a path leads below a folder: `/data/./a//b` below `/data` is `/a/b`, `/data` itself `/`.
+    """Return where a path leads below a directory: `/data/./a//b` below `/data` is `/a/b`, `/data` itself `/`.
 
     Raises:
-        ValueError: it is relative, leads out of the folder, or holds what no path does; the text says so.
+        ValueError: it is relative, leads out of the directory, or holds what no path does; the text says so.
     """
     if not text.startswith("/"):
         hint = posixpath.normpath(posixpath.join(root, text))

@@ -1,4 +1,4 @@
-"""Files of the data partition, and the container images that are put beside them."""
+"""Files of the data partition, and the container images that are put next to them."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def _decoded(content: bytes, node: Node, reader: CreationReader) -> bytes:
 
 
 def tell_covered(files: Sequence[tuple[str, Place, bool]], root: str, reader: CreationReader) -> None:
-    """Tell files that stand at the same path, or below one that is not a folder.
+    """Tell files that are at the same path, or below one that is not a directory.
 
-    Each is its path below `root`, where it was written, and whether it is a folder.
+    Each is its path below `root`, where it was written, and whether it is a directory.
     """
     first: dict[str, tuple[Place, bool]] = {}
     for path, place, is_folder in files:

@@ -66,7 +66,7 @@ def read_creation(
 ) -> Creation:
     """Return what a configuration asks for.
 
-    `file` is its name in messages, and tells its syntax; `folder` is the absolute folder that relative paths in
+    `file` is its name in messages, and tells its syntax; `folder` is the absolute directory that relative paths in
     it begin at, None for one that was fetched. `base_pattern` is the URL of a version, with `{version}`; empty for
     that of the official images. Without `needs_base` a file that is put into a ready image is read, too; what it
     grows from is empty then.

@@ -35,7 +35,7 @@ _Read = TypeVar("_Read")
 class CreationReader:
     """Reads one configuration.
 
-    `folder` is the absolute folder that it stands in, None where it came from a server. `base_pattern` is the
+    `folder` is the absolute directory that it is in, None where it came from a server. `base_pattern` is the
     URL of a version of the official images.
     """
 
@@ -153,7 +153,7 @@ class CreationReader:
 
 
 def _digits(algorithm: str, value: str) -> str:
-    """Say what a checksum looks like, and which one this would be."""
+    """Return what a checksum looks like, and which one this would be."""
     wanted = f"it has {DIGITS[algorithm]} digits of 0-9a-f"
     if not re.fullmatch(r"[0-9a-f]+", value):
         return wanted
@@ -173,9 +173,9 @@ def content_or_source(
 
 
 def _content_of(node: Node, reader: CreationReader) -> bytes | None:
-    """Return `content` exactly as it is; None where there is none, or only blanks beside a source.
+    """Return `content` exactly as it is; None where there is none, or only blanks next to a source.
 
-    What else stands there and says how to fetch or unpack it has no effect, as in image-creator, and is reported.
+    What else is there and says how to fetch or unpack it has no effect, as in image-creator, and is reported.
     """
     content = node.get("content")
     if content is None or not isinstance(content.value, str | int | float):

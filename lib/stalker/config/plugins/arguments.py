@@ -68,7 +68,7 @@ class Argument:
     pattern: str = ""
     help: str = ""
     is_secret: bool = False
-    """Only a secret of the tree will do: as text it would stand in a file for all to read."""
+    """Only a secret of the tree will do: as text it would be in a file for all to read."""
 
     @property
     def variable(self) -> str:
@@ -261,7 +261,7 @@ def fill(node: Node, variables: Mapping[str, Variable], unknown: Collection[str]
     """Return an argument with `{NAME}` replaced for each of the plugin's own variables.
 
     Values are not looked into again, other braces stay. A secret stands as its marker; `unknown` are
-    variables whose values nobody can know here.
+    variables whose values are not known here.
     """
     if isinstance(node.value, list):
         return _copy(node, value=[fill(child, variables, unknown) for child in node.value])

@@ -161,7 +161,7 @@ def usable_path(node: Node, workspace: Workspace, report: Report) -> str:
 
 
 def tell_missing(node: Node, workspace: Workspace, report: Report) -> None:
-    """Tell that nothing is where a `path` leads, with the nearest name in its folder."""
+    """Tell that nothing is where a `path` leads, with the nearest name in its directory."""
     folder, slash, name = node.text.rstrip("/").rpartition("/")
     near = did_you_mean(name, workspace.listing(folder or "."))
     hint = near.replace("did you mean '", f"did you mean '{folder}{slash}")
@@ -280,7 +280,7 @@ def interpreter_of(content: bytes) -> tuple[str, ...]:
 
 
 def is_posix_shell(interpreter: tuple[str, ...]) -> bool:
-    """Whether braces in a script belong to a shell: sh, bash, ..., also by `env` or `busybox`."""
+    """Return whether braces in a script belong to a shell: sh, bash, ..., also by `env` or `busybox`."""
     return bool(shell_of(interpreter))
 
 

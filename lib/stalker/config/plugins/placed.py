@@ -1,4 +1,4 @@
-"""Plugins that are placed or mounted in a container: files, folders of the host, stores."""
+"""Plugins that are placed or mounted in a container: files, directories of the host, stores."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def read_placed(name: str, node: Node, reader: PluginReader) -> File | Mount | N
 
 
 def _is_made(node: Node, path: Node, reader: PluginReader) -> bool:
-    """Whether a folder that is not there is made by the run: a writable one of the workspace."""
+    """Return whether a directory that is not there is made by the run: a writable one of the workspace."""
     mode = node.get("mode")
     return mode is not None and mode.text == "rw" and reader.workspace.is_inside(path.text)
 
 
 def _target(node: Node, name: str, reader: PluginReader, *keys: str) -> str:
-    """Return where something stands in a container, empty when that is not possible."""
+    """Return where something is in a container, empty when that is not possible."""
     child = next((child for child in (node.get(key) for key in keys) if child is not None), None)
     if child is None:
         return f"{PLUGINS_DIR}/{name}"

@@ -53,7 +53,7 @@ class PluginReader:
             self.report.warning(child.key_place, what, hint)
 
     def has_one_of(self, node: Node, *keys: str) -> bool:
-        """Whether exactly one of the keys gives the content; reported where not."""
+        """Return whether exactly one of the keys gives the content; reported where not."""
         given = [child for child in (node.get(key) for key in keys) if child is not None]
         if len(given) == 1:
             return isinstance(given[0].value, str)

@@ -41,7 +41,7 @@ class _Declared:
 
 @dataclass(frozen=True, slots=True)
 class Text(_Declared):
-    """Text; a number is none, so that nobody wonders what became of a leading zero."""
+    """Text; a number is refused: its leading zeros would be lost."""
 
     help: str = ""
     pattern: str = ""
@@ -271,7 +271,7 @@ def formed(pattern: str, what: str) -> Callable[[str], str]:
 
 
 def is_variable(key: str) -> bool:
-    """Whether a key is meant as a variable: in upper case, whether or not it can be one."""
+    """Return whether a key is meant as a variable: in upper case, whether or not it can be one."""
     return key == key.upper() and not key.isdigit()
 
 
@@ -308,7 +308,7 @@ def check_variable(name: str, node: Node, report: Report) -> bool:
 
 
 def _fits(node: Node, shape: Shape, named: Mapping[str, Shape]) -> bool:
-    """Whether the kind of a value is that of a shape; its content is not looked at."""
+    """Return whether the kind of a value is that of a shape; its content is not looked at."""
     value = node.value
     match shape:
         case Text():
@@ -345,7 +345,7 @@ def _refuse(node: Node, shape: Shape, named: Mapping[str, Shape], report: Report
 
 
 def kind_in_words(shape: Shape, named: Mapping[str, Shape]) -> str:
-    """Say what kind of value a shape wants."""
+    """Return what kind of value a shape wants."""
     match shape:
         case Text():
             return "text"

@@ -135,5 +135,5 @@ def items_of(node: Node | None) -> list[Node]:
 
 
 def is_true(node: Node | None) -> bool:
-    """Whether a value is there and is `true`."""
+    """Return whether a value is there and is `true`."""
     return node is not None and node.value is True

@@ -119,7 +119,7 @@ class Scalars:
         return value, end + 1
 
     def fail_quoted(self, at: int, end: int, path: str) -> NoReturn:
-        """Say why quoted text cannot go on at `end`."""
+        """Return why quoted text cannot go on at `end`."""
         if end >= self.end or self.text[end] in "\r\n":
             self.fail(
                 at,
@@ -139,7 +139,7 @@ class Scalars:
         self.fail(end, path, f"{name} inside quoted text", hint)
 
     def read_block(self, at: int, key_at: int, path: str) -> tuple[Node, int]:
-        """Read `'''` text: its lines lose as many blanks as stand before the opening `'''`."""
+        """Read `'''` text: its lines lose as many blanks as are before the opening `'''`."""
         text = self.text
         indent = at - (text.rfind("\n", 0, at) + 1)
         begin = at + 3
@@ -266,7 +266,7 @@ def _unescape(found: re.Match[str]) -> str:
 
 
 def _ends_with_loose_mark(text: str) -> bool:
-    """Whether text ends with a comma, or with more closing brackets than it has opening ones."""
+    """Return whether text ends with a comma, or with more closing brackets than it has opening ones."""
     if text.endswith(","):
         return True
     depth = 0

@@ -68,7 +68,7 @@ class Report:
 
     @property
     def has_errors(self) -> bool:
-        """Whether anything but warnings was found."""
+        """Return whether anything but warnings was found."""
         return any(not problem.is_warning for problem in self._found)
 
     def sorted(self) -> list[Problem]:

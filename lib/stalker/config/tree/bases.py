@@ -165,7 +165,7 @@ class _Reader:
         return self.verified(url, node, node if isinstance(node.value, dict) else around, url + ".gpg")
 
     def verified(self, source: str, node: Node, around: Node, usual_signature: str) -> Base | None:
-        """Make a tarball base of a source and the keys beside it, which say how it is verified."""
+        """Make a tarball base of a source and the keys next to it, which say how it is verified."""
         checksum, signature = around.get("sha256"), around.get("signature")
         keys = self.key_files(around)
         found = values(around, tree.BASE.keys, self.report, without=("stage3", "bootstrap"))
@@ -200,7 +200,7 @@ class _Reader:
         )
 
     def is_source(self, node: Node) -> bool:
-        """Whether a path or URL is possible; reported where not."""
+        """Return whether a path or URL is possible; reported where not."""
         found = _URL.match(node.text)
         if found is not None:
             if found[1].lower() in {"http", "https"}:

@@ -1,7 +1,7 @@
 """A read tree kept for the next run, as long as a reading would see the same files.
 
-Kept is the pickled Tree with what the reading saw of every file and folder (`evidence.py`). A file
-that is broken or not ours, another version of stalker or Python, a folder that cannot be written:
+Kept is the pickled Tree with what the reading saw of every file and directory (`evidence.py`). A file
+that is broken or not ours, another version of stalker or Python, a directory that cannot be written:
 then the tree is read again. No Tree holds a secret, so no cache does.
 """
 
@@ -46,8 +46,8 @@ def read_tree_cached(
 ) -> Tree:
     """Read a tree as `read_tree` does, from the cache where nothing has changed.
 
-    `cache` is the folder of the cache, by default `$XDG_CACHE_HOME/stalker/trees`. Cost of a warm
-    read: one or two system calls for each file and folder that the tree depends on.
+    `cache` is the directory of the cache, by default `$XDG_CACHE_HOME/stalker/trees`. Cost of a warm
+    read: one or two system calls for each file and directory that the tree depends on.
 
     Raises:
         FilesError: all problems of all files; such a tree is never kept.

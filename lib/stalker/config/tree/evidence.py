@@ -44,7 +44,7 @@ def kind_of(path: str) -> str:
 
 
 def names_digest(names: list[str]) -> str:
-    """Return a digest of the sorted names in a folder."""
+    """Return a digest of the sorted names in a directory."""
     return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -70,7 +70,7 @@ def sign(seen: dict[str, tuple[str, str, tuple[int, ...]]], began_ns: int) -> di
 
 
 def is_same(signed: dict[str, Sight]) -> bool:
-    """Whether a reading would see the same; costs one or two system calls a path."""
+    """Return whether a reading would see the same; costs one or two system calls a path."""
     try:
         return all(_is_same(path, sight) for path, sight in signed.items())
     except OSError:

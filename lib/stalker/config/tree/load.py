@@ -55,7 +55,7 @@ class Reading:
 def read_tree(path: str, workspace: str, overrides: Mapping[str, str] | None = None) -> Tree:
     """Read a tree with its stalks, plugins and files.
 
-    `path` is a file, relative to the current folder or to the workspace, or a tree's name;
+    `path` is a file, relative to the current directory or to the workspace, or a tree's name;
     `overrides` are the variables of `--set`. Nothing is asked of any engine, and no secret is read.
 
     Raises:
@@ -108,7 +108,7 @@ def checked(reading: Reading) -> Tree:
 
 
 def _other_workspace(reading: Reading) -> str:
-    """Say which workspace a tree was made for when it is plainly another one than ours."""
+    """Return which workspace a tree was made for when it is plainly another one than ours."""
     folder = os.path.dirname(reading.workspace.absolute(reading.file))
     while os.path.basename(folder) != "trees":
         if folder == os.path.dirname(folder):
@@ -272,7 +272,7 @@ def _tell_clashes(root: Node, trunk: Trunk, report: Report) -> None:
 
 
 def _folder(name: str, usual: str, trunk: Trunk) -> str:
-    """Return a folder that a variable of `paths` names, relative to the workspace or absolute."""
+    """Return a directory that a variable of `paths` names, relative to the workspace or absolute."""
     setting = trunk.overrides.get(name) or trunk.settings.get(name)
     if setting is None or not setting.value:
         return usual
@@ -283,7 +283,7 @@ def _folder(name: str, usual: str, trunk: Trunk) -> str:
 
 
 def _tell_read_folder(artifacts_dir: str, trunk: Trunk) -> None:
-    """Tell a folder for artifacts in which a run reads: what it publishes would change the next run."""
+    """Tell a directory for artifacts in which a run reads: what it publishes would change the next run."""
     setting = trunk.overrides.get("ARTIFACTS_DIR") or trunk.settings.get("ARTIFACTS_DIR")
     if setting is None:
         return

@@ -29,7 +29,7 @@ def repository_part(text: str) -> str:
     """Return one part of a repository's name (an OS, ARCH, SUBARCH or stalk) in lower case.
 
     Raises:
-        ValueError: it cannot stand in an image's name; the text says why.
+        ValueError: it cannot be in an image's name; the text says why.
     """
     lower = text.lower()
     if not _PART.match(lower):
@@ -83,7 +83,7 @@ def platform_name(name: str) -> str:
 
 
 def artifact_name(name: str) -> str:
-    """Return the name of an artifact, which names a link on the host, beside folders of its versions.
+    """Return the name of an artifact, which names a link on the host, next to directories of its versions.
 
     Raises:
         ValueError: it cannot be one; the text says why.
@@ -100,7 +100,7 @@ def artifact_name(name: str) -> str:
 
 
 def published_name(text: str) -> str:
-    """Return the name of a file or folder that is published.
+    """Return the name of a file or directory that is published.
 
     Raises:
         ValueError: it cannot be one everywhere; the text says why.
@@ -130,7 +130,7 @@ def image_path(text: str) -> str:
 
 
 def path_pattern(text: str) -> str:
-    """Return a pattern of paths in an image, normalised: `*` within a name, `**` for any folders.
+    """Return a pattern of paths in an image, normalised: `*` within a name, `**` for any directories.
 
     Raises:
         ValueError: it is not such a pattern; the text says why.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECRET_MAX_BYTES = 1024 * 1024
 
 GENERATED_FROM = "abcdefghijkmnopqrstuvwxyz23456789"
-"""Letters and digits that nobody takes for another, and that stand on every keyboard's own key."""
+"""Letters and digits that look alike in no font, each on a key of its own on every keyboard."""
 
 GENERATED_LENGTH = 20
 """Of these characters: 100 bits, more than anybody can try."""

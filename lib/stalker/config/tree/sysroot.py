@@ -52,10 +52,10 @@ class Ground:
 
 
 def read_ground(sysroot: str, asked_at: Place | None, workspace: Workspace, report: Report) -> Ground:
-    """Read a sysroot folder and the helpers; of two with one target the sysroot's wins.
+    """Read a sysroot directory and the helpers; of two with one target the sysroot's wins.
 
-    `asked_at` is where SYSROOT_DIR was set, None for the default: a folder that is not there is then
-    no slip. A link to a folder is a read-only mount of that folder, a link to a file is that file.
+    `asked_at` is where SYSROOT_DIR was set, None for the default: a directory that is not there is then
+    no slip. A link to a directory is a read-only mount of that directory, a link to a file is that file.
     """
     walker = _Walker(workspace, report)
     kind = workspace.kind(sysroot)
@@ -111,7 +111,7 @@ class ShippedHelpers:
 
 
 class _Walker:
-    """Collects the files below a folder, sorted by path."""
+    """Collects the files below a directory, sorted by path."""
 
     def __init__(self, workspace: Workspace, report: Report) -> None:
         self.workspace, self.report = workspace, report

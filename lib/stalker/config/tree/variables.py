@@ -39,7 +39,7 @@ class Scope:
     asked: set[str] = field(default_factory=set)
 
     def value(self, name: str, default: str = "") -> str:
-        """Return a variable's value, `default` where nobody set it."""
+        """Return a variable's value, `default` where it is not set."""
         self.asked.add(name)
         setting = self.settings.get(name)
         return default if setting is None else setting.value

@@ -1,6 +1,6 @@
 """A FAT12, FAT16 or FAT32 changed where it lies in an image.
 
-What changes of its table and its folders is kept in memory, `pieces` tells it, `finish` writes it. Until then
+What changes of its table and its directories is kept in memory, `pieces` tells it, `finish` writes it. Until then
 the file system on the disk is the old one, whole: no cluster that it uses is given to a new file.
 """
 
@@ -32,7 +32,7 @@ _WHAT = {"link": "a link", "hardlink": "a hard link"}
 
 
 class FatEditor:
-    """A FAT that is open for changes; see `Editor`. `mtime_s` is for folders that are made on the way."""
+    """A FAT that is open for changes; see `Editor`. `mtime_s` is for directories that are made on the way."""
 
     def __init__(self, view: View, start: int, size_bytes: int, *, mtime_s: int) -> None:
         """Open the FAT at `start` of an image. Raises StalkerError when it is none, or must be repaired first."""
@@ -50,7 +50,7 @@ class FatEditor:
         return self._table.free * self._geometry.cluster_bytes
 
     def look(self, paths: Sequence[str]) -> Mapping[str, Found]:
-        """Return what stands at each of these paths; case does not count."""
+        """Return what is at each of these paths; case does not count."""
         found = {}
         for path in paths:
             if contents := self._tree.find(_parts(path)):
@@ -107,7 +107,7 @@ class FatEditor:
         return merged(self._table.pieces() + self._tree.pieces() + slack)
 
     def finish(self) -> None:
-        """Write table and folders. Raises StalkerError when the image cannot be written; try again then."""
+        """Write table and directories. Raises StalkerError when the image cannot be written; try again then."""
         try:
             for at, data in self.pieces():
                 self._view.pwrite(data, at)
@@ -123,7 +123,7 @@ class FatEditor:
         """Give nothing back: it holds memory alone."""
 
     def _put_folder(self, entry: Entry) -> None:
-        """Make a folder, in the place of a file too; one that is there stays."""
+        """Make a directory, in the place of a file too; one that is there stays."""
         parts = _parts(entry.path)
         if parts:
             above = self._tree.folder(parts[:-1], self._mtime_s, self._mtime_s)

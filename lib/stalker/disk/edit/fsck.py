@@ -30,7 +30,7 @@ def mend(
 ) -> str:
     """Make sure that a file system may be changed; return in words what was repaired, empty for nothing.
 
-    One that is sound is not written to. `out` is the image's folder as the tools see it.
+    One that is sound is not written to. `out` is the image's directory as the tools see it.
 
     Raises:
         StalkerError: it is damaged beyond what a tool repairs by itself.

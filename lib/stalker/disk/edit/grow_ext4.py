@@ -44,7 +44,7 @@ def grow_ext4(
 ) -> bool:
     """Let the ext4 at `start` of an image fill `new_bytes`; return whether it was repaired on the way.
 
-    The image has to be long enough already. `out` is its folder as the tools see it.
+    The image has to be long enough already. `out` is its directory as the tools see it.
 
     Raises:
         StalkerError: it is damaged, or cannot be made so large; the image is then as it was.

@@ -129,7 +129,7 @@ def fill_from_file(
     """Copy a file of this host into its ranges; the kernel copies, where it can.
 
     Raises:
-        InputError: it is shorter or longer than the ranges: somebody changed it meanwhile.
+        InputError: it is shorter or longer than the ranges: it changed meanwhile.
         OSError: it could not be read, or the image not be written.
     """
     wanted = sum(one.length for one in ranges)

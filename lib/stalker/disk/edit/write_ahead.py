@@ -1,9 +1,9 @@
-"""Pieces written into an image that is in use by nobody, all of them or none, whatever happens meanwhile.
+"""Write pieces into an image that is not in use: all of them or none, whatever happens meanwhile.
 
-    .IMG.changes    what is being written, and what stood there, on the disk before the first piece is; gone
+    .IMG.changes    what is being written, and what was there, on the disk before the first piece is; gone
                     when all are
 
-Whoever finds it, after a kill or a power cut, looks what of it is in the image. When a part of it is, the rest is
+The process that finds it, after a kill or a power cut, compares it with the image. When a part of it is, the rest is
 written too. When nothing is, nothing was begun, or another image has taken the place: then it is forgotten.
 """
 
@@ -86,7 +86,7 @@ def _lost(image: Path, why: str) -> StalkerError:
 
 
 def _pieces(body: bytes) -> Iterator[tuple[int, memoryview, memoryview]]:
-    """Yield where each piece begins, what stood there, and what it is."""
+    """Yield where each piece begins, what was there, and what it is."""
     at = 0
     while at < len(body):
         start, length = _HEAD.unpack_from(body, at)

@@ -111,7 +111,7 @@ def _visible(reader: Ext4Reader, mounted: set[bytes]) -> Iterator[tuple[bytes, N
 
 
 def is_lost(path: bytes, node: Node) -> bool:
-    """Say whether an engine would take a file for the removal of another one, or a tar cannot hold it."""
+    """Return whether an engine would take a file for the removal of another one, or a tar cannot hold it."""
     if stat.S_ISSOCK(node.mode):
         return True
     if stat.S_ISCHR(node.mode) and node.device == (0, 0):

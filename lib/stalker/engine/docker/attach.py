@@ -8,7 +8,7 @@ In pipes nothing is changed on the way: standard input goes in and is closed at 
 `sort` and `cat` end; output and errors come out apart.
 
 Reading and writing are one loop that never waits for one direction only: a program that writes while
-nobody reads stops reading, and would stop us for ever.
+is not read stops reading, and would block us for ever.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def run_in_terminal(engine: DockerEngine, program: Program, *, stdin: int, stdou
 
     Raises:
         Interrupted: the terminal went away.
-        EngineError: the engine refused, or somebody removed the container. NoEngine: it went away.
+        EngineError: the engine refused, or the container was removed. NoEngine: it went away.
     """
     exec_id = _create(engine, program, tty=True)
     with _started(engine, exec_id, tty=True) as (connection, first):
@@ -91,8 +91,8 @@ def run_in_pipes(
     """Run a program with our standard streams; return its exit code. `stdin` None is empty input.
 
     Raises:
-        EngineError: the engine refused, or somebody removed the container. NoEngine: it went away.
-        BrokenPipeError: nobody reads `stdout` any more.
+        EngineError: the engine refused, or the container was removed. NoEngine: it went away.
+        BrokenPipeError: `stdout` is closed.
     """
     exec_id = _create(engine, program, tty=False)
     split = _Split(stdout, stderr)
@@ -198,7 +198,7 @@ def _receive(connection: socket.socket) -> bytes | None:
 
 
 def _send(connection: socket.socket, data: bytes) -> int | None:
-    """Return how many bytes were taken, None when nobody takes any more."""
+    """Return how many bytes were taken, None when the other end is closed."""
     try:
         return connection.send(data)
     except OSError as error:
@@ -344,7 +344,7 @@ def _window_changes(resizer: _Resizer) -> Iterator[None]:
 
 
 class _Resizer:
-    """Gives the container's terminal the size of ours, beside the conversation."""
+    """Gives the container's terminal the size of ours, next to the conversation."""
 
     def __init__(self, engine: DockerEngine, exec_id: str, terminal: int) -> None:
         self._engine = engine

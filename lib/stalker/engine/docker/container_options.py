@@ -176,7 +176,7 @@ class Configured:
 
 
 def has_platform(found: Mapping[str, Any], wanted: Platform) -> bool:
-    """Say whether an inspected image is of a platform; 64-bit ARM may or may not call itself v8."""
+    """Return whether an inspected image is of a platform; 64-bit ARM may or may not call itself v8."""
     variant = str(found.get("Variant") or "")
     same_variant = variant == wanted.variant or (wanted.architecture, variant) == ("arm64", "v8")
     return found.get("Architecture") == wanted.architecture and same_variant

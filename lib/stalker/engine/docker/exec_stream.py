@@ -88,7 +88,7 @@ def feed_exec(
 
 
 def _is_taken(line: _Line, data: bytes | memoryview) -> bool:
-    """Send something; False when nobody takes it any more: who listens learns why."""
+    """Send something; False when the other end is closed: the reader learns why."""
     try:
         line.sendall(data)
     except OSError:
@@ -111,7 +111,7 @@ def _listen(
         if piece is not None or now - quiet_since <= (LINGER_S if has_ended else 2 * POLL_S):
             continue
         if has_ended:
-            return True  # somebody else holds the stream
+            return True  # another reader holds the stream
         # What it wrote last may still be on its way: an engine that is busy carries it after it has seen the end.
         has_ended = is_over()
         quiet_since = now

@@ -27,7 +27,7 @@ API_NEWEST = (1, 51)
 
 AGAIN_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Pauses before a listing or an inspection is asked for again. Docker with the containerd store, and Podman,
-refuse one now and then in which an image is removed by someone else (moby#51979)."""
+refuse one now and then in which an image is removed by another client (moby#51979)."""
 
 CONNECT_S = 10.0
 PING_S = 10.0
@@ -216,7 +216,7 @@ def get_json(address: Address, path: str, query: dict[str, str]) -> Any:
 
 
 def _is_of_a_moment(status: int, said: str, path: str) -> bool:
-    """Say whether a refusal is due to what someone else removes meanwhile.
+    """Return whether a refusal is due to what another client removes meanwhile.
 
     A listing refuses nothing for long. Of an inspection that is so where what an image consists of is missing, but
     not the image.

@@ -77,7 +77,7 @@ def tool_for(base: BootstrapBase) -> str:
 
 
 def can_install() -> bool:
-    """Say whether mmdebstrap could be installed by this user."""
+    """Return whether mmdebstrap could be installed by this user."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
@@ -109,7 +109,7 @@ def settle_architecture(base: BootstrapBase, platform: str) -> BootstrapBase:
 
 
 def bootstrap_obstacle(base: BootstrapBase, *, may_install: bool) -> str:
-    """Say why this base cannot be bootstrapped here, empty when nothing is known against it."""
+    """Return why this base cannot be bootstrapped here, empty when nothing is known against it."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", base.suite):
         return f"{base.suite!r} is not a Debian suite name"
     if base.mirror and not re.match(r"(https?|ftp|file|copy)://[^\s]+$", base.mirror):
@@ -157,7 +157,7 @@ def _mmdebstrap(base: BootstrapBase, folder: Path, say: Say) -> Generator[bytes,
     # The host's resolver and name are copied in for the time of the making; no image should know them.
     tidy = 'rm -f "$1/etc/resolv.conf" "$1/etc/hostname"'
     argv = ["mmdebstrap", f"--mode={'root' if os.geteuid() == 0 else 'unshare'}", "--format=tar"]
-    # Device nodes are the business of whoever runs the image; a rootless engine cannot make them.
+    # Device nodes are made by the engine that runs the image; a rootless engine cannot make them.
     argv += [f"--variant={base.variant}", "--skip=output/dev", f"--customize-hook={tidy}"]
     if base.include:
         argv.append(f"--include={','.join(base.include)}")
@@ -223,7 +223,7 @@ def _debootstrap(base: BootstrapBase, folder: Path, say: Say) -> Generator[bytes
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
-    """Make a folder that is gone afterwards, whatever was mounted in it."""
+    """Make a directory that is gone afterwards, whatever was mounted in it."""
     folder = Path(tempfile.mkdtemp(prefix="stalker-bootstrap-"))
     folder.chmod(0o755)  # in unshare mode its root is another user of this host
     try:
@@ -244,7 +244,7 @@ def _remove(folder: Path) -> None:
 
 
 def _report(line: str, say: Say) -> None:
-    """Pass on what the program says it does; of its own house-keeping nobody needs to hear."""
+    """Pass on what the program says it does; its own house-keeping is left out."""
     text = line.removeprefix("I: ").strip()
     if text != line and not text.startswith(_HOUSEKEEPING):
         say(text[:100])

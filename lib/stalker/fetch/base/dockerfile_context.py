@@ -1,4 +1,4 @@
-"""The folder of a Dockerfile as a tar stream, from this host or from a commit of a git repository."""
+"""The directory of a Dockerfile as a tar stream, from this host or from a commit of a git repository."""
 
 from __future__ import annotations
 

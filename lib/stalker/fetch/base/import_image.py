@@ -156,7 +156,7 @@ class _Watched:
             yield held
 
     def check(self) -> None:
-        """Raise what the stream failed with, though whoever read it took it for whole."""
+        """Raise what the stream failed with, though its reader took it for whole."""
         if self._failure is not None:
             raise self._failure
 

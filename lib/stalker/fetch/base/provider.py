@@ -49,7 +49,7 @@ class Bases:
     """Who can get a stalk's first image: see `BaseProvider` for the promises.
 
     `cache_dir` holds downloads between runs; `workspace` is what relative paths start from. `ask` puts
-    a question to the user and is None where nobody can answer; `yes` answers it. `platform` is that of
+    a question to the user and is None where there is no user to answer; `yes` answers it. `platform` is that of
     the stalks the images are for, as in `linux/arm/v7`, empty for the engine's own. `read_system` yields the tar of
     the system in a raw disk image, of that name in messages and with that root partition.
     """
@@ -275,7 +275,7 @@ def tarball_obstacle(base: TarballBase, workspace: Path, cache_dir: Path) -> str
 
 
 def suite_obstacle(base: BootstrapBase) -> str:
-    """Say when the mirror has no such suite."""
+    """Return when the mirror has no such suite."""
     mirror = base.mirror or next((line.split()[1] for line in deb_lines(base.suite, ("main",))), "")
     if not re.match(r"https?://", mirror):
         return ""

@@ -87,7 +87,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        # A program that is blocked writing to us ends only when nobody reads.
+        # A program that is blocked writing to us ends only when its pipe is closed.
         _close(process)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_PATIENCE_S)

@@ -39,9 +39,9 @@ OFFLINE_TIMEOUT_S = 10.0
 
 
 class Cache:
-    """The cache in the folder `root`; nothing is made or read there before something is asked for.
+    """The cache in the directory `root`; nothing is made or read there before something is asked for.
 
-    Any number of threads and processes may use one folder at once. Close it, or use `with`.
+    Any number of threads and processes may use one directory at once. Close it, or use `with`.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from stalker.io.progress import Say
 
 
 class Keeper:
-    """The entries of the cache in the folder `root`, under its policy."""
+    """The entries of the cache in the directory `root`, under its policy."""
 
     def __init__(self, root: Path, policy: PolicyFile | None, say: Say, clock: Callable[[], float]) -> None:
         self.store = Store(root)
@@ -29,13 +29,13 @@ class Keeper:
 
     @property
     def policy(self) -> PolicyFile:
-        """The policy of its folder. Raises FilesError."""
+        """The policy of its directory. Raises FilesError."""
         if self._policy is None:
             self._policy = load_policy(self.store.root / FILE_NAME)
         return self._policy
 
     def has(self, source: str, sha256: str = "") -> bool:
-        """Say whether a URL, or its content from elsewhere, is there, fresh or not; nothing is verified."""
+        """Return whether a URL, or its content from elsewhere, is there, fresh or not; nothing is verified."""
         if sha256 and self.store.content_path(sha256.lower()).is_file():
             return True
         if self.index.get(("file", source)) is not None:
@@ -55,12 +55,12 @@ class Keeper:
                 self.drop(change, entry)
 
     def is_outlived(self, entry: Entry) -> bool:
-        """Say whether the policy lets it live no longer."""
+        """Return whether the policy lets it live no longer."""
         ruling = self.policy.policy.ruling(entry.kind, entry.source)
         return bool(ruling.outlived(self.clock() - entry.added_s))
 
     def is_fresh(self, entry: Entry, began_s: float) -> bool:
-        """Say whether nobody need be asked: lately checked, or by another one while this one waited."""
+        """Return whether no request is needed: recently checked, or by another process while this one waited."""
         if entry.checked_s >= began_s:
             return True
         ruling = self.policy.policy.ruling(entry.kind, entry.source)
@@ -116,7 +116,7 @@ class Keeper:
         return Fetched(held.path, entry.sha256, held.size_bytes, is_cached=True, held=held)
 
     def drop(self, change: Change, entry: Entry, *, damaged: Held | None = None) -> bool:
-        """Remove an entry, and its content with the last one; False when somebody reads it."""
+        """Remove an entry, and its content with the last one; False when it is being read."""
         if len(change.with_content(entry.sha256)) == 1 and not self.store.remove_content(
             entry.sha256, only=damaged
         ):

@@ -24,7 +24,7 @@ class Validators:
     """Of a `Digest` or `Repr-Digest` header, of the server's or of a mirror that redirected (hex)."""
 
     def is_same(self, newer: Validators) -> bool:
-        """Say whether a later answer is of the same version; an unknown version is another one.
+        """Return whether a later answer is of the same version; an unknown version is another one.
 
         The first of digest, ETag, and length with date decides that both answers have. A weak ETag
         does here: it is the same file, if not the same bytes on the wire.

@@ -16,7 +16,7 @@ from stalker.io.hashing import digests_of
 from stalker.io.locks import try_lock
 
 PART_MAX_AGE_S = 14 * 86400.0
-"""A download that nobody went on with for two weeks is given up."""
+"""A download that was not continued for two weeks is given up."""
 
 State = Literal["ok", "damaged", "missing", "found"]
 """`found`: content without an entry, after a crash or when its entry was damaged; it has one now."""
@@ -33,7 +33,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What went, or would go; `in_use` had to stay because somebody reads it."""
+    """What went, or would go; `in_use` had to stay because it is being read."""
 
     evicted: tuple[Eviction, ...]
     in_use: tuple[Eviction, ...]

@@ -15,7 +15,7 @@ from stalker.fetch.urls import file_name
 from stalker.io.progress import Group, Reporter, Silent, Task
 
 DEFAULT_CONCURRENCY = 5
-"""How many at a time when nobody says: what the first tool does."""
+"""Downloads at a time by default, as in the original kantoo-devkit."""
 
 
 @dataclass(frozen=True, slots=True)

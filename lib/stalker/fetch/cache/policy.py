@@ -45,7 +45,7 @@ class Filter:
     ignore: bool = False
 
     def holds(self, source: str) -> bool:
-        """Say whether the pattern is found in a source."""
+        """Return whether the pattern is found in a source."""
         return re.search(self.pattern, source, re.IGNORECASE) is not None
 
 
@@ -100,7 +100,7 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The whole policy; what the first tool's policy file says."""
+    """The whole policy; what the original kantoo-devkit's policy file says."""
 
     enabled: bool = True
     limits: Limits = field(default_factory=lambda: Limits(max_size_bytes=DEFAULT_MAX_SIZE_BYTES))

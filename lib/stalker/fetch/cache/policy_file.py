@@ -1,4 +1,4 @@
-"""The policy file: YAML as the first tool reads it, with all problems reported at once."""
+"""The policy file: YAML as the original kantoo-devkit reads it, with all problems reported at once."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Fetched:
         self.sha256 = sha256
         self.size_bytes = size_bytes
         self.is_cached = is_cached
-        """Whether it stands in the cache; else it is gone once closed, or the user's own file."""
+        """Return whether it is in the cache; else it is gone once closed, or the user's own file."""
         self._held = held
         self._passing = passing
 

@@ -6,7 +6,7 @@
     parts/.<digest>.part    downloads under way, or waiting to be continued
     locks/.<digest>.lock    empty; held (flock) by who fetches, and gone with him
 
-Nothing else is ever removed or changed here. Content is held (flock, shared) by whoever reads it.
+Nothing else is ever removed or changed here. Content is held (flock, shared) while it is read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PART = re.compile(r"\.(?:[0-9a-f]{64}\.(?:part(?:\.json)?|json\.[0-9a-f]{12}\.p
 
 
 class Held:
-    """Open content that nobody removes while it is held."""
+    """Open content that is not removed while it is held."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.file = file
@@ -36,7 +36,7 @@ class Held:
 
     @property
     def size_bytes(self) -> int:
-        """Its size as it stands on the disk."""
+        """Its size as it is on the disk."""
         return os.fstat(self.file.fileno()).st_size
 
     def close(self) -> None:
@@ -93,9 +93,9 @@ class Store:
         sync_path(target.parent)
 
     def remove_content(self, sha256: str, *, only: Held | None = None) -> bool:
-        """Remove content unless somebody holds it; say whether it is gone.
+        """Remove content unless it is held; return whether it was removed.
 
-        With `only`, it is removed if it is still that very file, whoever holds it: it is damaged.
+        With `only`, it is removed if it is still that very file, even if it is held: it is damaged.
         """
         path = self.content_path(sha256)
         try:

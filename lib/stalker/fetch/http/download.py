@@ -68,7 +68,7 @@ class Transfer:
 
         Raises:
             NotGenuine: what came is not what it must be; nothing of it is kept.
-            NotReached: nobody gave all of it; what came is kept if it can be continued.
+            NotReached: no server sent all of it; what came is kept if it can be continued.
             InputError: it is not available; nothing of it is kept.
         """
         while True:
@@ -89,7 +89,7 @@ class Transfer:
 
     @property
     def _is_pinned(self) -> bool:
-        """Whether a digest tells in the end if pieces from several servers fit together."""
+        """Return whether a digest tells in the end if pieces from several servers fit together."""
         return bool(self._order.sha256 or self._part.validators.sha256)
 
     def _verified(self) -> str:

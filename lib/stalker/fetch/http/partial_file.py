@@ -29,7 +29,7 @@ class Partial:
         self.validators = Validators()
         self.total_bytes: int | None = None
         self.is_glued = False
-        """Whether bytes of several answers stand in it, so that they may be of different versions."""
+        """Return whether bytes of several answers are in it, so that they may be of different versions."""
         self._load()
 
     @property

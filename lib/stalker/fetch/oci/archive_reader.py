@@ -40,7 +40,7 @@ _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 class Archive:
     """An archive. `names` are what its images are called once loaded; `platform` is empty when it does not say.
 
-    `layers` are all of its images' layers, each once, as they stand in it.
+    `layers` are all of its images' layers, each once, as they are in it.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Archive:
     """What the layers take unpacked; None where that was not counted and they do not tell."""
 
     def has_name(self, ident: str) -> bool:
-        """Say whether an image is there under this name once it is loaded."""
+        """Return whether an image is there under this name once it is loaded."""
         wanted = parse_image_name(ident)
         return any(parse_image_name(one).familiar == wanted.familiar for one in self.names)
 

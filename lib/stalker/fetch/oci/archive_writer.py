@@ -53,7 +53,7 @@ def write_archive(
 
 
 def layer_name(layer: Layer) -> str:
-    """Return what a layer is called in an archive; one of Zstandard stands there unpacked."""
+    """Return what a layer is called in an archive; one of Zstandard is there unpacked."""
     return f"{_hex(layer.digest)}.tar{'.gz' if layer.packing == 'gzip' else ''}"
 
 

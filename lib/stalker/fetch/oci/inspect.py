@@ -38,7 +38,7 @@ MOST_LISTS = 3
 
 @dataclass(frozen=True, slots=True)
 class RemoteImage:
-    """An image as its registry has it now, or as it stands in the cache (`is_at_hand`).
+    """An image as its registry has it now, or as it is in the cache (`is_at_hand`).
 
     `archive_bytes` is what its archive takes to the byte, None where a layer has to be unpacked for it first;
     `full_bytes` what its layers take unpacked, None where they do not tell. A layer of more than 4 GiB may
@@ -223,7 +223,7 @@ def _full_bytes(
 
 
 def _at_hand(name: ImageName, platform: str, wanted: Request, cache: Cache) -> RemoteImage | None:
-    """Return an image as it stands in the cache, None when it does not or is to be asked for."""
+    """Return an image as it is in the cache, None when it does not or is to be asked for."""
     entry = cache.keeper.index.get(wanted.key)
     found = cache.find(wanted) if entry is not None else None
     if entry is None or found is None:

@@ -18,7 +18,7 @@ from stalker.model.platforms import Platform, parse_platform, runs_on
 Packing = Literal["", "gzip", "zstd"]
 
 DEFAULT_PLATFORM = "linux/arm64/v8"
-"""What the first tool's cards are."""
+"""What the original kantoo-devkit's cards are."""
 
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -222,7 +222,7 @@ def _size(value: object) -> int:
 
 
 def _serves(own: Platform, wanted: Platform) -> bool:
-    """Say whether an image runs on a platform: an older variant of 32-bit ARM does on a newer one."""
+    """Return whether an image runs on a platform: an older variant of 32-bit ARM does on a newer one."""
     if (own.os, own.architecture) != (wanted.os, wanted.architecture):
         return False
     if wanted.architecture != "arm":

@@ -1,6 +1,6 @@
 """A container image fetched from its registry: layers come, and an archive that `docker load` takes is made.
 
-Layers that stand in archives of other images already: a tag that moved brings along its new layers alone.
+Layers that are in archives of other images already: a tag that moved brings along its new layers alone.
 """
 
 from __future__ import annotations

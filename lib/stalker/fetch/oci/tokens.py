@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CLIENT_ID = "stalker"
 MOST_BYTES = 1 << 16
 SHORTEST_LIFE_S = 60.0
-"""For how long a token holds when nobody says."""
+"""How long a token is valid by default."""
 
 _SCHEME = re.compile(r"(?:\A|,)\s*(Basic|Bearer)\b", re.IGNORECASE)
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')

@@ -1,6 +1,6 @@
-"""The members of an archive, checked one by one: what would leave its folder, or not be a file there, is reported.
+"""The members of an archive, checked one by one: what would leave its directory, or not be a file there, is reported.
 
-Nothing is read of them but what their headers say. A name is refused, never corrected: whoever made the archive
+Nothing is read of them but what their headers say. A name is refused, never corrected: the author of the archive
 meant something else than what would come of it.
 
 Names in an archive: which can be taken, and where links of one lead.
@@ -28,7 +28,7 @@ OWNER_MAX = (1 << 32) - 2
 MEMBERS_MAX = 4_000_000
 XATTRS_MAX_BYTES = 1 << 16
 NAMES_MAX_BYTES = 1 << 29
-"""Of all names, folders and attributes together: what is kept in memory of an archive."""
+"""Of all names, directories and attributes together: what is kept in memory of an archive."""
 
 SHOWN = 20
 
@@ -110,9 +110,9 @@ class Gathering:
             self.refuse(raw.name, why)
 
     def entries(self) -> list[Entry]:
-        """Return what was taken: folders first, those above before those below, then the rest in order.
+        """Return what was taken: directories first, those above before those below, then the rest in order.
 
-        So a folder has its own mode, wherever it stood in the archive.
+        So a directory has its own mode, wherever it stood in the archive.
 
         Raises:
             InputError: members cannot be taken; all of them are reported.
@@ -164,7 +164,7 @@ class Gathering:
         if isinstance(made, str):
             return made
         if before is not None and made.kind != "folder":
-            del self._kept[path]  # The last one wins, and stands where it stood.
+            del self._kept[path]  # The last one wins, and is where it stood.
         self._kept[path] = made
         if made.kind == "hardlink":
             self._linked.add(made.target[len(self._to) + 1 :])
@@ -194,7 +194,7 @@ class Gathering:
             first = self._first(raw.target, path)
             if isinstance(first, str):
                 return first
-            # A link is copied: nobody can tell two names of it from two of them.
+            # A link is copied: two names of one file and two files look the same.
             kind, target = first.kind, first.target
             if first.kind == "file":
                 kind, target = "hardlink", first.path
@@ -259,7 +259,7 @@ def path_of(name: str) -> tuple[str, str]:
 
 
 def folders_above(path: str) -> Iterator[str]:
-    """Yield the folders that a path is in, the nearest first."""
+    """Yield the directories that a path is in, the nearest first."""
     above = path.rpartition("/")[0]
     while above:
         yield above
@@ -284,7 +284,7 @@ def cannot_be_said(target: str) -> str:
 
 
 def leads_out(path: str, target: str, links: Mapping[str, str]) -> str:
-    """Return how a link leaves the folder, followed through the other links of the archive."""
+    """Return how a link leaves the directory, followed through the other links of the archive."""
     if target.startswith("/"):
         return "which is absolute"
     at = path.split("/")[:-1]
@@ -315,5 +315,5 @@ def leads_out(path: str, target: str, links: Mapping[str, str]) -> str:
 
 
 def name_bytes(name: str) -> bytes:
-    """Return a name as it stands on a disk."""
+    """Return a name as it is on a disk."""
     return name.encode("utf-8", "surrogateescape")

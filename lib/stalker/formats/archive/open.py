@@ -1,6 +1,6 @@
 """Archives that are unpacked into a file system: read twice, and never unpacked on this host.
 
-The first reading says what is in one, and refuses what would leave the folder it is meant for, before
+The first reading says what is in one, and refuses what would leave the directory it is meant for, before
 anything is written; the second gives the bytes, as a stream.
 """
 
@@ -37,7 +37,7 @@ def members(
 ) -> list[Entry]:
     """Return what an archive puts below `to`, or for base64 at `to`; `contents` takes it.
 
-    Folders come first, those above before those below. What is there twice is there once, as the last one.
+    Directories come first, those above before those below. What is there twice is there once, as the last one.
     A tar keeps owners and modes, a zip is root's, 0644 and 0755 where it does not know better. `called` is
     the archive's name in messages. `notices` collects setuid files and the like.
 

@@ -56,7 +56,7 @@ def changed(called: str) -> InputError:
 
 @contextlib.contextmanager
 def told_of(called: str) -> Iterator[None]:
-    """Say which archive it is that cannot be read."""
+    """Return which archive it is that cannot be read."""
     try:
         yield
     except InputError as error:
@@ -89,7 +89,7 @@ def check_kind(path: Path, via: Via, called: str) -> None:
 
 
 def kind_of(head: bytes) -> str:
-    """Say what a file is by its first 512 bytes."""
+    """Return what a file is by its first 512 bytes."""
     packing = compression_in(head)
     if packing:
         return NAMES[packing]
@@ -107,7 +107,7 @@ def kind_of(head: bytes) -> str:
 
 
 def is_tar(head: bytes) -> bool:
-    """Say whether this is a tar's first block: a header, or the zeros that end an empty one."""
+    """Return whether this is a tar's first block: a header, or the zeros that end an empty one."""
     if len(head) < BLOCK:
         return False
     try:

@@ -78,7 +78,7 @@ class _Members:
         place = -1
         while True:
             for _ in self.data():
-                pass  # What nobody asked for.
+                pass  # What was not requested.
             if self._next is None:
                 return
             header, self._next = self._next, None

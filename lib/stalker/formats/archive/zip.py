@@ -147,7 +147,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _mtime(info: zipfile.ZipInfo) -> int:
-    """Return the time in UTC where the member tells it, else the local time of whoever packed it as such."""
+    """Return the time in UTC where the member tells it, else its local time as such."""
     told = _extra(info, TIMES)
     if len(told) >= 5 and told[0] & 1:
         return int.from_bytes(told[1:5], "little", signed=True)
@@ -206,7 +206,7 @@ def _unpacked(file: IO[bytes], info: zipfile.ZipInfo) -> Iterator[bytes]:
 
 
 def _stored(file: IO[bytes], info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield the data of a member as it stands in the zip."""
+    """Yield the data of a member as it is in the zip."""
     file.seek(info.header_offset)
     head = file.read(LOCAL.size)
     if len(head) < LOCAL.size or head[:4] != b"PK\x03\x04":

@@ -1,6 +1,6 @@
 """What is put into a file system, and where its bytes go.
 
-An editor makes names, folders and room; the bytes themselves are written straight into the image by whoever
+An editor makes names, directories and room; the bytes themselves are written straight into the image by the caller that
 has them, at the ranges that the editor gives. So a file is written once, whatever file system it is for.
 """
 
@@ -27,7 +27,7 @@ class Range(NamedTuple):
 class Entry:
     """Something to be put into a file system.
 
-    `path` is absolute and normal: `/conf/a`, no `.`, `..`, or empty part; bytes that are not UTF-8 stand in it
+    `path` is absolute and normal: `/conf/a`, no `.`, `..`, or empty part; bytes that are not UTF-8 are in it
     as surrogates. `target` is what a link says, or for a hard link the path of an entry before it. `mode` has
     permission bits alone. FAT keeps neither owners nor modes.
     """
@@ -45,7 +45,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What stands at a path of a file system."""
+    """What is at a path of a file system."""
 
     kind: Kind
     size_bytes: int = 0
@@ -63,7 +63,7 @@ class Editor(Protocol):
         """How much more data fits, about."""
 
     def look(self, paths: Sequence[str]) -> Mapping[str, Found]:
-        """Return what stands at each of these paths; those that are not there are left out.
+        """Return what is at each of these paths; those that are not there are left out.
 
         The last part of a path is never followed, a link on the way makes the path one that is not there.
         """
@@ -77,12 +77,12 @@ class Editor(Protocol):
     def put(self, entries: Sequence[Entry]) -> Mapping[str, Sequence[Range]]:
         """Make these, in order, and return where the bytes of each file with any are to be written.
 
-        Folders that are missing on the way are made (0755, root's). A file or link that stands there is
-        replaced; a folder that stands there stays as it is. The ranges of a file are as long as it is;
+        Directories that are missing on the way are made (0755, root's). A file or link that is there is
+        replaced; a directory that is there stays as it is. The ranges of a file are as long as it is;
         what is behind its end in its last block is zeros.
 
         Raises:
-            StalkerError: no room, a folder where a file should come, a path that leads through a link, a name
+            StalkerError: no room, a directory where a file should come, a path that leads through a link, a name
                 that this file system cannot hold; nothing has been written then, unless a tool failed.
         """
 

@@ -103,17 +103,17 @@ class Super:
 
     @property
     def has_extents(self) -> bool:
-        """Whether new files are mapped by extents, as those of ext4 are."""
+        """Return whether new files are mapped by extents, as those of ext4 are."""
         return bool(self.incompatible & HAS_EXTENTS)
 
     @property
     def has_large_files(self) -> bool:
-        """Whether a file may have 2 GiB and more."""
+        """Return whether a file may have 2 GiB and more."""
         return bool(self.read_only & HAS_LARGE_FILES)
 
     @property
     def has_few_copies(self) -> bool:
-        """Whether only some groups have a copy of superblock and descriptors."""
+        """Return whether only some groups have a copy of superblock and descriptors."""
         return bool(self.read_only & SPARSE_SUPER)
 
     @property

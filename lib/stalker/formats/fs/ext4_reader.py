@@ -84,12 +84,12 @@ class Node(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a directory."""
+        """Return whether it is a directory."""
         return stat.S_ISDIR(self.mode)
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a regular file."""
+        """Return whether it is a regular file."""
         return stat.S_ISREG(self.mode)
 
     @property

@@ -42,7 +42,7 @@ class Patch(NamedTuple):
 def sound_table(read: Read, size_bytes: int, name: str) -> Table:
     """Return the table of a disk that may be changed; `name` is for messages.
 
-    A GPT whose second copy stands before the end, where the disk ended once, is sound too.
+    A GPT whose second copy is before the end, where the disk ended once, is sound too.
 
     Raises:
         StalkerError: it is damaged or cut, partitions lie upon each other, or it is not for sectors of 512 bytes.
@@ -187,7 +187,7 @@ def _protective(read: Read, old_last: int, last: int) -> list[Patch]:
 
 
 def is_hybrid(read: Read) -> bool:
-    """Say whether the protective MBR of a GPT tells of partitions too: they would differ from the GPT."""
+    """Return whether the protective MBR of a GPT tells of partitions too: they would differ from the GPT."""
     sector = read(0, SECTOR_BYTES)
     kinds = [sector[MBR_ENTRIES_AT + 16 * slot + 4] for slot in range(MBR_SLOTS)]
     return any(kind not in {0, int(PROTECTIVE, 16)} for kind in kinds)

@@ -87,7 +87,7 @@ def mbr_entry_bytes(entry: Entry) -> bytes:
 
 
 def gpt_bytes(disk_id: str, entries: Sequence[Entry], sectors: int) -> tuple[bytes, bytes]:
-    """Return what stands at the beginning and at the end of a disk of so many sectors.
+    """Return what is at the beginning and at the end of a disk of so many sectors.
 
     That is the protective MBR, a header and the entries; and the entries and a header again.
     """
@@ -266,7 +266,7 @@ def _gpt_at(read: Read, sector: int) -> tuple[Table | None, str]:
 
 
 def _overlaps(entries: Sequence[Entry], first: int, end: int) -> list[str]:
-    """Say which partitions lie upon each other or outside the disk: from sector `first` up to `end`."""
+    """Return which partitions lie upon each other or outside the disk: from sector `first` up to `end`."""
     problems = []
     before: Entry | None = None
     for entry in sorted(entries, key=lambda one: one.start_sector):

@@ -1,4 +1,4 @@
-"""A folder of the host as a tar: the same files give the same bytes, whoever owns them and wherever they are."""
+"""A directory of the host as a tar: the same files give the same bytes, whatever their owner and path."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BIG_BYTES = 8**11
 
 
 def tar_of_folder(folder: str, *, latest_s: int, check: Callable[[], None] = lambda: None) -> Iterator[bytes]:
-    """Yield a tar of what is in a folder, in the order of the names.
+    """Yield a tar of what is in a directory, in the order of the names.
 
     All belongs to root, with the mode that the files have; no time is later than `latest_s`. `check` is
     called now and then and may raise.
 
     Raises:
-        StalkerError: it holds what is neither file, folder nor link, or a file changed while it was read.
+        StalkerError: it holds what is neither file, directory nor link, or a file changed while it was read.
         OSError: something could not be read.
     """
     yield from _below(os.fsencode(folder), b"", latest_s, check)

@@ -1,6 +1,6 @@
 """One member's header in a tar stream (ustar, GNU, pax), read and edited without losing a byte.
 
-A member may be several blocks: pax records or GNU long names stand before its own block, and the map
+A member may be several blocks: pax records or GNU long names are before its own block, and the map
 of an old GNU sparse file behind it. They are kept as they came, and only what is edited is written again.
 
 Sources: POSIX.1-2018, pax, "ustar Interchange Format" and "pax Extended Header"; GNU tar manual,
@@ -17,7 +17,7 @@ BLOCK = 512
 XATTR = b"SCHILY.xattr."
 
 WITHOUT_DATA = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
-"""Hard and symbolic links, devices, folders and pipes: whatever their size says, no data follows."""
+"""Hard and symbolic links, devices, directories and pipes: whatever their size says, no data follows."""
 
 LONG_NAME, LONG_LINK, PAX, PAX_GLOBAL = b"L", b"K", b"x", b"g"
 EXTRA = frozenset((LONG_NAME, LONG_LINK, PAX, PAX_GLOBAL))
@@ -46,7 +46,7 @@ class Extra:
 
     @property
     def raw(self) -> bytes:
-        """Its blocks as they stand in a tar."""
+        """Its blocks as they are in a tar."""
         return self.block + self.payload + bytes(-len(self.payload) % BLOCK)
 
     def with_payload(self, payload: bytes) -> Extra:
@@ -58,7 +58,7 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a tar says of one member. Names are bytes as they stand there.
+    """What a tar says of one member. Names are bytes as they are there.
 
     `size` is how many bytes of data follow in the stream; for a sparse file those that are stored.
     `behind` are the blocks of an old GNU sparse map. `content` takes the place of the data of the
@@ -76,7 +76,7 @@ class Header:
 
     @property
     def kind(self) -> bytes:
-        """The type flag: `0` or NUL file, `1` hard link, `2` symbolic link, `3` `4` devices, `5` folder."""
+        """The type flag: `0` or NUL file, `1` hard link, `2` symbolic link, `3` `4` devices, `5` directory."""
         return self.block[156:157]
 
     @property
@@ -86,12 +86,12 @@ class Header:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a regular file with data of its own, sparse ones too."""
+        """Return whether it is a regular file with data of its own, sparse ones too."""
         return self.kind in {b"0", b"\x00", b"7", b"S"} and not self.is_folder
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder; before ustar that was marked by a slash at the end of the name."""
+        """Return whether it is a directory; before ustar that was marked by a slash at the end of the name."""
         return self.kind == b"5" or (self.kind == b"\x00" and self.name.endswith(b"/"))
 
     @property
@@ -132,7 +132,7 @@ class Header:
 
     @property
     def raw(self) -> bytes:
-        """All its blocks as they stand in a tar, before its data."""
+        """All its blocks as they are in a tar, before its data."""
         if not self.extras and not self.behind:
             return self.block
         return b"".join((*(extra.raw for extra in self.extras), self.block, self.behind))
@@ -263,7 +263,7 @@ def read_header(block: bytes, extras: tuple[Extra, ...], behind: bytes, common: 
 
 
 def new_header(name: bytes, kind: bytes, *, mode: int, mtime_s: int) -> Header:
-    """Return the header of a new member that belongs to root: `0` a file, `5` a folder."""
+    """Return the header of a new member that belongs to root: `0` a file, `5` a directory."""
     block = bytearray(_like(_USTAR + b"00", kind))
     block[100:108] = b"%07o\x00" % mode
     block[136:148] = b"%011o\x00" % max(mtime_s, 0)

@@ -41,7 +41,7 @@ def member_blocks(
     device: tuple[int, int] = (0, 0),
     xattrs: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
-    """Return what stands in a tar before the data of a member, `size_bytes` of them.
+    """Return what is in a tar before the data of a member, `size_bytes` of them.
 
     Of `mode` the permission bits count. Names may be any bytes.
     """

@@ -39,7 +39,7 @@ EXTRA_MAX_BYTES = 16 << 20
 def walk(chunks: Iterable[Data]) -> Iterator[Header | memoryview]:
     """Yield each member's header and then its data in pieces, as they come; padding is left out.
 
-    A header of kind `g` (global pax records) is yielded at its place. What stands behind the end of
+    A header of kind `g` (global pax records) is yielded at its place. What is behind the end of
     the archive is read and left out.
 
     Raises:

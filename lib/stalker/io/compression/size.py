@@ -87,7 +87,7 @@ def gzip_size(file_bytes: int, trailer: bytes) -> int | None:
 
 
 def _can_be(told: int, file_bytes: int) -> bool:
-    """Say whether a packed file can unpack to so little: what cannot be packed grows by heads and a name."""
+    """Return whether a packed file can unpack to so little: what cannot be packed grows by heads and a name."""
     return file_bytes <= told + told // 1000 + 1024
 
 

@@ -48,7 +48,7 @@ ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an artifact goes and how it is packed. `argv` is empty where Python packs or nobody does."""
+    """Where an artifact goes and how it is packed. `argv` is empty where Python compresses or nothing does."""
 
     path: str
     packing: str
@@ -59,7 +59,7 @@ def plan_target(path: str) -> Target:
     """Find out how `path` is to be written; nothing is touched.
 
     Raises:
-        PlanError: its ending says nothing, its folder is not there, or who packs is missing.
+        PlanError: its ending says nothing, its directory is not there, or who packs is missing.
     """
     if path == STDOUT:
         if sys.stdout.isatty():
@@ -195,7 +195,7 @@ class Artifact:
             self.size_bytes = os.fstat(self._descriptor).st_size
 
     def publish(self) -> None:
-        """Give it its name, in place of what stood there."""
+        """Give it its name, in place of what was there."""
         if self._file is not None:
             self._file.publish()
 

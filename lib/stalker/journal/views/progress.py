@@ -42,7 +42,7 @@ class StepProgress:
     tail: bytes = b""
 
     def left_s(self, now: float) -> float | None:
-        """Return the time this step still needs, by earlier runs; None when nobody knows."""
+        """Return the time this step still needs, by earlier runs; None when it is not known."""
         if self.state not in OPEN:
             return 0.0
         if self.estimate_s is None:
@@ -66,17 +66,17 @@ class StalkProgress:
 
     @property
     def is_active(self) -> bool:
-        """Say whether something of it goes on."""
+        """Return whether something of it goes on."""
         return bool(self.base or self.counts["running"] or self.counts["pausing"])
 
     @property
     def is_over(self) -> bool:
-        """Say whether nothing of it is still to come."""
+        """Return whether nothing of it is still to come."""
         return not self.base and not any(self.counts[state] for state in OPEN)
 
     @property
     def is_bad(self) -> bool:
-        """Say whether a step of it went wrong."""
+        """Return whether a step of it went wrong."""
         return any(self.counts[state] for state in BAD)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stalker.journal.views.progress import ArtifactView, Progress, StalkProgress, StepProgress
 
 WIDEST = 100
-"""Times stand at most this far to the right: the eye loses the line else."""
+"""Times are at most this far to the right: the eye loses the line else."""
 NARROW = 60
 """Below this many columns less is said."""
 ECHO_COLUMNS = 5

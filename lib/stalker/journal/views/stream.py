@@ -62,12 +62,12 @@ class Sink:
 
     @property
     def is_unfinished(self) -> bool:
-        """Say whether the last line lacks its end."""
+        """Return whether the last line lacks its end."""
         return self.line.is_unfinished
 
     @property
     def can_unicode(self) -> bool:
-        """Say whether box drawing and check marks can be shown."""
+        """Return whether box drawing and check marks can be shown."""
         return self._encoding.lower().replace("-", "") == "utf8"
 
     @property

@@ -28,7 +28,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def plan_line(event: Planned) -> str:
-    """Say what a plan will do, empty when that is nothing."""
+    """Return what a plan will do, empty when that is nothing."""
     running = [planned for planned in event.steps if planned.verdict == "RUN"]
     making = sum(planned.verdict == "MAKE" for planned in event.artifacts)
     proving = sum(planned.verdict == "PROVE" for planned in event.artifacts)
@@ -45,7 +45,7 @@ def plan_line(event: Planned) -> str:
 
 
 def result_words(event: StepFinished) -> str:
-    """Say how an attempt of a step ended: `failed with exit code 7 after 3.2 s`."""
+    """Return how an attempt of a step ended: `failed with exit code 7 after 3.2 s`."""
     took = duration_text(event.duration_s)
     if event.state == "done":
         return f"done in {took}"
@@ -61,7 +61,7 @@ def result_words(event: StepFinished) -> str:
 
 
 def is_exit(event: StepFinished) -> bool:
-    """Say whether a step failed by the exit code of its script, and not by what the script did."""
+    """Return whether a step failed by the exit code of its script, and not by what the script did."""
     return bool(event.exit_code) and (not event.brief or "failed with exit code" in event.brief)
 
 
@@ -74,7 +74,7 @@ def _failed_words(event: StepFinished, took: str) -> str:
 
 
 def failure_lines(event: StepFinished, config: str) -> list[str]:
-    """Say what is known of a failed step: its last lines, its log, and how to look inside.
+    """Return what is known of a failed step: its last lines, its log, and how to look inside.
 
     `config` is the tree file as the user named it.
     """
@@ -98,7 +98,7 @@ def nothing_words(steps: int, artifacts: int) -> str:
 
 
 def artifact_words(event: ArtifactFinished) -> str:
-    """Say what became of an artifact: `published in 12 s: artifacts/t/s/root, 48 MB`."""
+    """Return what became of an artifact: `published in 12 s: artifacts/t/s/root, 48 MB`."""
     took = duration_text(event.duration_s)
     brief = clean_line(event.brief)
     match event.state:
@@ -114,7 +114,7 @@ def artifact_words(event: ArtifactFinished) -> str:
 
 
 def artifact_lines(event: ArtifactFinished) -> list[str]:
-    """Say why an artifact was not published, where it stands, and what to do."""
+    """Return why an artifact was not published, where it stands, and what to do."""
     lines = [f"  | {clean_line(line)}" for line in event.last_lines[-20:]]
     lines += [f"  {clean_line(line)}" for line in event.details.splitlines()]
     lines += [f"  {clean_line(line)}" for line in event.resolution.splitlines()]
@@ -129,7 +129,7 @@ def artifact_lines(event: ArtifactFinished) -> list[str]:
 
 
 def progress_words(event: ArtifactProgress, since_s: float) -> str:
-    """Say how far an artifact is: what is done, how much of it, how fast, how long it still takes.
+    """Return how far an artifact is: what is done, how much of it, how fast, how long it still takes.
 
     `since_s` is when this doing began.
     """
@@ -145,7 +145,7 @@ def progress_words(event: ArtifactProgress, since_s: float) -> str:
 
 
 def summary_lines(event: RunFinished) -> list[str]:
-    """Say how a run ended. Problems apart from steps, which were reported, are given with their details."""
+    """Return how a run ended. Problems apart from steps, which were reported, are given with their details."""
     took = duration_text(event.duration_s)
     if event.exit_code == 0 and event.ran == 0 and event.made == 0:
         return [f"{nothing_words(event.reused, event.kept)} ({took})"]

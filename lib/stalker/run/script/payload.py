@@ -79,7 +79,7 @@ class Start:
 
     @property
     def has_own_exec(self) -> bool:
-        """Whether it cannot run in the shell that a session keeps open."""
+        """Return whether it cannot run in the shell that a session keeps open."""
         return bool(self.user) or self.tty or self.stays_up
 
 

@@ -80,7 +80,7 @@ class Report:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the end came on both streams, which are one where there is a terminal."""
+        """Return whether the end came on both streams, which are one where there is a terminal."""
         return self._ends == 2
 
     def next_program(self) -> None:

@@ -126,7 +126,7 @@ def take_away(engine: Engine, container: str, payload: Payload) -> Report:
 
 
 def loses_at_commit(engine: Engine, session: Session, changed: Sequence[tuple[str, str]], nonce: str) -> bool:
-    """Say whether a container's layer has, or may have, what its commit lacks: sockets, ACLs, attributes.
+    """Return whether a container's layer has, or may have, what its commit lacks: sockets, ACLs, attributes.
 
     `changed` are the changes as the engine lists them.
     """

@@ -75,7 +75,7 @@ class Build:
 
     @property
     def is_ended(self) -> bool:
-        """Whether nothing changes any more."""
+        """Return whether nothing changes any more."""
         return self.state in ENDED
 
 

@@ -182,7 +182,7 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
 
 @contextlib.contextmanager
 def _file_lock(database: Path) -> Any:
-    """Hold the lock beside a SQLite file; it ends with the process. Raises LockHeld that names the holder."""
+    """Hold the lock next to a SQLite file; it ends with the process. Raises LockHeld that names the holder."""
     database.parent.mkdir(parents=True, exist_ok=True)
     path = database.with_name(f"{database.name}.lock")
     with path.open("a+", encoding="ascii") as file:

@@ -307,7 +307,7 @@ class FileSystem:
             raise NeedsRepair("a file of the file system is damaged", details, _CHECK)
 
     def _is_table(self, block: int) -> bool:
-        """Say whether a block holds the superblock, descriptors, a map or a table of inodes."""
+        """Return whether a block holds the superblock, descriptors, a map or a table of inodes."""
         at = bisect.bisect_right(self._tables, block, key=lambda one: one[0]) - 1
         return at >= 0 and block < self._tables[at][1]
 

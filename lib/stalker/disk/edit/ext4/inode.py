@@ -63,12 +63,12 @@ class Inode:
 
     @property
     def has_attribute_block(self) -> bool:
-        """Say whether a block holds attributes of it."""
+        """Return whether a block holds attributes of it."""
         return bool(self._get("<I", 104) or self._get("<H", 118))
 
     @property
     def is_fast_link(self) -> bool:
-        """Say whether the target of a link is in the inode."""
+        """Return whether the target of a link is in the inode."""
         return self.kind == "link" and not self.flags & HAS_EXTENTS and 0 < self.size_bytes <= FAST_LINK_BYTES
 
     @property

@@ -54,7 +54,7 @@ class Geometry(NamedTuple):
     data_start: int
     is_dirty: bool
     is_mirrored: bool
-    """Whether all tables are kept equal."""
+    """Return whether all tables are kept equal."""
     serial: int
     label: str
 

@@ -1,9 +1,9 @@
-"""One folder of a FAT in memory: its entries found by name, added, changed and removed.
+"""One directory of a FAT in memory: its entries found by name, added, changed and removed.
 
-A member of a folder is the entries of its long name, if it has one, and behind them the short one of 32 bytes:
+A member of a directory is the entries of its long name, if it has one, and behind them the short one of 32 bytes:
 name 11, attributes 1, case 1, made 5, used 2, high half of the cluster 2, changed 4, low half 2, size 4.
 
-The folders of a FAT: found by path, made, grown, and put back when something fails on the way.
+The directories of a FAT: found by path, made, grown, and put back when something fails on the way.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 FOLDER_BYTES = 65536 * ENTRY_BYTES
-"""What a folder may have at most."""
+"""What a directory may have at most."""
 LABEL = 0x08
 FOLDER = 0x10
 ARCHIVE = 0x20
@@ -55,7 +55,7 @@ _KIND_BITS = 0x3F
 
 
 class Member(NamedTuple):
-    """A name in a folder. `at` is the number of its first entry, `length` how many it has."""
+    """A name in a directory. `at` is the number of its first entry, `length` how many it has."""
 
     name: str
     short: bytes
@@ -72,9 +72,9 @@ class Contents(NamedTuple):
 
 
 class Folder:
-    """The entries of one folder. `where` are the bytes of the image that they lie in, `cluster` its first one.
+    """The entries of one directory. `where` are the bytes of the image that they lie in, `cluster` its first one.
 
-    `cluster` is 0 for a root folder of fixed size, `has_high` says that clusters have more than 16 bits.
+    `cluster` is 0 for a root directory of fixed size, `has_high` says that clusters have more than 16 bits.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Folder:
     def add(self, name: str, contents: Contents, mtime_s: int) -> None:
         """Add a name that is not there; the caller has looked at `lacks`.
 
-        Whoever has it as a mere short name gets another one: nothing is lost by a number that somebody
+        A file that has it as a mere short name gets another one: nothing is lost by a number that
         made up. Raises StalkerError when no short name is left.
         """
         own = short_of(name)
@@ -138,7 +138,7 @@ class Folder:
         end = (at + len(entries)) * ENTRY_BYTES
         self._data[at * ENTRY_BYTES : end] = b"".join(entries)
         if end > self._end * ENTRY_BYTES:
-            self._data[end:] = bytes(len(self._data) - end)  # what ends the folder is a zero
+            self._data[end:] = bytes(len(self._data) - end)  # what ends the directory is a zero
             self._end = end // ENTRY_BYTES
         self._keep(Member(name, short, at, len(entries)))
 
@@ -254,7 +254,7 @@ class Folder:
 
 
 def dots(own: int, parent: int, mtime_s: int) -> bytes:
-    """Return the two entries that a new folder begins with; `parent` is 0 when that is the root folder."""
+    """Return the two entries that a new directory begins with; `parent` is 0 when that is the root directory."""
     names = ((b".          ", own), (b"..         ", parent))
     return b"".join(_short(name, 0, Contents(FOLDER, cluster, 0), mtime_s) for name, cluster in names)
 
@@ -279,7 +279,7 @@ def _full(name: str) -> StalkerError:
 
 
 class Tree:
-    """The folders of one FAT, each read when it is first needed and kept."""
+    """The directories of one FAT, each read when it is first needed and kept."""
 
     def __init__(self, descriptor: int, geometry: Geometry, table: Table) -> None:
         self._descriptor = descriptor
@@ -287,11 +287,11 @@ class Tree:
         self._table = table
         self._folders: dict[int, Folder] = {}
         self._marks: dict[int, tuple[bytes, int] | None] = {}
-        """What the folders that were changed since `mark` were before; None for those that were not there."""
+        """What the directories that were changed since `mark` were before; None for those that were not there."""
 
     @cached_property
     def root(self) -> Folder:
-        """The root folder."""
+        """The root directory."""
         start, size_bytes = self._geometry.root_start, self._geometry.root_bytes
         if not size_bytes:
             return self._opened(self._geometry.root_cluster)
@@ -299,7 +299,7 @@ class Tree:
         return self._kept(self.read(where), where, 0)
 
     def find(self, parts: Sequence[str]) -> Contents | None:
-        """Return what stands at a path; None when there is nothing."""
+        """Return what is at a path; None when there is nothing."""
         here = self.root
         found = Contents(FOLDER, here.cluster, 0)
         for depth, name in enumerate(parts):
@@ -314,7 +314,7 @@ class Tree:
         return found
 
     def folder(self, parts: Sequence[str], mtime_s: int, above_s: int) -> Folder:
-        """Return a folder, made if it is not there; those above it that are missing get the time `above_s`.
+        """Return a directory, made if it is not there; those above it that are missing get the time `above_s`.
 
         Raises:
             StalkerError: a file is in the way, or there is no room.
@@ -337,14 +337,14 @@ class Tree:
         return here
 
     def add(self, folder: Folder, name: str, contents: Contents, mtime_s: int) -> None:
-        """Add a name to a folder, which grows if it must. Raises StalkerError when there is no room."""
+        """Add a name to a directory, which grows if it must. Raises StalkerError when there is no room."""
         self.remember(folder)
         if lacking := folder.lacks(name):
             self._grow(folder, lacking)
         folder.add(name, contents, mtime_s)
 
     def remember(self, folder: Folder) -> None:
-        """Keep what a folder is, before it is changed for the first time since the mark."""
+        """Keep what a directory is, before it is changed for the first time since the mark."""
         if folder.cluster not in self._marks:
             self._marks[folder.cluster] = folder.mark()
 
@@ -376,11 +376,11 @@ class Tree:
         return b"".join(pieces)
 
     def mark(self) -> None:
-        """Start again to keep what folders were before they are changed."""
+        """Start again to keep what directories were before they are changed."""
         self._marks.clear()
 
     def go_back(self) -> None:
-        """Make all folders again what they were at the mark."""
+        """Make all directories again what they were at the mark."""
         for cluster, mark in self._marks.items():
             if mark:
                 self._folders[cluster].go_back(mark)

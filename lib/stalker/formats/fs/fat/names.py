@@ -114,7 +114,7 @@ def checksum(short: bytes) -> int:
 
 
 def long_entries(name: str, short: bytes) -> list[bytes]:
-    """Return the entries of a long name as they stand in front of the short one: the last part first."""
+    """Return the entries of a long name as they are in front of the short one: the last part first."""
     raw = name.encode("utf-16-le", "surrogatepass")
     if len(raw) % (2 * UNITS_EACH):
         raw += b"\0\0"
@@ -137,7 +137,7 @@ def long_entries(name: str, short: bytes) -> list[bytes]:
 
 
 class LongName:
-    """Gathers the entries of a long name as they come in a folder."""
+    """Gathers the entries of a long name as they come in a directory."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -157,7 +157,7 @@ class LongName:
             self.drop()
 
     def drop(self) -> None:
-        """Forget what came: something else stands behind it."""
+        """Forget what came: something else is behind it."""
         self._parts = []
 
     def end(self, short: bytes) -> tuple[str, int]:
