@@ -23,7 +23,7 @@ RANGES = {"Accept-Ranges": "bytes"}
 
 @pytest.fixture
 def cache(tmp_path):
-    with Cache(tmp_path / "cache", patience=Patience(1, 5.0, lambda _: None)) as made:
+    with Cache(tmp_path / "cache", patience=Patience(1, 30.0, lambda _: None)) as made:
         yield made
 
 
