@@ -162,7 +162,7 @@ def _part_of(
 
     assert file.source is not None
     called = posixpath.basename(urlsplit(file.source.url).path) or file.to
-    found = members(path, file.via, file.to, called=called, notices=notices)
+    found = members(path, file.via, file.to, called=called, notices=notices, encoding=file.encoding)
     return Unpacked(path, file.via, found, called)
 
 

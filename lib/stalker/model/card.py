@@ -89,7 +89,8 @@ class DataFile:
     """A file of the data partition, or an archive that is unpacked there.
 
     `to` is its path in the partition (`/conf/a` for `/data/conf/a`), normal. One of `content` and `source`.
-    `size_bytes` is what it takes once unpacked, as the author says, None for unknown.
+    `size_bytes` is what it takes once unpacked, as the author says, None for unknown. `encoding` is the code page of
+    names in a zip that are not marked as UTF-8, empty where the author does not say.
     """
 
     to: str
@@ -98,6 +99,7 @@ class DataFile:
     source: Source | None = None
     via: Via = "direct"
     size_bytes: int | None = None
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 
 import pytest
 
@@ -114,6 +115,19 @@ def test_all_archives_that_are_damaged_are_told_at_once(tmp_path):
 
     assert "one.tar" in caught.value.details
     assert "two.tar" in caught.value.details
+
+
+def test_names_of_a_zip_are_in_the_encoding_that_is_said(tmp_path):
+    archive = tmp_path / "a.zip"
+    stored = "книга".encode("cp866")
+    with zipfile.ZipFile(archive, "w") as into:
+        into.writestr("x" * len(stored), b"1")
+    archive.write_bytes(archive.read_bytes().replace(b"x" * len(stored), stored))
+    data_file = file("/a", source=source(archive), via="zip", encoding="cp866")
+
+    (entry,) = stock_of([(data_file, archive)], [], None, mtime_s=NOW_S).entries
+
+    assert entry.path == "/a/книга"
 
 
 def test_it_is_put_with_its_bytes(tmp_path):

@@ -5,6 +5,7 @@ Each function takes the text and raises ValueError, which says what is wrong wit
 
 from __future__ import annotations
 
+import codecs
 import posixpath
 import re
 from dataclasses import replace
@@ -130,6 +131,18 @@ def data_label(text: str) -> str:
     what, hint = label_problem(text, "ext4")
     if what:
         raise Invalid(what, hint)
+    return text
+
+
+def name_encoding(text: str) -> str:
+    """Return the name of a code page that contains ASCII. Raises ValueError."""
+    probe = rb"az09/.\x41+AGE-"
+    try:
+        is_known = codecs.lookup(text) and probe.decode(text) == probe.decode("ascii")
+    except (LookupError, ValueError):
+        is_known = False
+    if not is_known:
+        raise Invalid(f"'{text}' is not an encoding of names", "such as cp932, cp866, gbk, iso8859-1")
     return text
 
 

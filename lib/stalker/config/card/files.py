@@ -39,6 +39,10 @@ def _read_file(node: Node, reader: CreationReader) -> DataFile | None:
         fields["via"] = "direct"
         if via == "base64":
             content = _decoded(content, node, reader)
+    encoding = node.get("encoding")
+    if encoding is not None and via != "zip":
+        what = "'encoding' is that of names in a zip"
+        reader.report.problem(encoding.key_place, what, "leave it out, or write via: zip")
     to = node.get("to")
     if to is None or "to" not in fields:
         return None

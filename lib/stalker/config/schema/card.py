@@ -111,6 +111,10 @@ FILE: dict[str, Shape] = {
         "what it takes once unpacked, where the archive does not tell; -1 for unknown",
         field="size_bytes",
     ),
+    "encoding": Text(
+        "with `via: zip`: the code page of names in it that are not marked as UTF-8, such as `cp932`",
+        read=read.name_encoding,
+    ),
     "checksum": Keys(CHECKSUM.keys, "of what is downloaded", CHECKSUM.required),
     "mirrors": MIRRORS,
 }

@@ -85,6 +85,10 @@ class Gathering:
         """Note why a member cannot be taken."""
         self._problems.append(f"{shown(name)}: {why}")
 
+    def notice(self, text: str) -> None:
+        """Note what the reader of a log should know of the archive."""
+        self._notices.append(f"{self._called}: {text}")
+
     def add(self, raw: Raw) -> None:
         """Take a member, or note why it cannot be taken.
 

@@ -34,12 +34,14 @@ def members(
     called: str = "",
     max_bytes: int | None = None,
     notices: list[str] | None = None,
+    encoding: str = "",
 ) -> list[Entry]:
     """Return what an archive puts below `to`, or for base64 at `to`; `contents` takes it.
 
     Directories come first, those above before those below. What is there twice is there once, as the last one.
     A tar keeps owners and modes, a zip is root's, 0644 and 0755 where it does not know better. `called` is
-    the archive's name in messages. `notices` collects setuid files and the like.
+    the archive's name in messages. `notices` collects setuid files and the like. `encoding` is that of names in a zip
+    that are not marked as UTF-8.
 
     Raises:
         InputError: members would leave `to` or are not files, all of them reported; it is damaged, is something
@@ -52,7 +54,7 @@ def members(
     check_kind(path, via, called)
     gathering = Gathering(called, to, max_bytes, [] if notices is None else notices)
     if via == "zip":
-        gather_zip(path, called, gathering)
+        gather_zip(path, called, gathering, encoding)
     else:
         gather_tar(path, via, called, gathering, max_bytes)
     return gathering.entries()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bz2
 import calendar
+import contextlib
 import lzma
 import stat
 import struct
@@ -17,7 +18,7 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING
 
-from stalker.formats.archive.members import PATH_MAX, Raw
+from stalker.formats.archive.members import PATH_MAX, Raw, shown
 from stalker.formats.archive.streams import PIECE_BYTES, PackingError, changed, damaged, told_of
 
 if TYPE_CHECKING:
@@ -34,26 +35,52 @@ LZMA_HEAD_BYTES = 9
 LZMA_MEMORY_BYTES = 1 << 30
 ENCRYPTED, PATCHED, ENDS_BY_MARK, UTF8 = 0x41, 0x20, 0x02, 0x800
 DOS, UNIX = 0, 3
+OLDEST = "cp437"
+"""What names are in without the mark of UTF-8 (4.4.4, D.1)."""
+
 TIMES, UNICODE_NAME = 0x5455, 0x7075
 METHODS = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "zstd", 95: "xz", 98: "PPMd"}
 
 
-def gather_zip(path: Path, called: str, gathering: Gathering) -> None:
+def gather_zip(path: Path, called: str, gathering: Gathering, encoding: str = "") -> None:
     """Read the directory of a zip and give each member to `gathering`.
+
+    Names that are not marked as UTF-8 are in `encoding`. Where it is empty they are UTF-8, if a Unix wrote what
+    can be UTF-8, else cp437, and a notice shows one of them.
 
     Raises:
         InputError: it is damaged.
     """
     with path.open("rb") as file:
+        guessed: list[str] = []
         for place, info in enumerate(_directory(file, called)):
-            raw = _raw(place, info)
+            try:
+                name, is_guessed = _named(info, encoding)
+            except UnicodeError:
+                gathering.refuse(
+                    info.orig_filename, f"its name is not marked as UTF-8, and is not {encoding}"
+                )
+                continue
+            if is_guessed:
+                guessed.append(name)
+            raw = _raw(place, info, name)
             unreadable = _unreadable(info)
             if unreadable:
                 gathering.refuse(raw.name, unreadable)
                 continue
             if raw.kind == "link":
-                raw = _link(file, info, raw, called)
+                try:
+                    raw = _link(file, info, raw, called, encoding)
+                except UnicodeError:
+                    gathering.refuse(name, f"it is a link to a name that is not {encoding}")
+                    continue
             gathering.add(raw)
+    if guessed:
+        more = f", and {len(guessed) - 1} more" if len(guessed) > 1 else ""
+        gathering.notice(
+            f"warning: the name {shown(guessed[0])} is not marked as UTF-8 and was read as {OLDEST}{more}; "
+            "where that is wrong, say what it is by `encoding`: utf-8, cp932, cp866, ..."
+        )
 
 
 def zip_contents(
@@ -69,7 +96,7 @@ def zip_contents(
         for place, member in sorted(wanted.items()):
             if place >= len(infos) or infos[place].file_size != member.size_bytes:
                 raise changed(called)
-            yield member, _checked(file, infos[place], called)
+            yield member, _checked(file, infos[place], member.path, called)
 
 
 def _directory(file: IO[bytes], called: str) -> list[zipfile.ZipInfo]:
@@ -83,8 +110,7 @@ def _directory(file: IO[bytes], called: str) -> list[zipfile.ZipInfo]:
         return archive.infolist()
 
 
-def _raw(place: int, info: zipfile.ZipInfo) -> Raw:
-    name = _name(info)
+def _raw(place: int, info: zipfile.ZipInfo, name: str) -> Raw:
     mode = info.external_attr >> 16
     kind, other = _kind(name, mode)
     permissions = stat.S_IMODE(mode) or (0o755 if kind == "folder" else 0o644)
@@ -121,29 +147,37 @@ def _unreadable(info: zipfile.ZipInfo) -> str:
     return f"it is packed with {METHODS.get(info.compress_type, f'method {info.compress_type}')}"
 
 
-def _link(file: IO[bytes], info: zipfile.ZipInfo, raw: Raw, called: str) -> Raw:
-    """Return a link with what it says, which is its data."""
+def _link(file: IO[bytes], info: zipfile.ZipInfo, raw: Raw, called: str, encoding: str) -> Raw:
+    """Return a link with what it says, which is its data. Raises UnicodeError: it is not in `encoding`."""
     if info.file_size > PATH_MAX:
         return Raw(raw.name, "other", raw.number, other=f"a link to more than {PATH_MAX} bytes")
-    target = b"".join(_checked(file, info, called)).decode("utf-8", "surrogateescape")
+    data = b"".join(_checked(file, info, raw.name, called))
+    is_marked = bool(info.flag_bits & UTF8)
+    target = data.decode(encoding) if encoding and not is_marked else data.decode("utf-8", "surrogateescape")
     return Raw(raw.name, "link", raw.number, mode=0o777, mtime_s=raw.mtime_s, target=target)
 
 
-def _name(info: zipfile.ZipInfo) -> str:
-    """Return a name: UTF-8 where that is said, or where a Unix wrote what can be no other; else cp437."""
-    name = info.orig_filename
+def _named(info: zipfile.ZipInfo, encoding: str) -> tuple[str, bool]:
+    """Return a name, and whether it is guessed that it is in cp437. Raises UnicodeError: it is not in `encoding`."""
+    name, is_guessed = info.orig_filename, False
     if not info.flag_bits & UTF8 and not name.isascii():
-        try:
-            stored = name.encode("cp437")
-            told = _extra(info, UNICODE_NAME)
-            if len(told) > 5 and int.from_bytes(told[1:5], "little") == zlib.crc32(stored):
-                name = told[5:].decode("utf-8")
-            elif info.create_system == UNIX:
-                name = stored.decode("utf-8")
-        except UnicodeError:
-            pass
+        stored = name.encode(OLDEST)
+        name, is_guessed = _decoded(info, stored, encoding)
     # Some programs for Windows write its own separator, against the rules.
-    return name.replace("\\", "/") if info.create_system == DOS else name
+    return (name.replace("\\", "/") if info.create_system == DOS else name), is_guessed
+
+
+def _decoded(info: zipfile.ZipInfo, stored: bytes, encoding: str) -> tuple[str, bool]:
+    told = _extra(info, UNICODE_NAME)
+    if len(told) > 5 and int.from_bytes(told[1:5], "little") == zlib.crc32(stored):
+        with contextlib.suppress(UnicodeError):
+            return told[5:].decode("utf-8"), False
+    if encoding:
+        return stored.decode(encoding), False
+    if info.create_system == UNIX:
+        with contextlib.suppress(UnicodeError):
+            return stored.decode("utf-8"), False
+    return stored.decode(OLDEST), True
 
 
 def _mtime(info: zipfile.ZipInfo) -> int:
@@ -168,10 +202,9 @@ def _extra(info: zipfile.ZipInfo, wanted: int) -> bytes:
     return b""
 
 
-def _checked(file: IO[bytes], info: zipfile.ZipInfo, called: str) -> Iterator[bytes]:
+def _checked(file: IO[bytes], info: zipfile.ZipInfo, name: str, called: str) -> Iterator[bytes]:
     """Yield what is in a member, checked against its size and checksum."""
     count = crc = 0
-    name = _name(info)
     with told_of(called):
         for data in _unpacked(file, info):
             count += len(data)

@@ -19,6 +19,26 @@ def files(text, **options):
 # files
 
 
+@pytest.mark.parametrize(
+    "encoding", ["cp932", "CP866", "gbk", "iso8859-1", "utf-8", "shift_jis", "big5", "euc_kr"]
+)
+def test_the_encoding_of_names_in_a_zip(encoding):
+    text = f"- {{to: /data/a, url: 'https://a.example/a.zip', via: zip, encoding: {encoding}}}\n"
+
+    assert files(text)[0].encoding == encoding
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "cp037", "rot13", "base64", "utf-7", "unicode_escape", "'a\\0'", "''"]
+)
+def test_what_cannot_be_the_encoding_of_names_is_refused(encoding):
+    """Without ASCII in it no path can be read, and codecs of Python that are not code pages are none."""
+    text = f"- {{to: /data/a, url: 'https://a.example/a.zip', via: zip, encoding: {encoding}}}\n"
+
+    (found,) = refused(f"files:\n{text}")
+    assert "files.0.encoding" in found
+
+
 def test_a_file_is_fetched_and_put_below_the_data_partition():
     """With all that is said of it."""
     (file,) = files(f"""\
@@ -182,6 +202,14 @@ def test_an_archive_can_be_unpacked_into_the_partition_itself():
             "2:8: files.0.to: '/data/../etc/x', which is /etc/x, is not below /data",
         ),
         ("{to: 7, content: x}", '2:8: files.0.to: must be text, is a number -- write "7"'),
+        (
+            "{to: /data/a, url: 'https://a.example', encoding: cp866}",
+            "2:43: files.0.encoding: 'encoding' is that of names in a zip -- leave it out, or write via: zip",
+        ),
+        (
+            "{to: /data/a, url: 'https://a.example', via: zip, encoding: cp99}",
+            "2:63: files.0.encoding: 'cp99' is not an encoding of names",
+        ),
         ("text", "2:3: files.0: must be a mapping, is text"),
     ],
 )

@@ -117,6 +117,65 @@ def test_names_of_a_zip_without_the_flag(tmp_path, stored, system, name):
     assert list(found) == [f"/d/{name}"]
 
 
+JAPANESE, RUSSIAN = "日本/表.txt", "книга.txt"
+
+
+def zip_of_names(*stored: bytes, system: int = 0) -> bytes:
+    """Return a zip with these names as they are, without the mark of UTF-8."""
+    stand_ins = [chr(ord("0") + at) * len(name) for at, name in enumerate(stored)]
+    data = make_zip(*((info(one, create_system=system), b"x") for one in stand_ins))
+    for stand_in, name in zip(stand_ins, stored, strict=True):
+        data = data.replace(stand_in.encode(), name)
+    return data
+
+
+@pytest.mark.parametrize(("name", "encoding"), [(JAPANESE, "cp932"), (RUSSIAN, "cp866"), (RUSSIAN, "utf-8")])
+def test_names_of_other_code_pages_are_read_by_their_encoding(tmp_path, name, encoding):
+    """Without a notice then; one byte of a letter of cp932 is the separator of DOS."""
+    notices = []
+    path = placed(tmp_path, zip_of_names(name.encode(encoding)))
+
+    assert list(read(path, "zip", encoding=encoding, notices=notices)) == [f"/d/{name}"]
+    assert notices == []
+
+
+def test_an_encoding_does_not_count_for_names_that_say_theirs(tmp_path):
+    """By the mark of UTF-8, or in the field of Info-ZIP."""
+    stored = RUSSIAN.encode("cp866")
+    told = info("x" * len(stored), create_system=0)
+    field = b"\x01" + struct.pack("<I", zlib.crc32(stored)) + JAPANESE.encode()
+    told.extra = struct.pack("<HH", 0x7075, len(field)) + field
+    data = make_zip((told, b""), ("é", b"")).replace(b"x" * len(stored), stored)
+
+    assert set(read(placed(tmp_path, data), "zip", encoding="cp932")) == {f"/d/{JAPANESE}", "/d/é"}
+
+
+def test_a_name_that_may_be_read_wrongly_is_shown(tmp_path):
+    """One of them, and how many more there are."""
+    notices = []
+    names = (b"plain.txt", RUSSIAN.encode("cp866"), "два".encode("cp866"))
+
+    read(placed(tmp_path, zip_of_names(*names)), "zip", called="books.zip", notices=notices)
+
+    (notice,) = notices
+    assert notice.startswith("books.zip: warning: the name ")
+    assert f"{names[1].decode('cp437')} is not marked as UTF-8 and was read as cp437, and 1 more" in notice
+    assert "`encoding`" in notice
+
+
+def test_a_name_that_is_not_in_the_encoding_is_refused(tmp_path):
+    with pytest.raises(InputError) as caught:
+        read(placed(tmp_path, zip_of_names(b"a\xff\xff")), "zip", encoding="utf-8")
+
+    assert "is not marked as UTF-8, and is not utf-8" in caught.value.details
+
+
+def test_a_link_is_in_the_encoding_of_its_name(tmp_path):
+    link = (info("l", mode=stat.S_IFLNK | 0o777), RUSSIAN.encode("cp866"))
+
+    assert read(placed(tmp_path, make_zip(link)), "zip", encoding="cp866")["/d/l"][0].target == RUSSIAN
+
+
 @pytest.mark.parametrize(
     ("refused", "says"),
     [
