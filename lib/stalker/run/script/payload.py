@@ -1,7 +1,7 @@
 """What a step's container is given: the programs that place its files, run its script and undo the placing.
 
-The programs are calls of `shell_library`. Text travels in them, as quoted words; when a step places
-many files, large ones or ones that are not text, all travel in one archive instead.
+The programs are calls of `shell_library`. Text travels in them, as quoted words; what is large or not text
+travels in one archive, which the engine unpacks first.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from stalker.model.tree import File, Step
 
-INLINE_MAX_FILES = 64
-INLINE_MAX_BYTES = 256 * 1024
-"""One call that unpacks an archive costs 40 ms; text in a program is cheaper up to about here."""
+TEXT_MAX_BYTES = 256 * 1024
+TEXTS_MAX_BYTES = 4 << 20
+"""Text of one file, and of all, in a program. To unpack an archive takes an engine about 40 ms, and twice as long for
+each file as a shell takes to write it."""
 
 NAMES_MAX = 500
 """Names given to one command: Linux takes 2 MiB of arguments."""
@@ -117,17 +118,13 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Star
     """
     placed = [item for item in _all_placed(step, secrets) if item.target not in start.mounted]
     groups = _grouped(placed)
-    needs_archive = (
-        len(placed) > INLINE_MAX_FILES
-        or sum(len(item.content) for item in placed) > INLINE_MAX_BYTES
-        or not all(_is_text(item.content) for item in placed)
-    )
+    texts, others = _by_way(groups)
     above = _directories((item for item in placed if item.way != "late"), start.volumes)
     late_above = _directories(item for item in placed if item.way == "late")
     numbered = {directory: number for number, directory in enumerate({**above, **late_above})}
     returning = [name for name, stays in above.items() if not stays and name not in late_above]
     ours = [name for name in returning if _is_of_plugins(name)]
-    others = [name for name in returning if not _is_of_plugins(name)]
+    foreign = [name for name in returning if not _is_of_plugins(name)]
     stubs = {
         name: len(numbered) + number for number, name in enumerate(start.stubs) if not _is_of_plugins(name)
     }
@@ -135,10 +132,9 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Star
         f": >{STATE}/m/{number}"
         for number in (*stubs.values(), *(numbered[name] for name in ours if name in start.stubs))
     ]
-    watched = _pairs({**{name: numbered[name] for name in others}, **stubs})
+    watched = _pairs({**{name: numbered[name] for name in foreign}, **stubs})
 
-    stage = [_call("_stk_stage", [str(number) for number in range(len(groups))])]
-    stage += [] if needs_archive else _written(groups)
+    stage = [_call("_stk_stage", [str(number) for number in range(len(groups))]), *_written(texts)]
     enter = [
         "_stk_begin",
         "_stk_use",
@@ -178,7 +174,7 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Star
         *reversed(_put(groups, "over", "_stk_restore")),
         *reversed(_put(groups, "bind", "_stk_away")),
         *_calls("_stk_survivors", [str(n) for n, (way, _, _) in enumerate(groups) if way == "bind"], size=1),
-        *_calls("_stk_unmake", _pairs({name: numbered[name] for name in reversed(others)}), size=2),
+        *_calls("_stk_unmake", _pairs({name: numbered[name] for name in reversed(foreign)}), size=2),
         *_calls("_stk_stubs", _pairs(stubs), size=2),
     ]
     has_late = any(way == "late" for way, _, _ in groups)
@@ -193,7 +189,7 @@ def make_payload(step: Step, secrets: Mapping[str, str], nonce: str, start: Star
         enter.append(f"printf %s {shlex.quote(_joined(run))} >{RUN_FILE} || _stk_fail {RUN_FILE}")
     return Payload(
         nonce=nonce,
-        archive=_archive(groups) if needs_archive else b"",
+        archive=_archive(others) if others else b"",
         whole=_fed(nonce, [*enter, "(", *script, ")", "_stk_rc=$?", *late, *leave, *copied, *end]),
         enter=_fed(nonce, enter),
         leave=_fed(nonce, ["_stk_begin", *([recall, *late] if late else []), *leave, *copied, *end]),
@@ -267,6 +263,26 @@ def _grouped(placed: Iterable[Placed]) -> list[Group]:
     return [(way, directory, items) for (way, directory), items in groups.items()]
 
 
+Numbered = tuple[int, Placed]
+"""A file, and the number of its group."""
+
+
+def _by_way(groups: Sequence[Group]) -> tuple[list[Numbered], list[Numbered]]:
+    """Return the files that travel in a program, and those that travel in an archive."""
+    texts: list[Numbered] = []
+    others: list[Numbered] = []
+    room_bytes = TEXTS_MAX_BYTES
+    for number, (_, _, items) in enumerate(groups):
+        for item in items:
+            is_small = len(item.content) <= min(TEXT_MAX_BYTES, room_bytes)
+            if is_small and _is_text(item.content):
+                room_bytes -= len(item.content)
+                texts.append((number, item))
+            else:
+                others.append((number, item))
+    return texts, others
+
+
 def _is_text(content: bytes) -> bool:
     if b"\0" in content:
         return False
@@ -319,23 +335,22 @@ def _known_user(user: str) -> list[str]:
     return [_call("_stk_known", [file, one]) for file, one in calls if one and not one.isdigit()]
 
 
-def _written(groups: Sequence[Group]) -> list[str]:
+def _written(texts: Sequence[Numbered]) -> list[str]:
     """Return the calls that write files as text, and give them their modes, those of one mode at once."""
     lines: list[str] = []
     modes: dict[int, list[str]] = {}
-    for number, (_, _, items) in enumerate(groups):
-        for item in items:
-            place = f"{number}/{item.name}"
-            if item.link:
-                lines.append(f"ln -s -- {shlex.quote(item.link)} {shlex.quote(f'{STATE}/f/{place}')}")
-                continue
-            text = item.content.decode("utf-8")
-            lines.append(f"_stk_write {shlex.quote(place)} {shlex.quote(text)}")
-            if item.mode != 0o644:
-                modes.setdefault(item.mode, []).append(f"{STATE}/f/{place}")
+    for number, item in texts:
+        place = f"{number}/{item.name}"
+        if item.link:
+            lines.append(f"ln -s -- {shlex.quote(item.link)} {shlex.quote(f'{STATE}/f/{place}')}")
+            continue
+        lines.append(f"_stk_write {shlex.quote(place)} {shlex.quote(item.content.decode('utf-8'))}")
+        if item.mode != 0o644:
+            modes.setdefault(item.mode, []).append(f"{STATE}/f/{place}")
     return lines + [
-        f"{_call('chmod', [f'{mode:04o}', *paths])} || _stk_fail {shlex.quote(paths[0])}"
+        f"{call} || _stk_fail {shlex.quote(paths[0])}"
         for mode, paths in modes.items()
+        for call in _calls("chmod", paths, size=1, first=f"{mode:04o}")
     ]
 
 
@@ -360,25 +375,20 @@ def _put(groups: Sequence[Group], way: Way, function: str = "") -> list[str]:
     ]
 
 
-def _archive(groups: Sequence[Group]) -> bytes:
+def _archive(files: Sequence[Numbered]) -> bytes:
     buffer = io.BytesIO()
     now_s = int(time.time())
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
 
-        def add(name: str, kind: bytes, mode: int, content: bytes = b"", link: str = "") -> None:
+        def add(name: str, kind: bytes, mode: int, content: bytes = b"") -> None:
             entry = tarfile.TarInfo(f"{ARCHIVE.lstrip('/')}{name}")
-            entry.type, entry.mode, entry.mtime = kind, mode, now_s
-            entry.size, entry.linkname = len(content), link
+            entry.type, entry.mode, entry.mtime, entry.size = kind, mode, now_s, len(content)
             archive.addfile(entry, io.BytesIO(content))
 
         add("", tarfile.DIRTYPE, 0o700)
         add("/f", tarfile.DIRTYPE, 0o755)
-        for number, (_, _, items) in enumerate(groups):
+        for number in sorted({number for number, _ in files}):
             add(f"/f/{number}", tarfile.DIRTYPE, 0o755)
-            for item in items:
-                name = f"/f/{number}/{item.name}"
-                if item.link:
-                    add(name, tarfile.SYMTYPE, 0o777, link=item.link)
-                else:
-                    add(name, tarfile.REGTYPE, item.mode, item.content)
+        for number, item in files:
+            add(f"/f/{number}/{item.name}", tarfile.REGTYPE, item.mode, item.content)
     return buffer.getvalue()

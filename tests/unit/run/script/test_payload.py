@@ -15,7 +15,7 @@ from build import step
 from stalker.errors import EngineError
 from stalker.model.diagnostics import Place
 from stalker.model.tree import File, secret_marker
-from stalker.run.script.payload import INLINE_MAX_FILES, Start, make_payload
+from stalker.run.script.payload import TEXT_MAX_BYTES, TEXTS_MAX_BYTES, Start, make_payload
 
 PLACE = Place("stalks/s/s.hjson", 9)
 
@@ -35,35 +35,51 @@ def test_a_missing_host_file_is_named():
         made(gone)
 
 
+def archived(payload):
+    """Return mode of each file of the archive, without the state directory's name."""
+    if not payload.archive:
+        return {}
+    with tarfile.open(fileobj=io.BytesIO(payload.archive)) as archive:
+        return {entry.name.removeprefix(".stalker-in/f/"): entry.mode for entry in archive if entry.isfile()}
+
+
 @pytest.mark.parametrize(
-    ("files", "is_archived"),
+    ("content", "is_archived"),
     [
-        ((), False),
-        ((file("/a", b"text \xc3\xa9\n"), File("/l", "f", "d", PLACE, link="/a")), False),
-        ((file("/a", b"\0"),), True),
-        ((file("/a", b"\xff"),), True),
-        ((file("/a", b"x" * 300_000),), True),
-        (tuple(file(f"/d/{n}") for n in range(INLINE_MAX_FILES)), True),
+        (b"text \xc3\xa9\n", False),
+        (b"x" * TEXT_MAX_BYTES, False),
+        (b"x" * (TEXT_MAX_BYTES + 1), True),
+        (b"\0", True),
+        (b"\xff", True),
     ],
 )
-def test_text_travels_in_the_program_and_anything_else_in_an_archive(files, is_archived):
-    payload = made(*files)
+def test_text_travels_in_the_program_and_anything_else_in_an_archive(content, is_archived):
+    """Each file for itself: what is not text slows no other file down."""
+    payload = made(
+        file("/a/x", content, mode=0o4755), file("/b/text"), File("/b/l", "f", "d", PLACE, link="/a")
+    )
 
-    assert bool(payload.archive) is is_archived
-    assert ("_stk_write" in payload.whole) is not is_archived
+    assert archived(payload) == ({"1/x": 0o4755} if is_archived else {})
+    assert ("_stk_write 1/x" in payload.whole) is not is_archived
+    assert "_stk_write 2/text x" in payload.whole
+    assert "ln -s -- /a /entropy/.stalker/f/2/l" in payload.whole
 
 
-def test_an_archive_has_all_files_with_their_modes_and_links():
-    """It becomes part of the state directory as it is: a directory for each target directory."""
-    payload = made(file("/a/x", b"\0", mode=0o4755), File("/b/l", "f", "d", PLACE, link="/a"))
+def test_a_program_does_not_grow_without_bound():
+    number = TEXTS_MAX_BYTES // TEXT_MAX_BYTES
+    payload = made(*(file(f"/d/{n}", b"x" * TEXT_MAX_BYTES) for n in range(number + 2)))
 
-    with tarfile.open(fileobj=io.BytesIO(payload.archive)) as archive:
-        found = {entry.name: (entry.mode, entry.linkname) for entry in archive if not entry.isdir()}
-    assert found == {
-        ".stalker-in/f/0/s": (0o755, ""),
-        ".stalker-in/f/1/x": (0o4755, ""),
-        ".stalker-in/f/2/l": (0o777, "/a"),
-    }
+    assert len(archived(payload)) == 3  # the script takes a little of the room, too
+    assert len(payload.whole) < TEXTS_MAX_BYTES * 1.1
+
+
+def test_thousands_of_modes_are_set_with_a_bounded_number_of_names_each():
+    """Linux bounds the arguments of one command."""
+    payload = made(*(file(f"/d/{n}", mode=0o600) for n in range(2000)))
+
+    longest = max(len(line) for line in payload.whole.splitlines() if line.startswith("chmod"))
+    assert longest < 100_000
+    assert archived(payload) == {}
 
 
 def test_a_reported_file_is_found_with_its_plugin_and_secret():
