@@ -90,14 +90,16 @@ def check_kind(path: Path, via: Via, called: str) -> None:
 
 def kind_of(head: bytes) -> str:
     """Return what a file is by its first 512 bytes."""
+    if is_tar(
+        head
+    ):  # first: it has a checksum, and its first bytes are a name that may be any of those below
+        return "tar"
     packing = compression_in(head)
     if packing:
         return NAMES[packing]
     for sign, what in SIGNS:
         if head.startswith(sign):
             return what
-    if is_tar(head):
-        return "tar"
     start = head.lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "a web page"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import tarfile
 
 import pytest
 
@@ -67,3 +68,9 @@ def test_what_is_not_a_tar_or_too_large_is_refused(tmp_path):
     path.write_bytes(gzip.compress(TAR))
     with pytest.raises(PackingError, match="more than 100 bytes"):
         list(unpacked(path, "gztar", 100))
+
+
+@pytest.mark.parametrize("name", ["]", "BZh9", "Rar!", "LZIP", "{"])
+def test_a_tar_is_one_whatever_its_first_member_is_called(name):
+    """Its first bytes are that name; an lzma begins with `]` and zeros."""
+    assert kind_of(tarfile.TarInfo(name).tobuf(tarfile.USTAR_FORMAT)) == "tar"
