@@ -510,6 +510,7 @@ injections:
   files:
   - {{partition: boot, to: /ssh, content: ""}}
   - {{partition: root, to: /etc/motd, content: "hi\\n", mode: "0600", owner: "1000:1000"}}
+  raw: {{offset: 8KiB, content: "dS1ib290"}}
 """)
 
     check_file_systems(image)
@@ -529,6 +530,8 @@ injections:
     assert files[connections[0]][1] == 0o600
     assert b"a 'b'" not in files[connections[0]][-1]
     assert on_boot(image, "ssh") == ""
+    with image.open("rb") as stream:
+        assert os.pread(stream.fileno(), 7, 8192) == b"u-boot\0"
 
 
 def key():

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from stalker.disk.edit.view import View
     from stalker.disk.inspect import PartitionFacts
     from stalker.io.progress import Reporter
-    from stalker.model.card import Creation, DataFile, InjectedFile
+    from stalker.model.card import Creation, DataFile, FetchedInjection
     from stalker.toolbox.container import Tool
 
 
@@ -59,7 +59,7 @@ class Ingredients:
     disk: BaseDisk | None
     files: tuple[tuple[DataFile, Path | None], ...]
     images: tuple[ImageArchive, ...]
-    injected: Mapping[InjectedFile, Path]
+    injected: Mapping[FetchedInjection, Path]
     digests: Mapping[str, str]
 
 

@@ -179,6 +179,24 @@ class InjectedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class RawData:
+    """Bytes at an offset of the image: one of `content` and `source`.
+
+    `partition` is the one that may be written over, as in `InjectedFile`; empty for none.
+    """
+
+    offset: int
+    place: Place
+    content: bytes | None = field(default=None, repr=False)
+    source: Source | None = None
+    partition: str = ""
+
+
+FetchedInjection = InjectedFile | RawData
+"""What may have a source."""
+
+
+@dataclass(frozen=True, slots=True)
 class Injections:
     """What one machine has of its own. `country` is that of its Wi-Fi (two letters), empty for none."""
 
@@ -194,6 +212,13 @@ class Injections:
     keymap: str = ""
     config_txt: tuple[str, ...] = ()
     files: tuple[InjectedFile, ...] = ()
+    raw: tuple[RawData, ...] = ()
+
+    @property
+    def with_sources(self) -> tuple[FetchedInjection, ...]:
+        """What names a file or an address."""
+        both: tuple[FetchedInjection, ...] = (*self.files, *self.raw)
+        return tuple(one for one in both if one.source is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from stalker.io.progress import Reporter
-    from stalker.model.card import Creation, InjectedFile, Source
+    from stalker.model.card import Creation, FetchedInjection, Source
 
 
 def inject_into_image(image: str, config: str, reporter: Reporter) -> Path:
@@ -60,7 +60,7 @@ def inject_into_image(image: str, config: str, reporter: Reporter) -> Path:
     return path
 
 
-def read_injection(config: str, reporter: Reporter) -> tuple[Creation, dict[InjectedFile, Path], Terms]:
+def read_injection(config: str, reporter: Reporter) -> tuple[Creation, dict[FetchedInjection, Path], Terms]:
     """Return what CONFIG says of one machine, the files that it names, and the terms.
 
     Raises:
@@ -81,7 +81,7 @@ def read_injection(config: str, reporter: Reporter) -> tuple[Creation, dict[Inje
 
 
 def _in_place(
-    image: Path, creation: Creation, files: Mapping[InjectedFile, Path], terms: Terms, reporter: Reporter
+    image: Path, creation: Creation, files: Mapping[FetchedInjection, Path], terms: Terms, reporter: Reporter
 ) -> bool:
     """Inject into the image itself; False where a file system has to be repaired first: nothing is written."""
     with image.open("r+b", buffering=0) as stream, _locked(stream.fileno(), image):
@@ -103,7 +103,7 @@ def _in_place(
 
 
 def _by_copy(
-    image: Path, creation: Creation, files: Mapping[InjectedFile, Path], terms: Terms, reporter: Reporter
+    image: Path, creation: Creation, files: Mapping[FetchedInjection, Path], terms: Terms, reporter: Reporter
 ) -> None:
     """Inject into a copy, and publish it in the place of the image. Raises StalkerError: the image is as it was."""
     mode = image.stat().st_mode
@@ -145,12 +145,11 @@ def existing_image(name: str) -> Path:
     return path
 
 
-def _local_files(creation: Creation) -> dict[InjectedFile, Path]:
+def _local_files(creation: Creation) -> dict[FetchedInjection, Path]:
     """Return the paths of the injected files, which are on this host. Raises PlanError for a URL."""
     paths = {}
-    for file in creation.injections.files:
-        if file.source is None:
-            continue
+    for file in creation.injections.with_sources:
+        assert file.source is not None
         path = local_path(file.source.url, Path())
         if path is None or not path.is_file():
             raise PlanError(

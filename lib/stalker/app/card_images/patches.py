@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from stalker.card.inject.image_file import Terms
     from stalker.card.patch import Patch
     from stalker.io.progress import Reporter
-    from stalker.model.card import Creation, InjectedFile
+    from stalker.model.card import Creation, FetchedInjection
 
 
 def make_patch(
     base: Path,
     creation: Creation,
-    files: Mapping[InjectedFile, Path],
+    files: Mapping[FetchedInjection, Path],
     terms: Terms,
     target: Path,
     reporter: Reporter,

@@ -24,7 +24,7 @@ from stalker.fetch.size_probe import SizeAsked, sizes_of
 from stalker.fetch.source import request_of
 from stalker.fetch.urls import local_path
 from stalker.io.compression.reader import packing_of
-from stalker.model.card import BaseImage, DataFile, InjectedFile, OciImage
+from stalker.model.card import BaseImage, DataFile, InjectedFile, OciImage, RawData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from stalker.io.progress import Reporter, Task
     from stalker.model.card import Creation, Source
 
-    Item = BaseImage | DataFile | InjectedFile | OciImage
+    Item = BaseImage | DataFile | InjectedFile | OciImage | RawData
 
 SourceId = NewType("SourceId", str)
-"""`base`, `files.0`, `oci_images.1`, `injections.files.0`."""
+"""`base`, `files.0`, `oci_images.1`, `injections.files.0`, `injections.raw.0`."""
 
 BASE = SourceId("base")
 
@@ -71,6 +71,8 @@ class CardSource:
                 return self.item.ident
             case InjectedFile():
                 return f"{self.item.partition}:{self.item.to}"
+            case RawData():
+                return f"raw:{self.item.offset}"
             case _:
                 return BASE
 
@@ -134,6 +136,7 @@ def list_sources(creation: Creation, base: Path | None) -> Sources:
         fetched.append(CardSource(BASE, creation.base, creation.base.source))
     add("files", creation.files)
     add("injections.files", creation.injections.files)
+    add("injections.raw", creation.injections.raw)
     add("oci_images", creation.images)
     inline = tuple(one for one in creation.files if one.content is not None)
     return Sources(creation, base, tuple(fetched), inline)
@@ -335,6 +338,6 @@ def _ingredients(
         disk=measured.disk,
         files=tuple((file, by_item.get(file)) for file in creation.files),
         images=tuple(map(archive, creation.images)),
-        injected={file: by_item[file] for file in creation.injections.files if file in by_item},
+        injected={one: by_item[one] for one in creation.injections.with_sources},
         digests=digests,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stalker.card.inject.inject import inject
+from stalker.card.inject.raw_data import put_raw
 from stalker.card.payload import Bytes, Stock
 from stalker.disk.edit.open import Editors, NamedPartitions
 from stalker.disk.edit.view import View
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from stalker.disk.inspect import PartitionFacts
     from stalker.formats.fs.entry import Editor
     from stalker.io.progress import Reporter
-    from stalker.model.card import Creation, InjectedFile, SecretText
+    from stalker.model.card import Creation, FetchedInjection, SecretText
     from stalker.toolbox.container import Tool
 
 OUT = "/out"
@@ -83,7 +84,7 @@ def device_in_fstab(one: PartitionFacts) -> str:
 
 def inject_all(
     creation: Creation,
-    files: Mapping[InjectedFile, Path],
+    files: Mapping[FetchedInjection, Path],
     terms: Terms,
     editors: Editors,
     view: View,
@@ -100,7 +101,8 @@ def inject_all(
     )
     if creation.offspot is not None:
         _refuse_second(OFFSPOT, editors.of("boot"), injected.stocks)
-    for text in injected.said:
+    raw = creation.injections.raw
+    for text in [*injected.said, *(put_raw(raw, files, editors, view) if raw else ())]:
         reporter.say(text)
     for editor, stock in injected.stocks:
         stock.put(editor, view, lambda _: None)

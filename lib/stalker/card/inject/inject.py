@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from stalker.card.payload import Stock
     from stalker.formats.fs.entry import Editor
-    from stalker.model.card import InjectedFile, SecretText
+    from stalker.model.card import FetchedInjection, InjectedFile, SecretText
 
 DAY_S = 86_400
 LABELS = "/etc/selinux/config"
@@ -97,7 +97,7 @@ def inject(
     injections: Injections,
     secrets: Callable[[SecretText], str],
     *,
-    fetched: Mapping[InjectedFile, Path] | None = None,
+    fetched: Mapping[FetchedInjection, Path] | None = None,
     data_device: str = "",
     data_filesystem: str = "ext4",
     mtime_s: int = 0,
@@ -152,7 +152,9 @@ def inject(
     if data_device:
         with attempts.one():
             said += _mount(drafts.of("root"), data_device, data_filesystem)
-    if injections != Injections(ssh_keys=injections.ssh_keys, config_txt=injections.config_txt):
+    if injections != Injections(
+        ssh_keys=injections.ssh_keys, config_txt=injections.config_txt, raw=injections.raw
+    ):
         with attempts.one():
             root, _ = drafts.get("root")
             if root is not None:

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from stalker.config.artifacts.partitions import label_problem
 from stalker.config.syntax.report import Invalid, did_you_mean
 from stalker.formats.authorized_keys import public_keys
+from stalker.formats.partition_table.extent import SECTOR_BYTES
+from stalker.io.units import decimal_bytes
 from stalker.model.card import DATA
 from stalker.model.image_name import parse_image_name
 
@@ -132,6 +134,17 @@ def data_label(text: str) -> str:
     if what:
         raise Invalid(what, hint)
     return text
+
+
+def raw_offset(text: str) -> int:
+    """Return an offset in an image, in bytes. Raises ValueError when it is not that of a sector."""
+    is_hexadecimal = re.fullmatch(r"0[xX][0-9a-fA-F]+", text)
+    offset = int(text, 16) if is_hexadecimal else decimal_bytes(text)
+    if offset % SECTOR_BYTES:
+        raise Invalid(
+            f"'{text}' is {offset} bytes, and not a multiple of {SECTOR_BYTES}", "8KiB is 8192, 8K is 8000"
+        )
+    return offset
 
 
 def name_encoding(text: str) -> str:

@@ -38,7 +38,7 @@ def _read_file(node: Node, reader: CreationReader) -> DataFile | None:
     if content is not None:
         fields["via"] = "direct"
         if via == "base64":
-            content = _decoded(content, node, reader)
+            content = decoded_content(content, node, reader)
     encoding = node.get("encoding")
     if encoding is not None and via != "zip":
         what = "'encoding' is that of names in a zip"
@@ -52,7 +52,8 @@ def _read_file(node: Node, reader: CreationReader) -> DataFile | None:
     return DataFile(place=to.place, content=content, source=source, **fields)
 
 
-def _decoded(content: bytes, node: Node, reader: CreationReader) -> bytes:
+def decoded_content(content: bytes, node: Node, reader: CreationReader) -> bytes:
+    """Return what the `content` of a mapping is in base64; empty where it is not, which is reported."""
     try:
         return base64.b64decode(b"".join(content.split()), validate=True)
     except binascii.Error as error:

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from stalker.config.card.accounts import read_account_keys, read_users
-from stalker.config.card.files import tell_covered
+from stalker.config.card.files import decoded_content, tell_covered
 from stalker.config.card.values import SINGLE, SOURCE, CreationReader, content_or_source
-from stalker.config.schema.card import INJECTED_FILE, INJECTIONS, WIFI
+from stalker.config.schema.card import INJECTED_FILE, INJECTIONS, RAW_DATA, WIFI
 from stalker.config.schema.types import values
 from stalker.config.syntax.document import items_of
-from stalker.model.card import DATA, DataFile, InjectedFile, Injections, SecretText, Wifi
+from stalker.model.card import DATA, DataFile, InjectedFile, Injections, RawData, SecretText, Wifi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,8 @@ def read_injections(node: Node | None, files: Sequence[DataFile], reader: Creati
         ssh_keys=read_account_keys(node.get("ssh_keys"), users, reader),
         wifi=wifi,
         files=_read_files(node.get("files"), files, reader),
-        **values(node, INJECTIONS, reader.report, without=("users", "ssh_keys", "wifi", "files")),
+        raw=_read_raw(node.get("raw"), reader),
+        **values(node, INJECTIONS, reader.report, without=("users", "ssh_keys", "wifi", "files", "raw")),
     )
 
 
@@ -109,3 +110,20 @@ def _read_file(node: Node, reader: CreationReader) -> InjectedFile | None:
     if target is None or not {"to", "partition"} <= fields.keys():
         return None
     return InjectedFile(place=target.place, content=content, source=source, uid=uid, gid=gid, **fields)
+
+
+def _read_raw(node: Node | None, reader: CreationReader) -> tuple[RawData, ...]:
+    found = []
+    for one in items_of(node):
+        if not isinstance(one.value, dict):
+            continue
+        fields = values(one, RAW_DATA.keys, reader.report, without=SOURCE)
+        content, source = content_or_source(one, RAW_DATA.keys, reader)
+        given, offset = one.get("content"), one.get("offset")
+        if content is not None and given is not None:
+            content = decoded_content(content, one, reader)
+            if not given.text.strip():
+                reader.report.problem(given.place, "the content is empty", "the bytes in base64")
+        if offset is not None and "offset" in fields:
+            found.append(RawData(place=offset.place, content=content, source=source, **fields))
+    return tuple(found)

@@ -175,13 +175,15 @@ WIFI = Keys(
 
 _AS_IN_FILES = "as in [files](#files)"
 
+_PARTITION = (
+    Text(read=read.partition_name),
+    Whole(minimum=1, maximum=128, read=lambda text: str(int(text))),
+)
+
 INJECTED_FILE = Keys(
     {
         "partition": Either(
-            (
-                Text(read=read.partition_name),
-                Whole(minimum=1, maximum=128, read=lambda text: str(int(text))),
-            ),
+            _PARTITION,
             "`boot`, `root`, `data`, a number from 1, or `PARTLABEL=name` for the GPT partition of that name",
         ),
         "to": Text("a path in the partition, not on the machine: `/a` for `/data/a`", read=read.file_path),
@@ -198,6 +200,26 @@ INJECTED_FILE = Keys(
     },
     "a file in any partition",
     required=("partition", "to"),
+)
+
+RAW_DATA = Keys(
+    {
+        "offset": Either(
+            (Whole(minimum=0, maximum=BYTES_MAX, read=read.raw_offset), Text(read=read.raw_offset)),
+            "where it begins in the image: bytes, or a size such as `8KiB`; a multiple of 512",
+        ),
+        "content": Text("the bytes in base64"),
+        "url": Text(_AS_IN_FILES, read=read.checked_url),
+        "file": Text(_AS_IN_FILES),
+        "checksum": Keys(CHECKSUM.keys, _AS_IN_FILES, CHECKSUM.required),
+        "mirrors": Items(MIRRORS.item, _AS_IN_FILES, or_one=True),
+        "partition": Either(
+            _PARTITION,
+            "the partition that it lies in and is written over, as in `files`; without it no partition is touched",
+        ),
+    },
+    "bytes at an offset of the image",
+    required=("offset",),
 )
 
 INJECTIONS: dict[str, Shape] = {
@@ -229,6 +251,9 @@ INJECTIONS: dict[str, Shape] = {
         or_one=True,
     ),
     "files": Items(INJECTED_FILE, "a list of files in any partition"),
+    "raw": Items(
+        RAW_DATA, "bytes at offsets of the image, outside of file systems: a list, or one", or_one=True
+    ),
 }
 
 DATA: dict[str, Shape] = {

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stalker.disk.edit.view import FileView
+from stalker.disk.edit.view import FileView, Overlay
 from stalker.errors import InputError, NeedsRepair, StalkerError
 from stalker.io.sparse import place
 
@@ -52,6 +52,7 @@ class Editors:
         self._mtime_s = mtime_s
         self._ready = ready
         self._open: dict[int, Editor] = {}
+        self._raw: list[Piece] = []
 
     def has(self, name: str) -> bool:
         """Return whether there is such a partition, or one that may be it."""
@@ -79,18 +80,31 @@ class Editors:
             self._open[number] = self._opened(name, one)
         return self._open[number]
 
+    def is_open(self, name: str) -> bool:
+        """Return whether the file system of a partition was opened. Raises StalkerError when there is no such one."""
+        return self.facts(name).entry.number in self._open
+
+    def overwrite(self, pieces: Sequence[Piece]) -> None:
+        """Have `finish` write these bytes outside of the file systems that are open. Nothing is checked."""
+        overlay = Overlay(self._view.descriptor)
+        for at, data in pieces:
+            overlay.pwrite(data, at)
+        self._raw += overlay.changes()
+
     def opened(self) -> Sequence[Editor]:
         """Return those that were opened, in the order of the disk."""
         return [self._open[number] for number in sorted(self._open)]
 
     def pieces(self) -> list[Piece]:
         """Return what `finish` would write, by offset in the image."""
-        return [(at, data) for one in self.opened() for at, data in one.pieces()]
+        return [*((at, data) for one in self.opened() for at, data in one.pieces()), *self._raw]
 
     def finish(self) -> None:
         """Finish all that were opened. Raises StalkerError."""
         for one in self.opened():
             one.finish()
+        for at, data in self._raw:
+            self._view.pwrite(data, at)
 
     def close(self) -> None:
         """End what was opened; what is not finished is forgotten."""

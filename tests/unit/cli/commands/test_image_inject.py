@@ -183,6 +183,40 @@ def test_a_patched_image_is_the_injected_one(image, tmp_path):
     assert {one.name for one in tmp_path.iterdir()} == {"card.img", "kiosk.yaml", "kiosk.patch", "out.img"}
 
 
+def test_a_boot_loader_before_the_first_partition(image, tmp_path):
+    """By an injection in place as by a patch; a file system that is named is written over by intention alone."""
+    (tmp_path / "u-boot.bin").write_bytes(b"u-boot" * 300)
+    text = CONFIG.replace("injections: {", "injections: {raw: {offset: 8KiB, file: u-boot.bin}, ")
+    expected = bytearray(image.read_bytes()[:BOOT_START])
+    expected[8192 : 8192 + 1800] = b"u-boot" * 300
+    done, patch = patched(image, text)
+    assert done.returncode == 0, done.stderr
+
+    done = inject(image, text)
+
+    assert done.returncode == 0, done.stderr
+    assert "raw data: 1800 bytes at 8192" in done.stderr
+    assert image.read_bytes()[:BOOT_START] == expected
+    assert boot_file(image, "kiosk.conf") == "id=8"
+    assert b"u-boot" * 300 in patch.read_bytes()
+    assert {one.name for one in tmp_path.iterdir()} == {"card.img", "kiosk.yaml", "kiosk.patch", "u-boot.bin"}
+
+
+@pytest.mark.parametrize(
+    ("offset", "says"),
+    [("0", "the MBR"), (str(BOOT_START), "partition 1"), (f"{BOOT_START}, partition: 1", "is used")],
+)
+def test_raw_data_that_would_destroy_something_changes_nothing(image, offset, says):
+    was = image.read_bytes()
+    done = inject(
+        image, CONFIG.replace("injections: {", f"injections: {{raw: {{offset: {offset}, content: aGk=}}, ")
+    )
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert image.read_bytes() == was
+
+
 def test_a_patch_is_applied_to_a_compressed_base(image, tmp_path):
     """As to the raw one."""
     _, patch = patched(image)

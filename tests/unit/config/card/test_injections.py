@@ -322,6 +322,35 @@ def test_settings_of_a_region_and_of_the_firmware_are_checked(text, says):
     assert says in told(text)[0]
 
 
+@pytest.mark.parametrize(
+    ("offset", "count"), [("8KiB", 8192), ("8192", 8192), ("0x400", 1024), ("'1024'", 1024)]
+)
+def test_raw_data_has_an_offset_and_its_bytes(offset, count):
+    """In base64, or a file beside the configuration; one needs no list."""
+    (inline,) = injections(f"raw: {{offset: {offset}, content: aGk=}}").raw
+    (file,) = injections(f"raw: [{{offset: {offset}, file: u-boot.bin, partition: 2}}]").raw
+
+    assert (inline.offset, inline.content, inline.partition) == (count, b"hi", "")
+    assert (file.content, file.source, file.partition) == (None, Source("/srv/cards/u-boot.bin"), "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{offset: 8K, content: aGk=}", "'8K' is 8000 bytes, and not a multiple of 512 -- 8KiB is 8192"),
+        ("{offset: 100, content: aGk=}", "'100' is 100 bytes, and not a multiple of 512"),
+        ("{offset: -512, content: aGk=}", "must lie between 0"),
+        ("{offset: 8KiB, content: 'h i!'}", "this is not base64"),
+        ("{offset: 8KiB, content: ''}", "the content is empty"),
+        ("{offset: 8KiB}", "nothing says what the file holds"),
+        ("{content: aGk=}", "offset"),
+        ("{offset: 8KiB, content: aGk=, partition: boots}", "'boots' is not a partition"),
+    ],
+)
+def test_raw_data_that_cannot_be_written_is_refused(text, says):
+    assert says in told(f"raw: {text}")[0]
+
+
 def test_lines_of_the_firmware_are_a_list_or_one():
     """And a partition may be named by its label."""
     files = "files: [{partition: PARTLABEL=esp, to: /a, content: x}]"
