@@ -17,7 +17,7 @@ MIB = 1 << 20
 BASE_BYTES, BOOT_BYTES = 1024 * MIB, 64 * MIB
 BOOT_START = 4 * MIB
 FILES, FILE_BYTES = 8, 125_000_000
-LARGE_BYTES = 8192 * MIB
+SMALL_BYTES, LARGE_BYTES = 800 * MIB, 8192 * MIB
 INJECT_S = 0.5
 """What an injection into an ext4 may take, whatever the size of the image."""
 STALKER = [PYTHON, "-m", "stalker.cli"]
@@ -27,6 +27,7 @@ FILLED_PERCENT = 94
 TINY = {
     "FILLED_PERCENT": 60,
     "BASE_BYTES": 160 * MIB,
+    "SMALL_BYTES": 160 * MIB,
     "LARGE_BYTES": 320 * MIB,
     "FILES": 2,
     "FILE_BYTES": 1_000_000,
@@ -85,12 +86,15 @@ def measure(peer: Peer, scratch: Path, rounds: int) -> list[Figure]:
         Figure("create", small, own, copied, "cp and sync", bar=0.2, rounds=injected),
         Figure("create", f"{small}, without sync", own, copied_memory, "cp into memory"),
         *_into_ext4(scratch, made, rounds),
+        *_patched(scratch, base, rounds),
     ]
 
 
 def _into_ext4(scratch: Path, made: Path, rounds: int) -> list[Figure]:
-    """Put 1 KB into the root file system of an image of 2 GB, and of a large one without content."""
-    large, content, script = (scratch / name for name in ("large.img", "content", "script"))
+    """Put 1 KB into the root file system of an image of 2 GB, and of a small and a large one without content."""
+    names = ("small.img", "large.img", "content", "script")
+    small, large, content, script = (scratch / name for name in names)
+    _make(small, SMALL_BYTES, scratch / "none", content)
     _make(large, LARGE_BYTES, scratch / "none", content)
     content.write_text("x" * 1024)
     script.write_text(f"rm /one.txt\nwrite {content} /one.txt\nset_inode_field /one.txt mode 0100644\n")
@@ -102,17 +106,57 @@ def _into_ext4(scratch: Path, made: Path, rounds: int) -> list[Figure]:
     found = in_turn(
         {
             OURS: lambda _: run([*STALKER, "image", "inject", str(made), str(injection)])[0],
+            "small": lambda _: run([*STALKER, "image", "inject", str(small), str(injection)])[0],
             "large": lambda _: run([*STALKER, "image", "inject", str(large), str(injection)])[0],
             "debugfs": lambda _: run([str(word) for word in debugfs])[0],
         },
         rounds,
     )
-    own, own_large, theirs = (median(found[name]) for name in (OURS, "large", "debugfs"))
+    own, own_small, own_large, theirs = (median(found[name]) for name in (OURS, "small", "large", "debugfs"))
     work = "1 KB into the ext4 of an image of 2 GB"
     return [
         Figure("create", work, own, INJECT_S, "0.5 s", bar=1.0, rounds=found),
         Figure("create", f"{work}, beside a program that does it alone", own, theirs, "debugfs and sync"),
-        Figure("create", "the same into one of 8 GB", own_large, own, "into one of 2 GB", bar=1.3),
+        Figure("create", "the same into one of 0.8 GB", own_small, INJECT_S, "0.5 s", bar=1.0),
+        Figure("create", "the same into one of 8 GB", own_large, own_small, "into one of 0.8 GB", bar=1.3),
+    ]
+
+
+def _patched(scratch: Path, base: Path, rounds: int) -> list[Figure]:
+    """Make a patch that puts 1 KB into the root file system of a base of 1 GB, and apply it.
+
+    A patch has the SHA-256 of its base, and so has it read; what it is applied to is compared with that.
+    """
+    injection, patch, output = (scratch / name for name in ("root.yaml", "one.patch", "patched.img"))
+    hashed = ["sh", "-ec", 'cp --reflink=never "$0" "$1"; sync "$1"; sha256sum "$1"', base, output]
+    made = in_turn(
+        {
+            OURS: lambda _: run([*STALKER, "image", "patch", "-X", *map(str, (base, injection, patch))])[0],
+            "sha256sum": lambda _: run(["sha256sum", str(base)])[0],
+        },
+        rounds,
+    )
+    applied = in_turn(
+        {
+            OURS: lambda _: run([*STALKER, "image", "apply", "-X", *map(str, (base, patch, output))])[0],
+            "cp, sync, sha256sum": lambda _: run([str(word) for word in hashed])[0],
+        },
+        rounds,
+    )
+    run([*STALKER, "image", "apply", "-X", *map(str, (base, patch, output))])
+    if output.stat().st_size != base.stat().st_size or patch.stat().st_size > MIB:
+        raise BenchError(f"the patch has {patch.stat().st_size} bytes, its image {output.stat().st_size}")
+    return [
+        Figure(
+            "create",
+            "a patch of 1 KB for an image of 1 GB",
+            *map(median, made.values()),
+            "sha256sum",
+            rounds=made,
+        ),
+        Figure(
+            "create", "it applied", *map(median, applied.values()), "cp, sync and sha256sum", rounds=applied
+        ),
     ]
 
 
