@@ -61,6 +61,7 @@ TESTED_ELSEWHERE = {
     "cli/__main__": "unit/test_venv.py",
     "cli/commands/completion": "unit/cli/test_completion.py",
     "cli/commands/image": "test_docs.py",
+    "cli/commands/release/lock": "unit/app/test_lock.py",
     "cli/commands/run": "docker/test_benchmarks.py",
     "cli/commands/serve": "unit/cli/test_serve.py",
     "config/schema/service": "unit/config/service/test_load.py",

@@ -33,8 +33,15 @@ def has_unsettled(tree: Tree) -> bool:
 
 def has_moving(tree: Tree) -> bool:
     """Return whether a tree has inputs that can be another content tomorrow, as no checksum or commit pins them."""
+    return bool(moving_inputs(tree))
+
+
+def moving_inputs(tree: Tree) -> list[tuple[str, str]]:
+    """Return URL and ref of each input that can be another content tomorrow; the ref of a file is empty."""
     steps = _steps(tree)
-    return bool(_unsettled(steps)) or any(source.is_moving for source in _repositories(steps))
+    found = [(download.source.url, "") for download in _unsettled(steps)]
+    found += [(one.url, one.ref) for one in _repositories(steps) if one.is_moving]
+    return list(dict.fromkeys(found))
 
 
 def settle_inputs(tree: Tree, secrets: Mapping[str, str], environ: Mapping[str, str], say: Say) -> Tree:
@@ -58,7 +65,12 @@ def settle_inputs(tree: Tree, secrets: Mapping[str, str], environ: Mapping[str, 
         # What runs later is the commit that the plan knows.
         return replace(mount, digest=found.digest, git=replace(mount.git, ref=found.commit))
 
-    filling = _Filling(settled, pinned)
+    return change_inputs(tree, settled, pinned)
+
+
+def change_inputs(tree: Tree, change: Callable[[File], File], change_mount: Callable[[Mount], Mount]) -> Tree:
+    """Return a tree with its files and mounts changed where they are fetched; what steps share stays shared."""
+    filling = _Filling(change, change_mount)
     stalks = tuple(
         replace(stalk, steps=tuple(filling.step(step) for step in stalk.steps)) for stalk in tree.stalks
     )

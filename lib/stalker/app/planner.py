@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stalker.app.environment import cache_dir
-from stalker.app.inputs import has_moving, has_unsettled, settle_inputs
+from stalker.app.inputs import has_moving, has_unsettled
 from stalker.plan.artifacts import plan_artifacts, steps_wanted
 from stalker.plan.bases import find_bases
 from stalker.plan.graph import link_steps, split_name
@@ -41,7 +41,9 @@ class Planner:
     """Called with a line about what takes long."""
     yes: bool = False
     has_moving_inputs: bool = False
-    """Inputs that no checksum pins: what they are was asked of their servers."""
+    """Inputs that no checksum pins: what they are was asked of their servers, or is in a lock file."""
+    lock_note: str = ""
+    """How much is taken from the tree's lock file, empty for nothing."""
     index: ImageIndex | None = None
     cautions: tuple[str, ...] = ()
     """Doubts about the platforms that have to run, found when the plan was drawn."""
@@ -65,7 +67,7 @@ class Planner:
         """Link the tree's steps and turn names as typed into a selection; `secrets` are values read already.
 
         Raises:
-            PlanError: a name is unknown. FilesError: a secret that counts cannot be read. InputError: an input that
+            PlanError: a name is unknown, or an input is not in the lock where it has to be. FilesError: a secret that counts cannot be read. InputError: an input that
                 no checksum pins is not available.
         """
         if any(source.counts for source in tree.secrets):
@@ -74,8 +76,12 @@ class Planner:
 
             tree = with_counted_secrets(tree, os.environ, secrets or {})
         is_moving = has_moving(tree)
+        lock_note = ""
         if has_unsettled(tree):
-            tree = settle_inputs(tree, secrets or {}, os.environ, say)
+            # late: few trees have inputs that are fetched, and the readers of files take 15 ms
+            from stalker.app.lock import settle_locked
+
+            tree, lock_note = settle_locked(tree, secrets or {}, os.environ, say, locked=request.locked)
         links = link_steps(tree)
         selection = select(
             links,
@@ -86,7 +92,7 @@ class Planner:
             only=split_name(request.only, tree) if request.only else None,
             no_cache=request.no_cache,
         )
-        return cls(settings, tree, links, engine, selection, say, yes, is_moving)
+        return cls(settings, tree, links, engine, selection, say, yes, is_moving, lock_note)
 
     def provider(self, platform: str) -> BaseProvider:
         """Return what provides bases for a platform, created on first use."""

@@ -73,6 +73,8 @@ def run_tree(settings: Settings, config: str, request: RunRequest, observe: Obse
         )
         with _observed(tree, request, observe, began_s, secrets) as context:
             planner.say = context.note
+            if planner.lock_note:
+                context.note(planner.lock_note)
 
             def work() -> tuple[Plan, RunResult]:
                 drawn = draw_plan(planner, context, _platform_enabler(planner, context))  # 4 to 7

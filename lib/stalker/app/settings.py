@@ -30,6 +30,7 @@ class StepRequest:
     """The steps of a tree that are requested, and what changes the tree; names as typed, empty for all steps.
 
     `overrides` are the variables of `--set`, `with_files` the files that are merged onto the tree, in order.
+    With `locked` an input that moves and is not in the tree's lock file is refused.
     """
 
     start: str = ""
@@ -38,3 +39,4 @@ class StepRequest:
     no_cache: bool = False
     overrides: dict[str, str] = field(default_factory=dict)
     with_files: tuple[str, ...] = ()
+    locked: bool = False

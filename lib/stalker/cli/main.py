@@ -26,6 +26,8 @@ from stalker.model.program import set_program
 COMMANDS = {
     "run": ("stalker.cli.commands.run", "run", "run what is not there yet, and resume"),
     "plan": ("stalker.cli.commands.plan", "plan", "verdict and reason for each step; touches nothing"),
+    "lock": ("stalker.cli.commands.release.lock", "lock", "write what moving inputs are now, for later runs"),
+    "upgrade": ("stalker.cli.commands.release.lock", "upgrade", "look again at what is locked: old -> new"),
     "graph": ("stalker.cli.commands.inspect", "graph", "the graph as svg, png, dot or mermaid"),
     "show": ("stalker.cli.commands.inspect", "show", "every variable of every step and where it was set"),
     "check": ("stalker.cli.commands.inspect", "check", "all problems in files, with file:line:column"),

@@ -44,6 +44,7 @@ OPTIONS = (
     click.option("--no-cache", is_flag=True, help="Reuse nothing."),
     SET,
     WITH,
+    click.option("--locked", is_flag=True, help="Refuse inputs that move and are not in the lock file."),
 )
 
 
@@ -59,9 +60,11 @@ def selects_steps(command: Callable[..., None]) -> Callable[..., None]:
         no_cache: bool,
         overrides: tuple[str, ...],
         with_files: tuple[str, ...],
+        locked: bool,
         **others: Any,
     ) -> None:
-        steps = StepRequest(start or "", until, only or "", no_cache, parse_overrides(overrides), with_files)
+        changes = parse_overrides(overrides)
+        steps = StepRequest(start or "", until, only or "", no_cache, changes, with_files, locked)
         command(*args, steps=steps, **others)
 
     for option in reversed(OPTIONS):

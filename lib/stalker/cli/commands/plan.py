@@ -43,6 +43,8 @@ def plan(
     read = read_tree(ctx.obj, tree, steps.overrides, steps.with_files)
     engine = connect()
     planner = Planner.of(ctx.obj, read, engine, steps, say)
+    if planner.lock_note:
+        say(planner.lock_note)
     drawn = planner.draw()
     engine.close()
     for text in (*read.warnings, *planner.cautions):

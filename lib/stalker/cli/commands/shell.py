@@ -20,7 +20,8 @@ import click
 
 from stalker.app.committed.refs import find_ref
 from stalker.app.environment import connect
-from stalker.app.inputs import has_unsettled, provided_inputs, settle_inputs
+from stalker.app.inputs import has_unsettled, provided_inputs
+from stalker.app.lock import settle_locked
 from stalker.app.shell import restore_step
 from stalker.app.trees import read_tree
 from stalker.cli.options import WITH, need_tree, parse_overrides
@@ -127,7 +128,7 @@ def find_opening(
                 raise
             say(f"{tree_file} cannot be read: {error.problems[0].what}")
     if tree is not None and has_unsettled(tree):
-        tree = settle_inputs(tree, {}, os.environ, say)
+        tree, _ = settle_locked(tree, {}, os.environ, say)
     bare = Opening(
         image=image,
         title=name,

@@ -195,6 +195,8 @@ def tree_files(workspace: Workspace) -> list[tuple[str, str]]:
     """Return names and files of the trees of a workspace."""
     found: list[tuple[str, str]] = []
     for name in workspace.listing("trees"):
+        if name.endswith(".lock.hjson"):
+            continue
         if name.endswith(".hjson"):
             found.append((name.removesuffix(".hjson"), f"trees/{name}"))
         elif workspace.kind(f"trees/{name}/{name}.hjson") == "file":
