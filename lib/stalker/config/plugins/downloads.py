@@ -51,7 +51,7 @@ def read_download(node: Node, variables: tuple[Variable, ...], reader: PluginRea
     if address is None or not url or len(report.errors()) > problems:
         return None
     if digest is None:
-        what = "a URL without a checksum: each plan asks its server what it has now"
+        what = "a URL without a checksum: unless a lock file has it, each plan asks what it is now"
         report.warning(address.key_place, what, 'add sha256: "..." or a checksum')
     elif digest.algorithm in WEAK:
         what = f"{digest.algorithm} is weak: another file with the same {digest.algorithm} can be made"
