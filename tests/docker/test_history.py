@@ -460,3 +460,43 @@ def test_a_report_of_the_newest_run_and_of_an_older_one(workspace):
         workspace.stalker("report", *more).code for more in (["none", "-o", "x.html"], ["-o", "x.pdf"])
     ]
     assert refused == [2, 2]
+
+
+@pytest.mark.parametrize(("script", "code", "state"), [("true", 0, "done"), ("exit 7", 1, "failed")])
+def test_a_run_writes_its_own_report(workspace, script, code, state):
+    """Also where it fails; a name that no report can have is refused before anything runs."""
+    workspace.tree({"s": {}})
+    workspace.stalk("s", {"a": script})
+    for name in ("x.pdf", "none/x.html"):
+        refused = workspace.stalker("run", "trees/t/t.hjson", "--report", name)
+        assert (refused.code, (workspace.path / "logs/runs").exists()) == (2, False)
+
+    done = workspace.stalker("run", "trees/t/t.hjson", "--report", "run.json")
+
+    assert done.code == code, done.err
+    data = json.loads((workspace.path / "run.json").read_text())
+    assert [(step["step"], step["state"]) for step in data["steps"]] == [("s:a", state)]
+    (run,) = (workspace.path / "logs/runs").iterdir()
+    assert data["run"] == run.name
+
+
+def test_history_finds_the_runs_of_a_tree_with_another_log_directory(workspace):
+    """By what the images say, and by `--tree` where runs are named."""
+    workspace.tree({"s": {}}, paths={"LOG_DIR": "elsewhere/logs"})
+    workspace.stalk("s", {"a": "echo 1 >/a", "b": "echo 1 >/b"})
+    assert workspace.run().code == 0
+    workspace.stalk("s", {"a": "echo 1 >/a", "b": "echo 2 >/a; echo c >/c"})
+    assert workspace.run().code == 0
+    first, second = sorted(path.name for path in (workspace.path / "elsewhere/logs/runs").iterdir())
+    tree = ["--tree", "trees/t/t.hjson"]
+
+    blamed = workspace.stalker("blame", "s:b", "/a", *tree)
+    bisected = workspace.stalker("bisect", "s:b", *tree, "--path", "/c", "--absent")
+    compared = workspace.stalker("diff", first, second, *tree)
+    reported = workspace.stalker("report", first, "-o", "run.json", *tree)
+
+    assert f"run {second}: script changed" in blamed.out, blamed.err
+    assert f"run {second}: script changed" in bisected.out, bisected.err
+    assert "s:b: script changed" in compared.out, compared.err
+    assert json.loads((workspace.path / "run.json").read_text())["run"] == first, reported.err
+    assert not (workspace.path / "logs").exists()

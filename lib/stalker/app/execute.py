@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from stalker import __version__
@@ -70,12 +71,16 @@ class DrawnPlan:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended. `plan` and `result` are None when it ended before its steps were executed."""
+    """How a run ended. `plan` and `result` are None when it ended before its steps were executed.
+
+    `log_dir` is absolute, and has the journal of the run.
+    """
 
     finished: events.RunFinished
     plan: Plan | None
     result: RunResult | None
     error: StalkerError | None
+    log_dir: Path
 
 
 def record_run(
@@ -105,7 +110,7 @@ def record_run(
     finally:
         finished = _finished(context.run, plan, result, error, time.time() - context.began_s)
         context.emit(finished)
-    return RunOutcome(finished, plan, result, error)
+    return RunOutcome(finished, plan, result, error, Path(tree.workspace, tree.log_dir))
 
 
 def draw_plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from dataclasses import dataclass, field
@@ -15,16 +16,6 @@ from stalker.history.run_record import read_record
 from stalker.journal.inputs import InputStore
 from stalker.journal.reader import RUNS, run_journal
 from stalker.model.program import program
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from stalker.engine.interface import Engine
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from stalker.engine.interface import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -235,6 +226,14 @@ def log_dir_of(settings: Settings, tree: Tree | None = None) -> Path:
     return Path(settings.workspace) / (tree.log_dir if tree is not None else "logs")
 
 
+def log_dir_of_state(settings: Settings, state: State) -> Path:
+    """Return where the logs of the tree are that left a state, as its image says; `logs` for a base."""
+    from stalker.model.labels import LOG
+
+    log = state.image.labels.get(LOG, "") if state.step else ""
+    return Path(settings.workspace, log).parents[1] if log.count("/") > 1 else log_dir_of(settings)
+
+
 def input_diffs(plan: Plan, index: ImageIndex, log_dir: Path) -> dict[StepId, list[str]]:
     """Return for each step that runs again how its script and placed files differ from those of its last image.
 
@@ -292,6 +291,35 @@ def report_document(workspace: Path, log_dir: Path, run: str) -> dict[str, Any]:
         return (store.text(digest) or b"").decode("utf-8", "replace")
 
     return document_of(read_record(journal), Sources(script, lambda log: last_lines(workspace / log)))
+
+
+REPORT_ENDINGS = (".html", ".json")
+
+
+def check_report_name(output: str) -> None:
+    """Raise PlanError unless a report can be written to a file of this name."""
+    if not output.endswith(REPORT_ENDINGS):
+        raise PlanError(
+            f"{output} ends neither in .html nor in .json", "", "name the kind of report by its ending"
+        )
+    if not Path(output).parent.is_dir():
+        raise PlanError(f"{output} cannot be written: there is no directory {Path(output).parent}")
+
+
+def write_report(output: str, workspace: Path, log_dir: Path, run: str) -> str:
+    """Write the report of a run, as a page or as data by the ending of `output`; return the run's id.
+
+    `run` is as for `report_document`. Raises PlanError.
+    """
+    from stalker.history.report import page_of
+
+    document = report_document(workspace, log_dir, run)
+    text = json.dumps(document, indent=1) + "\n" if output.endswith(".json") else page_of(document)
+    try:
+        Path(output).write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise PlanError(f"{output} cannot be written: {error.strerror}") from error
+    return str(document["run"])
 
 
 LOG_END_BYTES = 8192

@@ -75,7 +75,7 @@ def images(
 @click.command()
 @click.argument("old", metavar="REF")
 @click.argument("new", metavar="REF")
-@click.option("--tree", metavar="TREE", help="The tree whose `stalk:step` a REF is.")
+@click.option("--tree", metavar="TREE", help="The tree that a REF is of, or whose LOG_DIR has the runs.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def diff(settings: Settings, old: str, new: str, tree: str | None, as_json: bool) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import functools
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from stalker.app.history import check_report_name, write_report
 from stalker.app.run import RunRequest, run_tree
 from stalker.cli.options import selects_steps
+from stalker.cli.terminal import say
+from stalker.errors import PlanError
 from stalker.io.signals import end_like_ctrl_c
 from stalker.journal.observers import open_observers
 
 if TYPE_CHECKING:
+    from stalker.app.execute import RunOutcome
     from stalker.app.settings import Settings, StepRequest
 
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--keep-going", "-k", is_flag=True, help="A failed step blocks only what grows on it.")
 @click.option("--wait", is_flag=True, help="Wait for another run on the same names.")
 @click.option("--yes", "-y", is_flag=True, help="Answer questions with yes.")
+@click.option("--report", metavar="FILE", help="Write a report at the end: FILE.html, or FILE.json.")
 @click.option("--watch-stdout", is_flag=True, help="Show each step's output.")
 @click.option("--eliot-info", is_flag=True, help="Show what is done on stdout.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line on stdout.")
@@ -38,6 +44,7 @@ def run(
     keep_going: bool,
     wait: bool,
     yes: bool,
+    report: str | None,
     watch_stdout: bool,
     eliot_info: bool,
     as_json: bool,
@@ -53,6 +60,7 @@ def run(
             ctx.obj,
             tree,
             request,
+            report=report or "",
             watch_stdout=watch_stdout,
             eliot_info=eliot_info,
             as_json=as_json,
@@ -66,14 +74,34 @@ def run_observed(
     tree: str,
     request: RunRequest,
     *,
+    report: str = "",
     watch_stdout: bool = False,
     eliot_info: bool = False,
     as_json: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Run a tree with its observers on the standard streams; return the exit code."""
+    """Run a tree with its observers on the standard streams; return the exit code.
+
+    `report` is the file that the report of the run is written to, also of a failed one; empty for none.
+    """
+    if report:
+        check_report_name(report)
     observe = functools.partial(
         open_observers, watch_stdout=watch_stdout, eliot_info=eliot_info, as_json=as_json, quiet=quiet
     )
     end_like_ctrl_c()
-    return run_tree(settings, tree, replace(request, command=tuple(sys.argv)), observe).finished.exit_code
+    outcome = run_tree(settings, tree, replace(request, command=tuple(sys.argv)), observe)
+    if report:
+        _write_report(settings, report, outcome)
+    return outcome.finished.exit_code
+
+
+def _write_report(settings: Settings, report: str, outcome: RunOutcome) -> None:
+    """Write the report of a run that has ended; one that cannot be written is the error of a run without one."""
+    run = outcome.finished
+    try:
+        write_report(report, Path(settings.workspace), outcome.log_dir, run.run)
+    except PlanError as error:
+        if not run.exit_code:
+            raise
+        say(f"no report: {error.brief}")

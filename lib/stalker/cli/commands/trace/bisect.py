@@ -205,19 +205,20 @@ def _reasons(
     settings: Settings, engine: DockerEngine, before: State, bad: State, *, of_builds: bool
 ) -> list[str]:
     """Return what is known of a culprit: why it ran, its log, what it needs; of a build what changed."""
-    from stalker.app.history import ImageOrigins, cause_lines, log_dir_of
+    from stalker.app.history import ImageOrigins, cause_lines, log_dir_of_state
     from stalker.history.chain import needs_of
     from stalker.journal.reader import reason_in
     from stalker.model import labels
 
     known = bad.image.labels
+    log_dir = log_dir_of_state(settings, bad)
     lines = []
     if bad.run:
-        reason = reason_in(log_dir_of(settings), bad.run, bad.step)
+        reason = reason_in(log_dir, bad.run, bad.step)
         lines.append(f"run {shown(bad.run)}{': ' + shown(reason) if reason else ''}")
         lines.append(f"log {shown(known.get(labels.LOG, ''))}")
     if of_builds:
-        origins = ImageOrigins.of(engine, log_dir_of(settings))
+        origins = ImageOrigins.of(engine, log_dir)
         old, new = (state.image.labels.get(labels.FINGERPRINT, "") for state in (before, bad))
         return [*lines, *cause_lines(bad.step, old, new, origins)]
     lines += [

@@ -80,13 +80,12 @@ def blame(
 def _texts(settings: Settings, found: Blame, path: str) -> list[str]:
     own = [touch for touch in found.touches if path and touch.path == found.path]
     others = [touch for touch in found.touches if touch not in own]
-    log_dir = Path(settings.workspace) / "logs"
-    return [*(_text(settings, touch, found, log_dir) for touch in own), *_table(others, found)]
+    return [*(_text(settings, touch, found) for touch in own), *_table(others, found)]
 
 
-def _text(settings: Settings, touch: Touch, found: Blame, log_dir: Path) -> str:
+def _text(settings: Settings, touch: Touch, found: Blame) -> str:
     """Return what one step did to a path: the step, its run with the reason, its log with what that says of it."""
-    from stalker.app.history import titles
+    from stalker.app.history import log_dir_of_state, titles
     from stalker.journal.reader import lines_about, reason_in
 
     image, state = touch.state.image, touch.state
@@ -96,7 +95,7 @@ def _text(settings: Settings, touch: Touch, found: Blame, log_dir: Path) -> str:
     notes = f"  ({', '.join(map(shown, touch.notes))})" if touch.notes else ""
     lines = [f"{touch.letter} {shown(title)}  {when}  {what}{notes}"]
     if state.run:
-        reason = reason_in(log_dir, state.run, state.step.removesuffix(".failed"))
+        reason = reason_in(log_dir_of_state(settings, state), state.run, state.step.removesuffix(".failed"))
         lines.append(f"  run {shown(state.run)}{': ' + shown(reason) if reason else ''}")
     log = image.labels.get(labels.LOG, "") if state.step else ""
     if log:

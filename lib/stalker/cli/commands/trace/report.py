@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from stalker.app.trees import read_tree
-from stalker.errors import PlanError
 
 if TYPE_CHECKING:
     from stalker.app.settings import Settings
@@ -25,15 +23,9 @@ def report(settings: Settings, run: str | None, output: str, tree: str | None) -
 
     The page is one file that loads nothing. It comes from the journal, also of a run that was killed.
     """
-    from stalker.app.history import log_dir_of, report_document
-    from stalker.history.report import page_of
+    from stalker.app.history import check_report_name, log_dir_of, write_report
 
-    if not output.endswith((".html", ".json")):
-        raise PlanError(
-            f"{output} ends neither in .html nor in .json", "", "name the kind of report by its ending"
-        )
+    check_report_name(output)
     log_dir = log_dir_of(settings, read_tree(settings, tree) if tree else None)
-    document = report_document(Path(settings.workspace), log_dir, run or "")
-    text = json.dumps(document, indent=1) + "\n" if output.endswith(".json") else page_of(document)
-    Path(output).write_text(text, encoding="utf-8", errors="replace")
-    click.echo(f"{output}: run {document['run']}", err=True)
+    written = write_report(output, Path(settings.workspace), log_dir, run or "")
+    click.echo(f"{output}: run {written}", err=True)
