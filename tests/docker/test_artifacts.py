@@ -108,6 +108,37 @@ def test_a_root_file_system_leaves_the_engine(workspace):
     assert "s/root  published in" in done.err
 
 
+def test_a_bill_of_materials_is_published_with_its_image(workspace):
+    """The same as `stalker sbom` writes, also of packages whose list is left out; dropped and added by a new version."""
+    script = (
+        "mkdir -p /var/lib/dpkg; printf 'Package: tool\\nStatus: install ok installed\\nVersion: 1.0\\n"
+        "Architecture: all\\n' >/var/lib/dpkg/status; echo 'ID=debian' >/etc/os-release"
+    )
+    root = {"rootfs": "root.tar.gz", "exclude": "/var/lib/dpkg"}
+    given(workspace, {"root": {**root, "sbom": ["cyclonedx", "spdx"]}}, script)
+
+    done = run(workspace)
+
+    assert done.code == 0, done.err
+    manifest = json.loads((published(workspace) / "manifest.json").read_bytes())
+    assert {one["name"]: one["sha256"] for one in manifest["files"]} == {
+        name: sha256(published(workspace) / name)
+        for name in ("root.tar.gz", "root.cdx.json", "root.spdx.json")
+    }
+    bill = json.loads((published(workspace) / "root.cdx.json").read_bytes())
+    assert [one["purl"] for one in bill["components"] if "purl" in one] == [
+        "pkg:deb/debian/tool@1.0?arch=all&distro=debian"
+    ]
+    for ending in ("cdx.json", "spdx.json"):
+        written = workspace.path / f"by_hand.{ending}"
+        assert workspace.stalker("sbom", str(published(workspace)), "-o", str(written)).code == 0
+        assert written.read_bytes() == (published(workspace) / f"root.{ending}").read_bytes()
+    given(workspace, {"root": root}, script)
+    assert artifact_verdicts(workspace)["s/root"] == ("MAKE", "sbom: cyclonedx spdx -> (none)")
+    assert run(workspace).code == 0
+    assert not (published(workspace) / "root.cdx.json").exists()
+
+
 def test_two_builds_give_the_same_bytes(workspace):
     """Everything made again, a moment later: with SOURCE_DATE_EPOCH nothing tells them apart."""
     given(

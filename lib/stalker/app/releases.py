@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stalker import __version__
 from stalker.artifacts.packages import Packages
 from stalker.disk.manifest import NAME, BadManifest, read_manifest
 from stalker.errors import EngineError, InputError, PlanError
 from stalker.history.changes import changes_between
 from stalker.history.components import Subject, components_of, os_release
+from stalker.history.sbom import cyclonedx, spdx
 from stalker.history.system import read_system
 from stalker.model.labels import FINGERPRINT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from stalker.artifacts.packages import Package
     from stalker.disk.manifest import Manifest
@@ -111,3 +114,17 @@ def bill_of(engine: Engine, name: str, image: Image, epoch_s: int | None) -> tup
         release=release.get("VERSION_ID", ""),
     )
     return subject, components_of(system, packages_in(system))
+
+
+def bill_texts(
+    engine: Engine, name: str, image: Image, epoch_s: int | None, forms: Sequence[str]
+) -> tuple[dict[str, str], int]:
+    """Return by form the bills of materials of an image as JSON in ASCII, and how many packages they have.
+
+    `epoch_s` is their time, None for that of the image. Raises EngineError.
+    """
+    subject, components = bill_of(engine, name, image, epoch_s)
+    makers = {"cyclonedx": cyclonedx, "spdx": spdx}
+    documents = {form: makers[form](subject, components, __version__) for form in forms}
+    texts = {form: json.dumps(one, indent=2, ensure_ascii=True) + "\n" for form, one in documents.items()}
+    return texts, len(components)

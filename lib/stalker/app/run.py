@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from stalker.app.execute import RunOutcome
     from stalker.app.settings import Settings
     from stalker.artifacts.scheduler import ArtifactScheduler
+    from stalker.engine.interface import Engine
     from stalker.journal.observers import Observers
+    from stalker.model.artifacts import Artifact
+    from stalker.model.images import Image
     from stalker.model.tree import Tree
     from stalker.plan.plan import Plan
     from stalker.run.scheduler import RunResult
@@ -150,11 +153,18 @@ def _artifacts_of(planner: Planner, plan: Plan, context: RunContext) -> Artifact
     check_can_be_packed([action.artifact for action in plan.to_make])
     engine, tree = planner.engine, planner.tree
     workshop = Workshop(engine, tree, tree.workspace, context.secrets, context.emit, context.run)
+    workshop.bills = lambda artifact, image: _bills(engine, artifact, image)
     image_of = image_maker(engine, context.note, context.cancel)
     workshop.toolbox = Toolbox(engine, image_of, context.run, workshop.cancel, cache_dir())
     return ArtifactScheduler(
         plan, workshop, cache_dir(), jobs=context.jobs, keep_going=context.keep_going, wait=context.wait
     )
+
+
+def _bills(engine: Engine, artifact: Artifact, image: Image) -> dict[str, str]:
+    from stalker.app.releases import bill_texts  # late: few trees publish one
+
+    return bill_texts(engine, artifact.id, image, artifact.epoch_s, artifact.sbom)[0]
 
 
 def _note_if_quick(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from stalker.engine.interface import Engine
     from stalker.io.progress import Task
-    from stalker.model.artifacts import ArtifactId
+    from stalker.model.artifacts import Artifact, ArtifactId
+    from stalker.model.images import Image
     from stalker.model.tree import Tree
     from stalker.toolbox.container import Toolbox
 
@@ -27,7 +28,7 @@ class Workshop:
     """Where artifacts are made.
 
     `workspace` is an absolute path, `run` the run's id. `toolbox` is None where none is available.
-    `cancel` is set when the user stops the run.
+    `cancel` is set when the user stops the run. `bills` returns by form the bills of materials of an artifact's image.
     """
 
     engine: Engine
@@ -38,6 +39,7 @@ class Workshop:
     run: str
     toolbox: Toolbox | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
+    bills: Callable[[Artifact, Image], Mapping[str, str]] | None = None
 
     def check(self) -> None:
         """Raise Interrupted when the user stops the run: to be called a few times a second."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from stalker.artifacts.packages import Packages
-from stalker.artifacts.produce import Produced, produce
+from stalker.artifacts.produce import produce
 from stalker.artifacts.proof import Proof
 from stalker.artifacts.store import (
     DIGITS,
@@ -47,9 +47,10 @@ from stalker.disk.manifest import (
 from stalker.errors import NotThere, StalkerError
 from stalker.io.atomic import sync_path
 from stalker.io.progress import Task
+from stalker.model.artifacts import bill_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from stalker.artifacts.context import Workshop
@@ -165,7 +166,8 @@ def _fill(
     packages = Packages()
     proof = Proof(artifact, workshop)
     produced = produce(action, image, part, workshop, (packages, *proof.watchers))
-    files = _checksums(action, produced, part, workshop)
+    names = (*produced.names, *_write_bills(action, image, part, workshop))
+    files = _checksums(action, names, part, workshop)
     proof.prove(part, produced.disk, image)
     manifest = Manifest(
         tree=workshop.tree.name,
@@ -197,16 +199,30 @@ def _fill(
     return manifest, proof
 
 
+def _write_bills(action: ArtifactAction, image: Image, part: Path, workshop: Workshop) -> tuple[str, ...]:
+    """Write the bills of materials of the image that an artifact is made of; return their names."""
+    files = bill_files(action.artifact)
+    if not files:
+        return ()
+    assert workshop.bills is not None
+    Task("writing the bill of materials", workshop.reporter(action.id))
+    texts = workshop.bills(action.artifact, image)
+    workshop.check()
+    for form, name in files.items():
+        (part / name).write_text(texts[form], encoding="ascii")
+    return tuple(files.values())
+
+
 def _package(package: Any) -> dict[str, str]:
     found = {name: getattr(package, name) for name in ("manager", "name", "version", "architecture")}
     return {name: value for name, value in found.items() if value}
 
 
 def _checksums(
-    action: ArtifactAction, produced: Produced, part: Path, workshop: Workshop
+    action: ArtifactAction, names: Sequence[str], part: Path, workshop: Workshop
 ) -> tuple[PublishedFile, ...]:
     """Bring all files to the disk and compute their checksums, side by side."""
-    sizes = {name: (part / name).stat().st_size for name in produced.names}
+    sizes = {name: (part / name).stat().st_size for name in names}
     task = Task("computing checksums", workshop.reporter(action.id), sum(sizes.values()))
 
     def one(name: str) -> PublishedFile:
@@ -214,7 +230,7 @@ def _checksums(
         return PublishedFile(name, sizes[name], sha256_of(part / name, task.add))
 
     with ThreadPoolExecutor(min(4, len(sizes) or 1)) as pool:
-        return tuple(pool.map(one, produced.names))
+        return tuple(pool.map(one, names))
 
 
 def _publish(shelf: Shelf, folder: Path, manifest: Manifest, proof: Proof) -> Made:

@@ -24,6 +24,8 @@ FileSystem = Literal["", "vfat", "ext4", "squashfs", "swap"]
 FORMATS = ("img", "img.zst", "img.xz", "img.gz", "zip", "bmap")
 """What a disk is published as; `bmap` says which blocks of the others hold data."""
 
+BILLS = {"cyclonedx": "cdx.json", "spdx": "spdx.json"}
+"""Forms of a bill of materials, and how the names of their files end."""
 
 GATES = {
     "ssh_host_keys": "no SSH host keys: every machine made of the image would have the same",
@@ -223,7 +225,7 @@ class Artifact:
 
     `exclude` are patterns as in `Files.paths`; what is below an excluded directory goes with it. `epoch_s`
     is SOURCE_DATE_EPOCH: no time is later; None where it is not set: then the image's own time.
-    `gates` is None where nothing is checked.
+    `gates` is None where nothing is checked. `sbom` are the forms of the image's bill of materials that are published.
     """
 
     name: str
@@ -235,11 +237,17 @@ class Artifact:
     gates: Gates | None = None
     boot_test: BootTest | None = None
     epoch_s: int | None = None
+    sbom: tuple[str, ...] = ()
 
     @property
     def id(self) -> ArtifactId:
         """`stalk/artifact`."""
         return artifact_id(self.stalk, self.name)
+
+
+def bill_files(artifact: Artifact) -> dict[str, str]:
+    """Return by form the name of each bill of materials that is published with an artifact."""
+    return {form: f"{artifact.name}.{BILLS[form]}" for form in artifact.sbom}
 
 
 def tars_of(artifact: Artifact) -> tuple[str, ...]:

@@ -238,6 +238,7 @@ def definition(artifact: Artifact, tree: str) -> dict[str, str]:
         "format": FORMAT,
         "name": f"{tree} {artifact.id}",  # what identifies a disk is made of the names
         "exclude": "\n".join(artifact.exclude),
+        "sbom": " ".join(sorted(artifact.sbom)),
         "SOURCE_DATE_EPOCH": "" if artifact.epoch_s is None else str(artifact.epoch_s),
     }
     for write in artifact.writes:

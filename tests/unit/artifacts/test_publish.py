@@ -121,6 +121,41 @@ def test_a_root_file_system_is_published_with_its_checksum_and_a_manifest(place)
     assert document["fingerprint"] == fingerprint
 
 
+def test_bills_of_materials_are_files_of_the_version(tmp_path):
+    """Of the image that the artifact is made of; without one nothing is published."""
+    place = Bench(tmp_path, artifact(sbom=("cyclonedx", "spdx")))
+    seen = []
+
+    def bills(given, image):
+        seen.append((given.id, image.id))
+        return {form: f"{form}\n" for form in given.sbom}
+
+    assert place.make(bills=bills).state == "done"
+
+    link = place.folder / "root"
+    manifest = read_manifest(link)
+    assert seen == [("s/root", manifest.image)]
+    assert (link / "root.cdx.json").read_text() == "cyclonedx\n"
+    assert [one.name for one in manifest.files] == ["root.tar", "root.cdx.json", "root.spdx.json"]
+    assert manifest.files[2].sha256 == hashlib.sha256(b"spdx\n").hexdigest()
+    assert (link / "root.spdx.json.sha256").exists()
+    (link / "root.spdx.json").write_text("other")
+    assert place.action().verdict == "MAKE"
+
+
+def test_a_bill_of_materials_that_fails_leaves_the_old_version(place):
+    place.make()
+    old = place.names()
+    place.given(artifact(sbom=("spdx",)))
+
+    def bills(_given, _image):
+        raise StalkerError("the export is not whole")
+
+    with pytest.raises(StalkerError, match="not whole"):
+        place.make(bills=bills)
+    assert place.names() == old
+
+
 def test_sha256sum_accepts_the_checksums(tmp_path):
     place = Bench(tmp_path, artifact(Rootfs("root.tar.gz", "boot.tar")))
 

@@ -127,6 +127,7 @@ def test_a_step_that_ran_again_since_is_the_reason(engine):
         ({"exclude": ("/var/cache",)}, "exclude: (none) -> /var/cache"),
         ({"writes": (Write("/etc/hosts", b"1", PLACE),)}, "write /etc/hosts is new"),
         ({"epoch_s": 5}, "SOURCE_DATE_EPOCH: (none) -> 5"),
+        ({"sbom": ("spdx",)}, "sbom: (none) -> spdx"),
         ({"kind": Rootfs("root.tar", "boot.tar")}, "boot: (none) -> boot.tar"),
         ({"kind": Rootfs("r.tar.zst")}, "file: root.tar -> r.tar.zst"),
         ({"kind": Repo("r", "/srv")}, "file: root.tar -> (none); folder: (none) -> r; and 2 more changes"),

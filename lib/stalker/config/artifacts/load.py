@@ -13,7 +13,7 @@ from stalker.config.schema.types import bind, check_kind
 from stalker.config.syntax.document import items_of
 from stalker.config.tree import names
 from stalker.config.tree.variables import plugin_variables
-from stalker.model.artifacts import Artifact, Disk, Files, Gates, Repo, Rootfs, Write
+from stalker.model.artifacts import BILLS, Artifact, Disk, Files, Gates, Repo, Rootfs, Write, bill_files
 from stalker.model.variables import Variable
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _read(name: str, node: Node, stalk: str, reader: ArtifactReader) -> Artifact
         gates=gates,
         boot_test=boot_test,
         epoch_s=epoch_s,
+        sbom=_sbom(node.get("sbom")) if kind_name in {"rootfs", "disk"} else (),
     )
 
 
@@ -178,7 +179,12 @@ def _file(node: Node | None, endings: tuple[str, ...], reader: ArtifactReader, t
     return ""
 
 
-# gates
+# gates, bills of materials
+
+
+def _sbom(node: Node | None) -> tuple[str, ...]:
+    """Return the forms; the schema reports one that is not known."""
+    return tuple(dict.fromkeys(one.text for one in items_of(node) if one.value in BILLS))
 
 
 def _gates(node: Node | None, reader: ArtifactReader) -> Gates:
@@ -228,6 +234,10 @@ def _tell_clashes(artifacts: list[Artifact], reader: ArtifactReader) -> None:
 
 def published_files(artifact: Artifact) -> tuple[str, ...]:
     """Return the names of what an artifact publishes, without checksums and manifest."""
+    return (*_files_of_kind(artifact), *bill_files(artifact).values())
+
+
+def _files_of_kind(artifact: Artifact) -> tuple[str, ...]:
     match artifact.kind:
         case Rootfs():
             return tuple(name for name in (artifact.kind.file, artifact.kind.boot_file) if name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stalker.config.schema.types import Either, Flag, Items, Keys, Shape, Text, Whole, formed
 from stalker.config.tree import names
 from stalker.io.units import timeout_s
-from stalker.model.artifacts import FIRMWARE, FORMATS, GATES
+from stalker.model.artifacts import BILLS, FIRMWARE, FORMATS, GATES
 
 DURATION = (Text(read=timeout_s), Whole(minimum=1, read=timeout_s))
 _SIZE = (Text(), Whole(minimum=1))
@@ -198,6 +198,12 @@ PARTS: dict[str, Shape] = {
             "setuid": Items(Text(), "paths that may be setuid or setgid", or_one=True),
         },
         "what is checked before publishing; see [gates](#gates)",
+        of="rootfs disk",
+    ),
+    "sbom": Items(
+        Text(allowed=tuple(BILLS)),
+        "bills of materials of the image, published beside it: `cyclonedx`, `spdx`; see [below](#bill-of-materials)",
+        or_one=True,
         of="rootfs disk",
     ),
     "boot_test": Keys(

@@ -54,6 +54,18 @@ WRONG = {
         "a: { rootfs: 'x.tar' }\n b: { files: 'X.tar', paths: '/x' }",
         "12:2: b: 'X.tar' is published by 'a', too\n  at 11:1; give one another name",
     ),
+    "a bill of materials of an unknown form": (
+        "x: { rootfs: 'x.tar', sbom: 'cyclondx' }",
+        "11:29: x.sbom: 'cyclondx' is not possible here\n  did you mean 'cyclonedx'?",
+    ),
+    "a bill of materials of files": (
+        "x: { files: 'x.tar', paths: '/x', sbom: 'spdx' }",
+        "11:35: x.sbom: 'sbom' does not go with files\n  it goes with rootfs and disk",
+    ),
+    "a bill of materials with the name of a folder": (
+        "a: { rootfs: 'x.tar', sbom: 'spdx' }\n b: { repo: 'a.spdx.json', from: '/x' }",
+        "12:2: b: 'a.spdx.json' is published by 'a', too\n  at 11:1; give one another name",
+    ),
     "boot of the same name": (
         "a: { rootfs: 'x.tar', boot: 'x.tar' }",
         "11:29: a.boot: 'x.tar' is the name of the root file system's tar, too",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stalker import __version__
 from stalker.app.environment import connect, source_date_epoch
 from stalker.app.trees import read_tree
 
@@ -31,23 +29,19 @@ def sbom(settings: Settings, ref: str, output: str, form: str | None, tree: str 
     the same image; its time is SOURCE_DATE_EPOCH, else that of the image.
     """
     from stalker.app.committed.refs import find_ref
-    from stalker.app.releases import bill_of, image_of
-    from stalker.history.sbom import cyclonedx, spdx
+    from stalker.app.releases import bill_texts, image_of
 
     epoch_s = source_date_epoch()
+    form = form or ("spdx" if output.endswith(".spdx.json") else "cyclonedx")
     read = read_tree(settings, tree) if tree else None
     engine = connect()
     try:
         name, image = image_of(engine, ref, read, find_ref)
-        subject, components = bill_of(engine, name, image, epoch_s)
+        texts, count = bill_texts(engine, name, image, epoch_s, [form])
     finally:
         engine.close()
-    make = (
-        spdx if (form or ("spdx" if output.endswith(".spdx.json") else "cyclonedx")) == "spdx" else cyclonedx
-    )
-    text = json.dumps(make(subject, components, __version__), indent=2, ensure_ascii=True) + "\n"
     if output == "-":
-        click.echo(text, nl=False)
+        click.echo(texts[form], nl=False)
         return
-    Path(output).write_text(text, encoding="ascii")
-    click.echo(f"{output}: {len(components)} packages of {name}", err=True)
+    Path(output).write_text(texts[form], encoding="ascii")
+    click.echo(f"{output}: {count} packages of {name}", err=True)
