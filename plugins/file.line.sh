@@ -33,7 +33,7 @@ check_file() {
         die "file: Docker mounts its own $FILE over that of the image: a change made by a step is lost" \
             "for the host name there is hostname.set; /etc/hosts and /etc/resolv.conf are written at export"
     [ ! -e "$FILE" ] || [ "$(tr -d '\000' <"$FILE" | wc -c)" -eq "$(wc -c <"$FILE")" ] ||
-        die "file: $FILE is not text file: it has zero bytes in it"
+        die "file: $FILE is not a text file: it has zero bytes in it"
 }
 
 start_empty() {

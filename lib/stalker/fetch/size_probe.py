@@ -63,7 +63,7 @@ def sizes_of(
     """Return the sizes of several sources, `concurrency` of them asked for at a time.
 
     Raises:
-        InputError: some is not available; the details name all of them.
+        InputError: one of them is missing; the details name all of them.
     """
     stop = stop or Stop()
     questions = [one if isinstance(one, SizeAsked) else SizeAsked(one) for one in asked]
