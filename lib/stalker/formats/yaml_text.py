@@ -18,12 +18,15 @@ REMOVED: Final = object()
 """As a value: the key is removed."""
 
 SIZE_MAX_BYTES = 1 << 18
+DEPTH_MAX = 50
+"""PyYAML takes minutes for some ten thousand brackets."""
 
 
 def read_mapping(content: bytes) -> dict[str, Any] | None:
     """Return the mapping of a YAML document; empty for one without content, None where it is something else.
 
-    A document with aliases is None too: a few lines of them can be more than memory holds.
+    A document with aliases is None too: a few lines of them can be more than memory holds; so is one that is nested
+    deeper than people write.
     """
     import yaml  # late: 30 ms, and only some images have such a file
 
@@ -31,8 +34,12 @@ def read_mapping(content: bytes) -> dict[str, Any] | None:
         return None
     try:
         text = content.decode()
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            return None
+        depth = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEPTH_MAX or isinstance(event, yaml.AliasEvent):
+                return None
         value = yaml.load(text, yaml.SafeLoader)
     except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError):
         return None
