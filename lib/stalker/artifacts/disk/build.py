@@ -95,6 +95,21 @@ def make_disk(
         StalkerError: the content does not fit, a file system cannot hold it, or the host's disk is full.
         EngineError: the engine's export broke off, or the engine does not see `folder`.
     """
+
+    def make(tool: Tool, disk: Disk, target: Path) -> dict[str, Any]:
+        return _Maker(artifact, disk, image, target, workshop, tool, tuple(watchers), tar_of).make()
+
+    return made_with_tools(artifact, image, folder, workshop, make)
+
+
+def made_with_tools(
+    artifact: Artifact,
+    image: Image,
+    folder: Path,
+    workshop: Workshop,
+    make: Callable[[Tool, Disk, Path], dict[str, Any]],
+) -> DiskMade:
+    """Let `make` write a disk image with the tools, and compress it; nothing of it is left when anything is raised."""
     assert isinstance(artifact.kind, Disk)
     assert workshop.toolbox is not None
     disk = artifact.kind
@@ -104,9 +119,9 @@ def make_disk(
         with workshop.toolbox.opened(
             "toolbox", folder=folder, folder_target=OUT, tmpfs={STAGE: "mode=1777"}
         ) as tool:
-            maker = _Maker(artifact, disk, image, target, workshop, tool, tuple(watchers), tar_of)
-            facts = maker.make()
-            made += pack(target, disk.formats, tool, OUT, workshop.reporter(artifact.id), maker.epoch_s)
+            facts = make(tool, disk, target)
+            reporter, epoch_s = workshop.reporter(artifact.id), epoch_of(artifact, image)
+            made += pack(target, disk.formats, tool, OUT, reporter, epoch_s)
     except BaseException as error:
         for path in [*made, *folder.glob(f".{disk.file}.*")]:
             path.unlink(missing_ok=True)
@@ -117,6 +132,17 @@ def make_disk(
         target.unlink()
         made.remove(target)
     return DiskMade(tuple(made), facts)
+
+
+def epoch_of(artifact: Artifact, image: Image) -> int:
+    """Return the time (Unix seconds) of all on a disk that has none of its own."""
+    return max(int(image.created_s) if artifact.epoch_s is None else artifact.epoch_s, 1)
+
+
+def tool_environment(epoch_s: int) -> dict[str, str]:
+    """Return what makes tools take the time from us, and write zeros where a card may hold anything."""
+    epoch = str(epoch_s)
+    return {"SOURCE_DATE_EPOCH": epoch, "E2FSPROGS_FAKE_TIME": epoch, "UNIX_IO_NOZEROOUT": "1"}
 
 
 @dataclass(slots=True)
@@ -139,8 +165,7 @@ class _Maker:
     @property
     def epoch_s(self) -> int:
         """The time of all that has none of its own."""
-        epoch = self.artifact.epoch_s
-        return max(int(self.image.created_s) if epoch is None else epoch, 1)
+        return epoch_of(self.artifact, self.image)
 
     @property
     def file(self) -> str:
@@ -150,8 +175,7 @@ class _Maker:
     @property
     def environment(self) -> dict[str, str]:
         """What makes tools take the time from us, and write zeros where a card may hold anything."""
-        epoch = str(self.epoch_s)
-        return {"SOURCE_DATE_EPOCH": epoch, "E2FSPROGS_FAKE_TIME": epoch, "UNIX_IO_NOZEROOUT": "1"}
+        return tool_environment(self.epoch_s)
 
     def make(self) -> dict[str, Any]:
         """Make it all; return what is known of it."""

@@ -25,9 +25,11 @@ from stalker.artifacts.disk.build import (
     DiskMade,
     check_entries,
     counted,
+    epoch_of,
     feed_all,
     full,
-    unwritable,
+    made_with_tools,
+    tool_environment,
 )
 from stalker.artifacts.disk.contents import Census, Part, for_tools
 from stalker.artifacts.disk.xattrs import put_xattrs
@@ -35,7 +37,6 @@ from stalker.disk.edit.fat import FatEditor
 from stalker.disk.edit.open import fill_from_pieces
 from stalker.disk.edit.view import FileView
 from stalker.disk.mkfs import ext_like_argv
-from stalker.disk.pack import pack
 from stalker.disk.system.find import Mounted, System, ext4_reader, find_system, opened
 from stalker.disk.system.members import Kept, Looks, kept_of
 from stalker.errors import EngineError, Interrupted, StalkerError
@@ -104,28 +105,11 @@ def make_like_base(
         StalkerError: the base is missing or another one, the content does not fit, or the host's disk is full.
         EngineError: the engine's export broke off, or the engine does not see `folder`.
     """
-    assert isinstance(artifact.kind, Disk)
-    assert workshop.toolbox is not None
-    disk = artifact.kind
-    target = folder / disk.file
-    made: list[Path] = [target]
-    try:
-        with workshop.toolbox.opened(
-            "toolbox", folder=folder, folder_target=OUT, tmpfs={STAGE: "mode=1777"}
-        ) as tool:
-            maker = _Maker(artifact, disk, image, base, target, workshop, tool, tuple(watchers))
-            facts = maker.make()
-            made += pack(target, disk.formats, tool, OUT, workshop.reporter(artifact.id), maker.epoch_s)
-    except BaseException as error:
-        for path in [*made, *folder.glob(f".{disk.file}.*")]:
-            path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise unwritable(target, error) from error
-        raise
-    if "img" not in disk.formats:
-        target.unlink()
-        made.remove(target)
-    return DiskMade(tuple(made), facts)
+
+    def make(tool: Tool, disk: Disk, target: Path) -> dict[str, Any]:
+        return _Maker(artifact, disk, image, base, target, workshop, tool, tuple(watchers)).make()
+
+    return made_with_tools(artifact, image, folder, workshop, make)
 
 
 @dataclass(slots=True)
@@ -144,14 +128,12 @@ class _Maker:
     @property
     def epoch_s(self) -> int:
         """The time of all that has none of its own."""
-        epoch = self.artifact.epoch_s
-        return max(int(self.image.created_s) if epoch is None else epoch, 1)
+        return epoch_of(self.artifact, self.image)
 
     @property
     def environment(self) -> dict[str, str]:
         """What makes tools take the time from us."""
-        epoch = str(self.epoch_s)
-        return {"SOURCE_DATE_EPOCH": epoch, "E2FSPROGS_FAKE_TIME": epoch, "UNIX_IO_NOZEROOUT": "1"}
+        return tool_environment(self.epoch_s)
 
     def make(self) -> dict[str, Any]:
         """Make it all; return what is known of it."""
